@@ -1,0 +1,3 @@
+//! The `matryo` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Test helpers: golden files, tolerances.

@@ -1,0 +1,1 @@
+//! Trainer, optimizer, schedules, checkpoints, model card.
