@@ -1,6 +1,6 @@
 //! What can go wrong with a model: files, shapes, names, the network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that opening, saving, downloading or running a model can report.
 #[derive(Debug, thiserror::Error)]
@@ -16,11 +16,243 @@ pub enum ModelError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A path that should be a model folder is not there, or is not a folder.
+    #[error("no model folder at {}", path.display())]
+    NoFolder {
+        /// What was asked for.
+        path: PathBuf,
+        /// A folder beside it with a similar name.
+        similar: Option<PathBuf>,
+    },
+    /// A file that every model folder needs is missing.
+    #[error("the model folder has no `{file}`\n  in {}", folder.display())]
+    MissingFile {
+        /// The folder.
+        folder: PathBuf,
+        /// The file's name.
+        file: String,
+    },
+    /// Weights exist, but only as a Python pickle.
+    #[error("the weights are only there as a pickle, `{file}`, and not as safetensors\n  in {}", folder.display())]
+    PickledWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// The file's name.
+        file: String,
+    },
+    /// A file is not JSON, or not of the form it should have.
+    #[error("not valid JSON: {source}\n  in {}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason, with line and column.
+        source: serde_json::Error,
+    },
+    /// A key of a configuration file has a value that is not understood.
+    #[error("`{key}` is {found}, expected {expected}\n  in {}", path.display())]
+    ConfigValue {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value, as JSON; `missing` when it is not there.
+        found: String,
+        /// What would be understood.
+        expected: String,
+    },
+    /// A key of a configuration file is not understood.
+    #[error("unknown key `{key}`\n  in {}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The nearest known key.
+        similar: Option<String>,
+    },
+    /// A module type in modules.json that matryo does not have.
+    #[error("module {index} has type `{found}`, which is not supported\n  in {}", path.display())]
+    UnknownModule {
+        /// modules.json.
+        path: PathBuf,
+        /// Its place in the list, from 0.
+        index: usize,
+        /// The type as written.
+        found: String,
+    },
+    /// Modules that do not fit together in the order they are listed.
+    #[error("module {index} is {found}, expected {expected}\n  in {}", path.display())]
+    ModuleOrder {
+        /// modules.json.
+        path: PathBuf,
+        /// The place in the list, from 0.
+        index: usize,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: &'static str,
+    },
+    /// A width that disagrees with the width of what comes before.
+    #[error("`{key}` is {found}, but {origin} gives {expected}\n  in {}", path.display())]
+    WidthMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The width there.
+        found: usize,
+        /// Where the other width comes from.
+        origin: String,
+        /// The other width.
+        expected: usize,
+    },
+    /// A file is not a valid safetensors file.
+    #[error("not a valid safetensors file: {source}\n  in {}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: safetensors::SafeTensorError,
+    },
+    /// A file is shorter or longer than its header says.
+    #[error("the file has {found} bytes, its header promises {expected}\n  in {}", path.display())]
+    FileLength {
+        /// The file.
+        path: PathBuf,
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// A tensor that the model needs is not in the file.
+    #[error("tensor `{name}` is missing\n  in {}", path.display())]
+    MissingTensor {
+        /// The file, or the index of shards.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The tensor with the nearest name.
+        similar: Option<String>,
+    },
+    /// A tensor has another shape than the configuration asks for.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that the configuration asks for.
+        expected: Vec<usize>,
+    },
+    /// A tensor that should be a matrix is not.
+    #[error("tensor `{name}` has shape {found:?}, expected a matrix\n  in {}", path.display())]
+    TensorRank {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor holds numbers that cannot be read as `f32`.
+    #[error("tensor `{name}` has dtype {found}, expected F32, F16 or BF16\n  in {}", path.display())]
+    TensorDtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its dtype.
+        found: String,
+    },
+    /// A row of a table was asked for that it does not have.
+    #[error("token id {row} is outside of tensor `{name}` with {rows} rows\n  in {}", path.display())]
+    RowOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The row asked for.
+        row: u32,
+        /// Rows there are.
+        rows: usize,
+    },
+    /// The tokenizer's files are not understood.
+    #[error("cannot load the tokenizer: {source}\n  in {}", path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// The tokenizer library's reason.
+        source: tokenizers::Error,
+    },
+    /// The tokenizer refused a text.
+    #[error("cannot tokenize {:?}: {source}", shorten(text))]
+    Tokenize {
+        /// The text.
+        text: String,
+        /// The tokenizer library's reason.
+        source: tokenizers::Error,
+    },
 }
 
 impl ModelError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
-        None
+        match self {
+            Self::Io { source, .. } => io_hint(source),
+            Self::NoFolder { similar, .. } => similar.as_ref().map(|p| format!("did you mean {}?", p.display())),
+            Self::MissingFile { file, .. } => missing_file_hint(file),
+            Self::PickledWeights { .. } => Some(
+                "load the model in Python and save it again, `model.save_pretrained(path)`; that writes safetensors"
+                    .into(),
+            ),
+            Self::UnknownKey { similar, .. } => Some(match similar {
+                Some(key) => format!("did you mean `{key}`?"),
+                None => "a key that is not understood could change every embedding, so it is not passed over".into(),
+            }),
+            Self::UnknownModule { .. } => {
+                Some("supported are Transformer, Pooling, Dense and Normalize of sentence-transformers".into())
+            }
+            Self::FileLength { found, expected, .. } if found < expected => {
+                Some("the file was cut short; download or copy it again".into())
+            }
+            Self::MissingTensor { similar, .. } => similar.as_ref().map(|n| format!("the file has `{n}`")),
+            Self::TensorShape { .. } | Self::WidthMismatch { .. } => Some("are the files from the same model?".into()),
+            Self::RowOutOfRange { .. } => Some("are the tokenizer and the weights from the same model?".into()),
+            _ => None,
+        }
     }
+
+    /// An error of the file system, ready for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+fn io_hint(source: &std::io::Error) -> Option<String> {
+    match source.kind() {
+        std::io::ErrorKind::StorageFull => Some("the disk is full; nothing was overwritten".into()),
+        std::io::ErrorKind::QuotaExceeded => Some("your disk quota is used up; nothing was overwritten".into()),
+        _ => None,
+    }
+}
+
+fn missing_file_hint(file: &str) -> Option<String> {
+    match file {
+        "config.json" => Some("a model folder holds config.json, model.safetensors and a tokenizer".into()),
+        "tokenizer.json" => Some("tokenizer.json, or vocab.txt for an old BERT model, must be there".into()),
+        _ => None,
+    }
+}
+
+/// The start of a text, for messages.
+fn shorten(text: &str) -> String {
+    const KEPT: usize = 60;
+    let mut start: String = text.chars().take(KEPT).collect();
+    if text.chars().nth(KEPT).is_some() {
+        start.push_str("...");
+    }
+    start
 }

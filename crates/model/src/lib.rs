@@ -1,13 +1,19 @@
 //! Sentence-embedding models: model folders and the hub, tokenizer, encoder, pooling, encoding.
 
 mod batch;
+mod checkpoint;
 mod embed;
 mod error;
+mod folder;
 mod params;
 mod pipeline;
+mod tokenizer;
 
 pub use batch::TokenBatch;
+pub use checkpoint::Checkpoint;
 pub use embed::{Embed, Role};
 pub use error::ModelError;
+pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
+pub use tokenizer::{TokenIds, Tokenizer};

@@ -1,0 +1,166 @@
+//! Texts to token ids, cut to a length that includes the special tokens.
+
+mod vocab;
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use tokenizers::{
+    NormalizerWrapper, PostProcessor, TruncationDirection,
+    normalizers::{Lowercase, Sequence},
+};
+
+use crate::{ModelError, ModelFolder, folder::json::Object};
+
+/// A model's tokenizer. Encoding does not depend on the number of threads.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    cut: TruncationDirection,
+    special_tokens: usize,
+}
+
+/// One text as token ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenIds {
+    /// Ids with the special tokens, at most as many as were allowed.
+    pub ids: Vec<u32>,
+    /// Whether tokens were cut off.
+    pub truncated: bool,
+    /// Tokens before cutting, special tokens included.
+    pub full_len: usize,
+}
+
+impl Tokenizer {
+    /// Opens tokenizer.json, or else vocab.txt, of a model folder.
+    ///
+    /// The file's own truncation and padding are ignored: the length comes with each call, and nothing is padded.
+    pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
+        let dir = folder.transformer_dir();
+        let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
+        let mut inner = open_inner(&dir, config.as_ref())?;
+        if folder.do_lower_case {
+            let lowered = lower_first(inner.get_normalizer());
+            inner.with_normalizer(Some(lowered)).map_err(failed(&dir))?;
+        }
+        let cut = truncation_side(&inner, config.as_ref())?;
+        inner.with_truncation(None).map_err(failed(&dir))?;
+        inner.with_padding(None);
+        let special_tokens = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
+        Ok(Self { inner, cut, special_tokens })
+    }
+
+    /// Encodes one text into at most `max_len` ids, but never fewer than the special tokens.
+    ///
+    /// Fails if the tokenizer's vocabulary cannot express the text (it has no token for the unknown).
+    pub fn encode(&self, text: &str, max_len: usize) -> Result<TokenIds, ModelError> {
+        self.try_encode(text, max_len).map_err(|source| ModelError::Tokenize { text: text.to_owned(), source })
+    }
+
+    /// Encodes many texts, on all threads, in their order.
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_len: usize) -> Result<Vec<TokenIds>, ModelError> {
+        texts.par_iter().map(|text| self.encode(text.as_ref(), max_len)).collect()
+    }
+
+    /// Tokens that a prompt occupies at the start of a text: its own, with the leading special token but not
+    /// the trailing one. What pooling leaves out when `include_prompt` is false.
+    pub fn prompt_len(&self, prompt: &str, max_len: usize) -> Result<usize, ModelError> {
+        let ids = self.encode(prompt, max_len)?.ids;
+        let trailing = ids.last().is_some_and(|id| self.is_special(*id));
+        Ok(ids.len() - usize::from(trailing))
+    }
+
+    /// Number of ids, added tokens included.
+    pub fn vocab_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    fn is_special(&self, id: u32) -> bool {
+        let vocabulary = self.inner.get_added_vocabulary();
+        self.token(id).is_some_and(|token| vocabulary.is_special_token(&token))
+    }
+
+    fn try_encode(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
+        let mut encoding = self.inner.encode_fast(text, false)?;
+        let full_len = encoding.len() + self.special_tokens;
+        let truncated = full_len > max_len && !encoding.is_empty();
+        if truncated {
+            encoding.truncate(max_len.saturating_sub(self.special_tokens), 0, self.cut);
+            encoding.take_overflowing();
+        }
+        let encoding = self.inner.post_process(encoding, None, true)?;
+        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated, full_len })
+    }
+}
+
+/// tokenizer.json of a folder without tokenizer.json, made from its vocab.txt.
+pub(crate) fn tokenizer_json(dir: &Path) -> Result<String, ModelError> {
+    let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
+    open_inner(dir, config.as_ref())?.to_string(true).map_err(failed(dir))
+}
+
+fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokenizer, ModelError> {
+    let json = dir.join("tokenizer.json");
+    let mut inner = if json.exists() {
+        tokenizers::Tokenizer::from_file(&json).map_err(failed(&json))?
+    } else if dir.join("vocab.txt").exists() {
+        vocab::open(dir, config)?
+    } else {
+        return Err(ModelError::MissingFile { folder: dir.to_owned(), file: "tokenizer.json".into() });
+    };
+    if let (Some(NormalizerWrapper::BertNormalizer(bert)), Some(config)) = (inner.get_normalizer(), config) {
+        let configured = configure(*bert, config)?;
+        inner.with_normalizer(Some(configured)).map_err(failed(dir))?;
+    }
+    Ok(inner)
+}
+
+/// transformers' BERT tokenizers take these settings from tokenizer_config.json, even when tokenizer.json differs.
+fn configure(
+    mut bert: tokenizers::normalizers::BertNormalizer,
+    config: &Object,
+) -> Result<tokenizers::normalizers::BertNormalizer, ModelError> {
+    const GENERIC: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
+    if config.text("tokenizer_class")?.is_some_and(|class| GENERIC.contains(&class)) {
+        return Ok(bert);
+    }
+    bert.lowercase = config.flag("do_lower_case")?.unwrap_or(bert.lowercase);
+    bert.strip_accents = config.flag("strip_accents")?.or(bert.strip_accents);
+    bert.handle_chinese_chars = config.flag("tokenize_chinese_chars")?.unwrap_or(bert.handle_chinese_chars);
+    Ok(bert)
+}
+
+/// Lower-casing put before the normalizer there is, unless that already begins by lower-casing.
+fn lower_first(normalizer: Option<&NormalizerWrapper>) -> NormalizerWrapper {
+    let parts: Vec<NormalizerWrapper> = match normalizer {
+        None => Vec::new(),
+        Some(NormalizerWrapper::Sequence(sequence)) => sequence.as_ref().to_vec(),
+        Some(other) => vec![other.clone()],
+    };
+    let lower = NormalizerWrapper::Lowercase(Lowercase);
+    let has_it = parts.iter().any(|part| matches!(part, NormalizerWrapper::Lowercase(_)));
+    let parts = if has_it { parts } else { std::iter::once(lower).chain(parts).collect() };
+    NormalizerWrapper::Sequence(Sequence::new(parts))
+}
+
+/// The end at which long texts are cut: tokenizer_config.json, else tokenizer.json, else the right.
+fn truncation_side(inner: &tokenizers::Tokenizer, config: Option<&Object>) -> Result<TruncationDirection, ModelError> {
+    let own = inner.get_truncation().map_or(TruncationDirection::Right, |t| t.direction);
+    let Some(config) = config else { return Ok(own) };
+    match config.text("truncation_side")? {
+        None => Ok(own),
+        Some("right") => Ok(TruncationDirection::Right),
+        Some("left") => Ok(TruncationDirection::Left),
+        Some(_) => Err(config.wrong("truncation_side", "\"left\" or \"right\"")),
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(tokenizers::Error) -> ModelError {
+    let path = path.to_owned();
+    move |source| ModelError::Tokenizer { path, source }
+}
