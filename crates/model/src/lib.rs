@@ -1,5 +1,6 @@
 //! Sentence-embedding models: model folders and the hub, tokenizer, encoder, pooling, encoding.
 
+mod atomic;
 mod batch;
 mod checkpoint;
 mod embed;
@@ -7,8 +8,10 @@ mod error;
 mod folder;
 mod params;
 mod pipeline;
+mod quantize;
 mod tokenizer;
 
+pub use atomic::{write_atomic, write_file, write_folder};
 pub use batch::TokenBatch;
 pub use checkpoint::Checkpoint;
 pub use embed::{Embed, Role};
@@ -16,4 +19,5 @@ pub use error::ModelError;
 pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
+pub use quantize::{Precision, Quantized, Ranges, UnknownPrecision, quantize};
 pub use tokenizer::{TokenIds, Tokenizer};
