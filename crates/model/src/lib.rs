@@ -9,6 +9,7 @@ mod folder;
 mod params;
 mod pipeline;
 mod quantize;
+mod save;
 mod tokenizer;
 
 pub use atomic::{write_atomic, write_file, write_folder};
@@ -20,4 +21,5 @@ pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
 pub use quantize::{Precision, Quantized, Ranges, UnknownPrecision, quantize};
+pub use save::{FolderLayout, SaveOptions, save};
 pub use tokenizer::{TokenIds, Tokenizer};

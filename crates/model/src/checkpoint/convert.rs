@@ -4,7 +4,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 /// Bytes of one value, `None` for a dtype that is not read.
-pub(super) fn value_size(dtype: Dtype) -> Option<usize> {
+pub(crate) fn value_size(dtype: Dtype) -> Option<usize> {
     match dtype {
         Dtype::F32 => Some(4),
         Dtype::F16 | Dtype::BF16 => Some(2),
@@ -13,7 +13,7 @@ pub(super) fn value_size(dtype: Dtype) -> Option<usize> {
 }
 
 /// Converts `bytes` into `out`; both hold the same number of values, and `dtype` has a [`value_size`].
-pub(super) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
+pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
     match dtype {
         Dtype::F32 => convert(bytes, out, f32::from_le_bytes),
         Dtype::F16 => convert(bytes, out, |b| f16::from_le_bytes(b).to_f32()),

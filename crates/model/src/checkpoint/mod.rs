@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use convert::{to_f32, value_size};
 use file::ShardFile;
 use safetensors::{Dtype, tensor::TensorInfo};
 
@@ -104,8 +105,8 @@ impl Checkpoint {
             let (found, expected) = (info.shape.clone(), shape.to_vec());
             return Err(ModelError::TensorShape { path: file.path.clone(), name: name.to_owned(), found, expected });
         }
-        value_size(file, name, info)?;
-        convert::to_f32(info.dtype, file.bytes(info), out);
+        readable_size(file, name, info)?;
+        to_f32(info.dtype, file.bytes(info), out);
         Ok(())
     }
 
@@ -116,7 +117,7 @@ impl Checkpoint {
         let (file, info) = self.find(name)?;
         let (rows, width) = matrix_shape(file, name, info)?;
         assert_eq!(ids.len() * width, out.len(), "room for rows of `{name}`");
-        let stride = width * value_size(file, name, info)?;
+        let stride = width * readable_size(file, name, info)?;
         let bytes = file.bytes(info);
         if width == 0 {
             return Ok(());
@@ -127,7 +128,7 @@ impl Checkpoint {
                 let (path, name) = (file.path.clone(), name.to_owned());
                 return Err(ModelError::RowOutOfRange { path, name, row: id, rows });
             }
-            convert::to_f32(info.dtype, &bytes[row * stride..(row + 1) * stride], out);
+            to_f32(info.dtype, &bytes[row * stride..(row + 1) * stride], out);
         }
         Ok(())
     }
@@ -162,8 +163,8 @@ fn weight_map(index: &Object) -> Result<Vec<(String, String)>, ModelError> {
     map.iter().map(pair).collect()
 }
 
-fn value_size(file: &ShardFile, name: &str, info: &TensorInfo) -> Result<usize, ModelError> {
-    convert::value_size(info.dtype).ok_or_else(|| ModelError::TensorDtype {
+fn readable_size(file: &ShardFile, name: &str, info: &TensorInfo) -> Result<usize, ModelError> {
+    value_size(info.dtype).ok_or_else(|| ModelError::TensorDtype {
         path: file.path.clone(),
         name: name.to_owned(),
         found: info.dtype.to_string(),

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 use matryo_ops::PoolMode;
 use serde_json::Value;
 
+pub(crate) use dense::activation_class;
 use json::Object;
 use modules::{Entry, Kind};
+pub(crate) use pooling::MODES as POOLING_MODES;
 pub use settings::{Settings, SimilarityFn, UnknownSimilarity};
 
 use crate::{Checkpoint, ModelError, Module, Pooling};
