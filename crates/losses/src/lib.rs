@@ -1,52 +1,17 @@
 //! Losses: embeddings in, value and gradient with respect to the embeddings out. A loss knows no encoder.
+//!
+//! A new loss is one file here and one row in [`LOSSES`].
 
-use std::ops::RangeInclusive;
+mod error;
+mod loss;
+mod matryoshka;
+mod multiple_negatives_ranking;
+mod parameters;
+mod registry;
+mod unit_rows;
 
-use matryo_ops::{Mat, MatRef, Ops};
-use serde_json::Value;
-
-/// What a loss is given: one matrix `[rows, dim]` a column of the data set, in column order.
-pub struct LossBatch<'a> {
-    /// The embeddings; all of one shape.
-    pub columns: &'a [MatRef<'a>],
-    /// Changes with every batch and is the same in a repeated run; for losses that draw at random.
-    pub seed: u64,
-}
-
-/// Value and gradient of a loss.
-pub struct LossOutput {
-    /// The loss of the batch.
-    pub value: f64,
-    /// Its gradient with respect to each column, in column order.
-    pub d_columns: Vec<Mat>,
-}
-
-/// What a loss asks of the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Needs {
-    /// Number of text columns.
-    pub columns: RangeInclusive<usize>,
-}
-
-/// A loss over the embeddings of one batch.
-pub trait Loss: Send + Sync {
-    /// Upstream's class name: `MultipleNegativesRankingLoss`.
-    fn name(&self) -> &'static str;
-
-    /// What it asks of the data.
-    fn needs(&self) -> Needs;
-
-    /// Its parameters with upstream's keys, as the model card prints them.
-    fn config(&self) -> Value;
-
-    /// Class names from the outside in, for the card's tags and citations: `MatryoshkaLoss`, `MultipleNegativesRankingLoss`.
-    fn names(&self) -> Vec<&'static str> {
-        vec![self.name()]
-    }
-
-    /// BibTeX entries (heading, entry) of the papers behind it.
-    fn citations(&self) -> Vec<(&'static str, &'static str)>;
-
-    /// Value and gradient.
-    fn eval(&self, ops: &dyn Ops, batch: &LossBatch<'_>) -> LossOutput;
-}
+pub use error::LossError;
+pub use loss::{Loss, LossBatch, LossOutput, Needs};
+pub use matryoshka::MatryoshkaLoss;
+pub use multiple_negatives_ranking::{MultipleNegativesRankingLoss, ScoreFn};
+pub use registry::{Entry, LOSSES, build};
