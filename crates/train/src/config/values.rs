@@ -1,0 +1,129 @@
+//! Values of settings that are one of a few words.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// When something happens during training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Never.
+    No,
+    /// At the end of every epoch.
+    Epoch,
+    /// Every so many optimizer steps.
+    Steps,
+}
+
+impl std::fmt::Display for Strategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Epoch => "epoch",
+            Self::Steps => "steps",
+        })
+    }
+}
+
+/// Shapes of the learning rate over the optimizer steps, with transformers' names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // The names are the field's own; `schedule` has the formulas.
+pub enum LrScheduler {
+    Linear,
+    Cosine,
+    CosineWithRestarts,
+    Polynomial,
+    Constant,
+    ConstantWithWarmup,
+}
+
+/// How rows become batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SamplerKind {
+    /// Shuffled rows, cut into batches.
+    BatchSampler,
+    /// As well, and no text twice in a batch.
+    NoDuplicates,
+}
+
+/// The version of sentence-transformers (with the transformers of its time) whose behaviour is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Compat {
+    /// sentence-transformers 5.7.
+    #[serde(rename = "5.7")]
+    Current,
+    /// sentence-transformers 3.0.
+    #[serde(rename = "3.0")]
+    V3_0,
+}
+
+/// How the model folder is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FolderLayout {
+    /// As up to sentence-transformers 5.3: every reader knows it.
+    Old,
+    /// As from 5.4 on.
+    New,
+}
+
+/// Texts put before the texts of the columns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Prompts {
+    /// One for all columns.
+    All(String),
+    /// By the name of the column.
+    PerColumn(BTreeMap<String, String>),
+}
+
+impl Prompts {
+    /// The prompt of a column.
+    pub fn of(&self, column: &str) -> Option<&str> {
+        match self {
+            Self::All(prompt) => Some(prompt),
+            Self::PerColumn(prompts) => prompts.get(column).map(String::as_str),
+        }
+    }
+}
+
+/// Where training starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Resume {
+    /// `true`: at the last complete checkpoint in `output_dir`; `false`: at the beginning.
+    Last(bool),
+    /// At this checkpoint.
+    From(PathBuf),
+}
+
+/// How many micro-batches of a step keep their activations for the backward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Retain {
+    /// So many; the others are computed again.
+    Count(usize),
+    /// All of them.
+    All(AllWord),
+}
+
+/// The word `all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllWord {
+    /// `all`.
+    All,
+}
+
+impl Retain {
+    /// As a number of micro-batches.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::All(_) => usize::MAX,
+        }
+    }
+}
