@@ -111,6 +111,14 @@ pub enum TrainError {
         /// Steps between checkpoints.
         save: f64,
     },
+    /// A schedule that would rise instead of fall.
+    #[error("`learning_rate` is {learning_rate:e}, expected more than {end:e}, at which the polynomial schedule ends")]
+    BelowEnd {
+        /// The highest rate.
+        learning_rate: f64,
+        /// The last one.
+        end: f64,
+    },
     /// The model card could not be made.
     #[error(transparent)]
     Card(#[from] CardError),

@@ -1,12 +1,13 @@
 //! Settings against each other: what contradicts itself is found before anything is read.
 
-use super::{Strategy, TrainConfig};
-use crate::TrainError;
+use super::{LrScheduler, Strategy, TrainConfig};
+use crate::{TrainError, schedule::POLYNOMIAL_END};
 
 impl TrainConfig {
     pub(super) fn check_coherence(&self) -> Result<(), TrainError> {
         self.check_evaluation()?;
         self.check_matryoshka()?;
+        self.check_schedule()?;
         if self.load_best_model_at_end { self.check_best() } else { Ok(()) }
     }
 
@@ -50,6 +51,16 @@ impl TrainConfig {
         match &self.matryoshka_weights {
             Some(weights) if weights.len() != dims.len() => {
                 Err(TrainError::WeightCount { dims: dims.len(), weights: weights.len() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_schedule(&self) -> Result<(), TrainError> {
+        let peak = self.learning_rate;
+        match self.lr_scheduler_type {
+            LrScheduler::Polynomial if peak <= POLYNOMIAL_END => {
+                Err(TrainError::BelowEnd { learning_rate: peak, end: POLYNOMIAL_END })
             }
             _ => Ok(()),
         }

@@ -13,13 +13,15 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+use matryo_model::FolderLayout;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use keys::KeyInfo;
 pub use kind::Kind;
 pub use source::Origin;
-pub use values::{Compat, FolderLayout, LrScheduler, Prompts, Resume, Retain, SamplerKind, Strategy};
+use values::FolderLayoutWord;
+pub use values::{Compat, LrScheduler, Prompts, Resume, Retain, SamplerKind, Strategy};
 
 use crate::TrainError;
 
@@ -36,6 +38,7 @@ pub struct TrainConfig {
     pub eval_data: Option<PathBuf>,
     pub output_dir: PathBuf,
     pub overwrite_output_dir: bool,
+    #[serde(with = "FolderLayoutWord")]
     pub layout: FolderLayout,
     pub loss: String,
     pub scale: f64,

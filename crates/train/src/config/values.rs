@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use matryo_model::FolderLayout;
 use serde::{Deserialize, Serialize};
 
 /// When something happens during training.
@@ -60,13 +61,11 @@ pub enum Compat {
     V3_0,
 }
 
-/// How the model folder is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FolderLayout {
-    /// As up to sentence-transformers 5.3: every reader knows it.
+/// The words for [`FolderLayout`], which lives where it is used.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "FolderLayout", rename_all = "snake_case")]
+pub(super) enum FolderLayoutWord {
     Old,
-    /// As from 5.4 on.
     New,
 }
 

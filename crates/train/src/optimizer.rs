@@ -1,0 +1,130 @@
+//! AdamW over the flat parameter buffer, with the gradient's norm and its clipping.
+
+use std::ops::Range;
+
+use matryo_model::{Grads, Layout, Params};
+use matryo_ops::{AdamW, Ops};
+
+use crate::config::TrainConfig;
+
+/// Added to the norm before dividing by it, as in `torch.nn.utils.clip_grad_norm_`.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// AdamW's moments, and how often it was applied.
+#[derive(Clone, Debug)]
+pub struct Optimizer {
+    settings: Settings,
+    segments: Vec<Segment>,
+    /// First moments, laid out as the gradients.
+    pub m: Vec<f32>,
+    /// Second moments.
+    pub v: Vec<f32>,
+    /// Updates done.
+    pub updates: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+    weight_decay: f64,
+    max_grad_norm: f64,
+}
+
+/// Neighbouring parameters that are updated alike, in one call.
+#[derive(Clone, Debug, PartialEq)]
+struct Segment {
+    params: Range<usize>,
+    grads: Range<usize>,
+    decay: bool,
+}
+
+impl Optimizer {
+    /// Zero moments for the trainable parameters of `layout`.
+    pub fn new(config: &TrainConfig, layout: &Layout) -> Self {
+        let settings = Settings {
+            beta1: config.adam_beta1,
+            beta2: config.adam_beta2,
+            eps: config.adam_epsilon,
+            weight_decay: config.weight_decay,
+            max_grad_norm: config.max_grad_norm,
+        };
+        let zeros = vec![0.0; layout.grad_len()];
+        Self { settings, segments: segments(layout), m: zeros.clone(), v: zeros, updates: 0 }
+    }
+
+    /// Updates `params` at `learning_rate`; `norm` is the gradient's, before clipping.
+    pub fn step(&mut self, ops: &dyn Ops, params: &mut Params, grads: &Grads, norm: f64, learning_rate: f64) {
+        self.updates += 1;
+        let grad_scale = clip_coefficient(norm, self.settings.max_grad_norm) as f32;
+        for segment in &self.segments {
+            let update = AdamW {
+                lr: learning_rate,
+                beta1: self.settings.beta1,
+                beta2: self.settings.beta2,
+                eps: self.settings.eps,
+                weight_decay: if segment.decay { self.settings.weight_decay } else { 0.0 },
+                step: self.updates,
+                grad_scale,
+            };
+            let range = segment.grads.clone();
+            let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
+            ops.adamw(&mut params.flat[segment.params.clone()], &grads.flat[range], m, v, update);
+        }
+    }
+}
+
+/// Global L2 norm of all gradients.
+pub fn grad_norm(ops: &dyn Ops, grads: &Grads) -> f64 {
+    ops.sum_squares(&grads.flat).sqrt()
+}
+
+/// What every gradient is multiplied by so that their norm is at most `max_norm`; 0 means no limit.
+fn clip_coefficient(norm: f64, max_norm: f64) -> f64 {
+    if max_norm == 0.0 { 1.0 } else { (max_norm / (norm + NORM_EPSILON)).min(1.0) }
+}
+
+/// Joins neighbours in both buffers with the same decay: few long calls instead of one a tensor.
+fn segments(layout: &Layout) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    for entry in &layout.entries {
+        let Some(grads) = entry.grad.clone() else { continue };
+        match segments.last_mut() {
+            Some(last) if last.params.end == entry.range.start && last.decay == entry.decay => {
+                last.params.end = entry.range.end;
+                last.grads.end = grads.end;
+            }
+            _ => segments.push(Segment { params: entry.range.clone(), grads, decay: entry.decay }),
+        }
+    }
+    segments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_join_unless_frozen_or_decayed_differently() {
+        let mut layout = Layout::default();
+        layout.push(0, "a", &[2, 2], true, true);
+        layout.push(0, "b", &[3, 1], true, true);
+        layout.push(0, "frozen", &[5], false, false);
+        layout.push(0, "c", &[2], true, false);
+        layout.push(0, "d", &[1], true, true);
+        let expected = [
+            Segment { params: 0..7, grads: 0..7, decay: true },
+            Segment { params: 12..14, grads: 7..9, decay: false },
+            Segment { params: 14..15, grads: 9..10, decay: true },
+        ];
+        assert_eq!(segments(&layout), expected);
+    }
+
+    #[test]
+    fn gradients_are_clipped_as_torch_does() {
+        assert_eq!(clip_coefficient(0.5, 1.0), 1.0);
+        assert_eq!(clip_coefficient(4.0, 1.0), 1.0 / (4.0 + 1e-6));
+        assert_eq!(clip_coefficient(4.0, 0.0), 1.0);
+    }
+}
