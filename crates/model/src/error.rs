@@ -178,6 +178,80 @@ pub enum ModelError {
         /// Rows there are.
         rows: usize,
     },
+    /// A model of a family that matryo does not have.
+    #[error("`model_type` is \"{found}\", which is not supported\n  in {}", path.display())]
+    UnknownArchitecture {
+        /// config.json.
+        path: PathBuf,
+        /// The type as written.
+        found: String,
+        /// The types there are.
+        supported: String,
+    },
+    /// A weight has another shape than config.json says.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
+    WeightShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that config.json asks for.
+        expected: Vec<usize>,
+        /// The key of config.json that gives the first length that differs.
+        key: &'static str,
+        /// What it says.
+        value: usize,
+    },
+    /// A freeze pattern that no parameter has as its name.
+    #[error("no parameter matches the pattern `{pattern}`")]
+    UnmatchedPattern {
+        /// The pattern.
+        pattern: String,
+        /// Some names there are.
+        examples: Vec<String>,
+    },
+    /// The freeze patterns leave nothing to train.
+    #[error("all {parameters} parameters are frozen, none is left to train")]
+    AllFrozen {
+        /// How many tensors there are.
+        parameters: usize,
+    },
+    /// The tokenizer knows tokens that the word-embedding table has no row for.
+    #[error("the tokenizer has {found} tokens, the word-embedding table {rows} rows\n  in {}", folder.display())]
+    VocabularySize {
+        /// The model folder.
+        folder: PathBuf,
+        /// Tokens of the tokenizer.
+        found: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// A longest input that the model cannot take.
+    #[error("the longest input is set to {found} tokens, expected 1 to {positions}")]
+    SequenceLength {
+        /// What was asked for.
+        found: usize,
+        /// Positions of the model.
+        positions: usize,
+    },
+    /// More dimensions asked for than an embedding has, or none.
+    #[error("cannot keep {found} dimensions, expected 1 to {dim}")]
+    TruncateDim {
+        /// What was asked for.
+        found: usize,
+        /// Width of an embedding.
+        dim: usize,
+    },
+    /// A prompt name that the model does not have.
+    #[error("unknown prompt name `{name}`")]
+    UnknownPrompt {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// The tokenizer's files are not understood.
     #[error("cannot load the tokenizer: {source}\n  in {}", path.display())]
     Tokenizer {
@@ -194,6 +268,84 @@ pub enum ModelError {
         /// The tokenizer library's reason.
         source: tokenizers::Error,
     },
+    /// The hub has no such model or revision, or hides it.
+    #[error("{endpoint} has no model `{name}` with revision `{revision}`")]
+    HubNotFound {
+        /// `org/name`.
+        name: String,
+        /// Branch, tag or commit.
+        revision: String,
+        /// The hub.
+        endpoint: String,
+    },
+    /// The hub refuses access.
+    #[error("{endpoint} denies access to `{name}` (status {status})")]
+    HubDenied {
+        /// `org/name`.
+        name: String,
+        /// The hub.
+        endpoint: String,
+        /// HTTP status.
+        status: u16,
+        /// Whether its owner grants access one by one.
+        gated: bool,
+        /// Whether a token was sent.
+        has_token: bool,
+    },
+    /// The hub answered with an error.
+    #[error("the server answered with status {status}\n  at {url}")]
+    HubStatus {
+        /// What was asked for.
+        url: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The hub could not be reached, or the connection broke.
+    #[error("cannot reach the server: {source}\n  at {url}")]
+    HubNetwork {
+        /// What was asked for.
+        url: String,
+        /// The reason.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The hub's answer makes no sense.
+    #[error("the server's answer is not understood: {problem}\n  at {url}")]
+    HubResponse {
+        /// What was asked for.
+        url: String,
+        /// What is wrong with the answer.
+        problem: &'static str,
+    },
+    /// A download has another length than announced.
+    #[error("received {found} bytes, expected {expected}\n  from {url}")]
+    HubTruncated {
+        /// The file.
+        url: String,
+        /// Bytes received.
+        found: u64,
+        /// Bytes announced.
+        expected: u64,
+    },
+    /// A download has another content than announced.
+    #[error("received a file with sha256 {found}, expected {expected}\n  from {url}")]
+    HubChecksum {
+        /// The file.
+        url: String,
+        /// Its sha256.
+        found: String,
+        /// The announced sha256.
+        expected: String,
+    },
+    /// A model that is not in the cache was asked for with the network switched off.
+    #[error("`{name}` with revision `{revision}` is not in the cache, and HF_HUB_OFFLINE is set\n  in {}", cache.display())]
+    HubOffline {
+        /// `org/name`.
+        name: String,
+        /// Branch, tag or commit.
+        revision: String,
+        /// The cache.
+        cache: PathBuf,
+    },
 }
 
 impl ModelError {
@@ -201,7 +353,8 @@ impl ModelError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } => io_hint(source),
-            Self::NoFolder { similar, .. } => similar.as_ref().map(|p| format!("did you mean {}?", p.display())),
+            Self::NoFolder { similar: Some(path), .. } => Some(format!("did you mean {}?", path.display())),
+            Self::NoFolder { .. } => Some("give a folder, or a model on the hub as `org/name`".into()),
             Self::MissingFile { file, .. } => missing_file_hint(file),
             Self::PickledWeights { .. } => Some(
                 "load the model in Python and save it again, `model.save_pretrained(path)`; that writes safetensors"
@@ -219,7 +372,28 @@ impl ModelError {
             }
             Self::MissingTensor { similar, .. } => similar.as_ref().map(|n| format!("the file has `{n}`")),
             Self::TensorShape { .. } | Self::WidthMismatch { .. } => Some("are the files from the same model?".into()),
+            Self::UnknownArchitecture { supported, .. } => Some(format!("supported is {supported}")),
+            Self::WeightShape { key, value, .. } => {
+                Some(format!("`{key}` in config.json is {value}; are the two files from the same model?"))
+            }
+            Self::UnmatchedPattern { examples, .. } => {
+                Some(format!("`*` stands for anything; there are {}", examples.join(", ")))
+            }
+            Self::VocabularySize { .. } => Some("are the tokenizer and the weights from the same model?".into()),
+            Self::SequenceLength { .. } => Some("the model has no position embeddings beyond that".into()),
+            Self::UnknownPrompt { known, .. } if known.is_empty() => Some("the model has no prompts".into()),
+            Self::UnknownPrompt { known, .. } => Some(format!("the model has {}", known.join(", "))),
             Self::RowOutOfRange { .. } => Some("are the tokenizer and the weights from the same model?".into()),
+            Self::HubNotFound { .. } => {
+                Some("check the spelling; a private model needs a token in HF_TOKEN; a local folder must exist".into())
+            }
+            Self::HubDenied { gated, has_token, .. } => Some(denied_hint(*gated, *has_token)),
+            Self::HubNetwork { .. } => {
+                Some("what was received is kept; with HF_HUB_OFFLINE=1 only the cache is used".into())
+            }
+            Self::HubTruncated { .. } => Some("run it again: the download goes on where it stopped".into()),
+            Self::HubChecksum { .. } => Some("the file was discarded; run it again".into()),
+            Self::HubOffline { .. } => Some("run it once without HF_HUB_OFFLINE".into()),
             _ => None,
         }
     }
@@ -236,6 +410,14 @@ fn io_hint(source: &std::io::Error) -> Option<String> {
         std::io::ErrorKind::StorageFull => Some("the disk is full; nothing was overwritten".into()),
         std::io::ErrorKind::QuotaExceeded => Some("your disk quota is used up; nothing was overwritten".into()),
         _ => None,
+    }
+}
+
+fn denied_hint(gated: bool, has_token: bool) -> String {
+    let token = if has_token { "the token in HF_TOKEN has no access" } else { "put an access token into HF_TOKEN" };
+    match gated {
+        true => format!("{token}; the model's page on the hub says how to get access"),
+        false => token.to_owned(),
     }
 }
 

@@ -167,7 +167,8 @@ fn read_modules(path: &Path, entries: &[Entry], pooled: usize) -> Result<Vec<Mod
     Ok(modules)
 }
 
-fn no_folder(path: &Path) -> ModelError {
+/// The error for a path that is no folder, with the nearest one beside it.
+pub(crate) fn no_folder(path: &Path) -> ModelError {
     ModelError::NoFolder { path: path.to_owned(), similar: similar_folder(path) }
 }
 
