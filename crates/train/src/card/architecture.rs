@@ -1,0 +1,210 @@
+//! What the model is: the facts of its modules, and how either version of sentence-transformers prints them.
+
+use matryo_model::{Dense, ModelFolder, Module, Pooling};
+use matryo_ops::{Activation, PoolMode};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Style;
+
+/// The facts of a sentence-embedding model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Architecture {
+    /// Class of the transformer: `BertModel`.
+    pub transformer: String,
+    /// Most tokens of a text, with the special ones.
+    pub max_seq_length: usize,
+    /// Whether texts are lower-cased before the tokenizer.
+    pub do_lower_case: bool,
+    /// Width of the embedding that leaves the last module.
+    pub dim: usize,
+    /// Modules behind the transformer, in order.
+    pub modules: Vec<ModuleCard>,
+    /// `cosine`, `dot`, `euclidean` or `manhattan`; `None` means cosine.
+    pub similarity: Option<String>,
+    /// Number of parameters, if counted.
+    pub parameters: Option<u64>,
+}
+
+/// A module behind the transformer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum ModuleCard {
+    /// Token rows to one row a text.
+    Pooling {
+        /// Width of a token row.
+        dim: usize,
+        /// Upstream's names of the modes: `cls`, `mean`.
+        modes: Vec<String>,
+        /// Whether the tokens of a prompt count.
+        include_prompt: bool,
+    },
+    /// A dense layer.
+    Dense {
+        /// Width before.
+        in_features: usize,
+        /// Width after.
+        out_features: usize,
+        /// Whether it has a bias.
+        bias: bool,
+        /// torch's path of the activation: `torch.nn.modules.activation.Tanh`.
+        activation: String,
+    },
+    /// Scaling to length 1.
+    Normalize,
+}
+
+/// Modes in the order of 3.0's keys, with those keys.
+const POOLING_KEYS: [(PoolMode, &str, &str); 6] = [
+    (PoolMode::Cls, "cls", "pooling_mode_cls_token"),
+    (PoolMode::Mean, "mean", "pooling_mode_mean_tokens"),
+    (PoolMode::Max, "max", "pooling_mode_max_tokens"),
+    (PoolMode::MeanSqrtLen, "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
+    (PoolMode::WeightedMean, "weightedmean", "pooling_mode_weightedmean_tokens"),
+    (PoolMode::LastToken, "lasttoken", "pooling_mode_lasttoken"),
+];
+
+impl ModuleCard {
+    /// The pooling over token rows of width `dim`.
+    pub fn pooling(pooling: &Pooling, dim: usize) -> Self {
+        let name = |mode| POOLING_KEYS.iter().find(|(m, ..)| *m == mode).map(|(_, name, _)| (*name).to_owned());
+        Self::Pooling {
+            dim,
+            modes: pooling.modes.iter().filter_map(|&mode| name(mode)).collect(),
+            include_prompt: pooling.include_prompt,
+        }
+    }
+
+    /// A module behind the pooling.
+    pub fn new(module: &Module) -> Self {
+        match module {
+            Module::Dense(dense) => Self::dense(dense),
+            Module::Normalize => Self::Normalize,
+        }
+    }
+
+    fn dense(dense: &Dense) -> Self {
+        Self::Dense {
+            in_features: dense.in_features,
+            out_features: dense.out_features,
+            bias: dense.bias,
+            activation: torch_path(dense.activation).to_owned(),
+        }
+    }
+
+    fn describe(&self, style: Style) -> String {
+        match self {
+            Self::Pooling { dim, modes, include_prompt } => match style {
+                Style::Current => pooling_current(*dim, modes, *include_prompt),
+                Style::V3_0 => pooling_v3_0(*dim, modes, *include_prompt),
+            },
+            Self::Dense { in_features, out_features, bias, activation } => {
+                let names = match style {
+                    Style::Current => {
+                        ", 'module_input_name': 'sentence_embedding', 'module_output_name': 'sentence_embedding'"
+                    }
+                    Style::V3_0 => "",
+                };
+                format!(
+                    "Dense({{'in_features': {in_features}, 'out_features': {out_features}, 'bias': {}, \
+                     'activation_function': '{activation}'{names}}})",
+                    python_bool(*bias)
+                )
+            }
+            Self::Normalize if style == Style::Current => "Normalize({})".to_owned(),
+            Self::Normalize => "Normalize()".to_owned(),
+        }
+    }
+}
+
+/// Class that `AutoModel` loads: the checkpoint's own class without its head, `BertForMaskedLM` to `BertModel`.
+fn transformer_class(config: &Value) -> String {
+    let class = config["architectures"][0].as_str().unwrap_or("AutoModel");
+    class.split_once("For").map_or_else(|| class.to_owned(), |(family, _)| format!("{family}Model"))
+}
+
+/// Where torch keeps the class of an activation, as a Dense config names it.
+fn torch_path(activation: Option<Activation>) -> &'static str {
+    match activation {
+        None => "torch.nn.modules.linear.Identity",
+        Some(Activation::Gelu | Activation::GeluTanh) => "torch.nn.modules.activation.GELU",
+        Some(Activation::Relu) => "torch.nn.modules.activation.ReLU",
+        Some(Activation::Silu) => "torch.nn.modules.activation.SiLU",
+        Some(Activation::Tanh) => "torch.nn.modules.activation.Tanh",
+        Some(Activation::Sigmoid) => "torch.nn.modules.activation.Sigmoid",
+    }
+}
+
+fn pooling_current(dim: usize, modes: &[String], include_prompt: bool) -> String {
+    let quoted: Vec<String> = modes.iter().map(|mode| format!("'{mode}'")).collect();
+    let mode = if quoted.len() == 1 { quoted.concat() } else { format!("({})", quoted.join(", ")) };
+    format!(
+        "Pooling({{'embedding_dimension': {dim}, 'pooling_mode': {mode}, 'include_prompt': {}}})",
+        python_bool(include_prompt)
+    )
+}
+
+fn pooling_v3_0(dim: usize, modes: &[String], include_prompt: bool) -> String {
+    let has = |name: &str| modes.iter().any(|mode| mode == name);
+    let flags: String =
+        POOLING_KEYS.iter().map(|(_, name, key)| format!("'{key}': {}, ", python_bool(has(name)))).collect();
+    format!("Pooling({{'word_embedding_dimension': {dim}, {flags}'include_prompt': {}}})", python_bool(include_prompt))
+}
+
+fn python_bool(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+impl Architecture {
+    /// The facts of a model folder; the caller adds the number of parameters if it knows it.
+    pub fn of(folder: &ModelFolder) -> Self {
+        let pooling = ModuleCard::pooling(&folder.pooling, folder.hidden_size);
+        Self {
+            transformer: transformer_class(&folder.config),
+            max_seq_length: folder.max_seq_length,
+            do_lower_case: folder.do_lower_case,
+            dim: folder.dim(),
+            modules: std::iter::once(pooling).chain(folder.modules.iter().map(ModuleCard::new)).collect(),
+            similarity: folder.settings.similarity.map(|similarity| similarity.to_string()),
+            parameters: None,
+        }
+    }
+
+    /// The model as `print(model)` shows it in Python, without a final newline.
+    pub fn describe(&self, style: Style) -> String {
+        let modules = self.modules.iter().map(|module| module.describe(style));
+        let lines: String = std::iter::once(self.describe_transformer(style))
+            .chain(modules)
+            .enumerate()
+            .map(|(i, module)| format!("  ({i}): {module}\n"))
+            .collect();
+        format!("SentenceTransformer(\n{lines})")
+    }
+
+    fn describe_transformer(&self, style: Style) -> String {
+        let class = &self.transformer;
+        match style {
+            Style::Current => format!(
+                "Transformer({{'transformer_task': 'feature-extraction', 'modality_config': {{'text': {{'method': \
+                 'forward', 'method_output_name': 'last_hidden_state'}}}}, 'module_output_name': 'token_embeddings', \
+                 'architecture': '{class}'}})"
+            ),
+            Style::V3_0 => format!(
+                "Transformer({{'max_seq_length': {}, 'do_lower_case': {}}}) with Transformer model: {class}",
+                self.max_seq_length,
+                python_bool(self.do_lower_case)
+            ),
+        }
+    }
+
+    /// The similarity in words.
+    pub fn similarity_name(&self) -> &str {
+        match self.similarity.as_deref() {
+            None | Some("cosine") => "Cosine Similarity",
+            Some("dot") => "Dot Product",
+            Some("euclidean") => "Euclidean Distance",
+            Some("manhattan") => "Manhattan Distance",
+            Some(other) => other,
+        }
+    }
+}
