@@ -70,6 +70,11 @@ impl Layout {
         self.entries.is_empty()
     }
 
+    /// Whether any of these entries is trainable.
+    pub(crate) fn trains(&self, entries: Range<usize>) -> bool {
+        self.entries[entries].iter().any(|e| e.grad.is_some())
+    }
+
     /// Values of all trainable parameters.
     pub fn grad_len(&self) -> usize {
         self.entries.iter().rev().find_map(|e| e.grad.as_ref()).map_or(0, |r| r.end)

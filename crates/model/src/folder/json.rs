@@ -67,6 +67,11 @@ impl Object {
         self.map.get(key).filter(|v| !v.is_null())
     }
 
+    /// Whether the key is there, if only as `null`.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.map.contains_key(key)
+    }
+
     /// A number that counts something.
     pub(crate) fn count(&self, key: &str) -> Result<Option<usize>, ModelError> {
         self.typed(key, "a whole number of at least 0", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))

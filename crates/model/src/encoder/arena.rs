@@ -1,0 +1,132 @@
+//! Buffers that are used again: passes over batches of a steady size allocate nothing and fill nothing with zeros.
+
+use std::sync::{Arc, Mutex};
+
+use matryo_ops::{MatMut, MatRef};
+
+type Free = Arc<Mutex<Vec<Vec<f32>>>>;
+
+/// Lends buffers; they come back when they are dropped.
+#[derive(Clone, Default)]
+pub(super) struct Arena {
+    free: Free,
+}
+
+/// A matrix `[rows, cols]` whose values are whatever the last user left, until they are written.
+pub(super) struct Buffer {
+    rows: usize,
+    cols: usize,
+    data: Vec<f32>,
+    home: Free,
+}
+
+/// A free buffer serves a request of a quarter of its size or more: batches that shrink reuse what is there, while
+/// narrow matrices leave the wide buffers alone.
+const LARGEST_WASTE: usize = 4;
+
+/// Lengths are rounded up by at most an eighth, so that batches cut by a token budget share buffers.
+const STEPS_PER_OCTAVE: usize = 8;
+
+impl Arena {
+    /// A buffer with unspecified values.
+    pub(super) fn take(&self, rows: usize, cols: usize) -> Buffer {
+        let len = rows * cols;
+        let data = self.reuse(len).unwrap_or_else(|| vec![0.0; rounded(len)]);
+        Buffer { rows, cols, data, home: self.free.clone() }
+    }
+
+    /// A buffer of zeros, for what is added to.
+    pub(super) fn zeros(&self, rows: usize, cols: usize) -> Buffer {
+        let mut buffer = self.take(rows, cols);
+        buffer.data_mut().fill(0.0);
+        buffer
+    }
+
+    /// A buffer with the values of another.
+    pub(super) fn copy(&self, source: &Buffer) -> Buffer {
+        let mut buffer = self.take(source.rows, source.cols);
+        buffer.data_mut().copy_from_slice(source.data());
+        buffer
+    }
+
+    /// The smallest free buffer that is large enough, and not much too large.
+    fn reuse(&self, len: usize) -> Option<Vec<f32>> {
+        let mut free = self.free.lock().expect("no one panics while holding the list");
+        let largest = rounded(len).saturating_mul(LARGEST_WASTE);
+        let fits = free.iter().enumerate().filter(|(_, data)| (len..=largest).contains(&data.len()));
+        let (best, _) = fits.min_by_key(|(_, data)| data.len())?;
+        Some(free.swap_remove(best))
+    }
+}
+
+impl Buffer {
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    pub(super) fn data(&self) -> &[f32] {
+        &self.data[..self.rows * self.cols]
+    }
+
+    pub(super) fn data_mut(&mut self) -> &mut [f32] {
+        &mut self.data[..self.rows * self.cols]
+    }
+
+    pub(super) fn view(&self) -> MatRef<'_> {
+        MatRef::new(self.rows, self.cols, self.data())
+    }
+
+    pub(super) fn view_mut(&mut self) -> MatMut<'_> {
+        MatMut::new(self.rows, self.cols, self.data_mut())
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if let Ok(mut free) = self.home.lock() {
+            free.push(std::mem::take(&mut self.data));
+        }
+    }
+}
+
+fn rounded(len: usize) -> usize {
+    len.next_multiple_of((len.next_power_of_two() / (2 * STEPS_PER_OCTAVE)).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_for_less() {
+        let arena = Arena::default();
+        let first = arena.take(100, 8).data().as_ptr();
+        assert_eq!(arena.take(60, 8).data().as_ptr(), first, "dropped and taken again, smaller");
+        assert_ne!(arena.take(2, 8).data().as_ptr(), first, "too small a request to hold a large buffer");
+    }
+
+    #[test]
+    fn two_buffers_at_a_time_are_two() {
+        let arena = Arena::default();
+        let (a, b) = (arena.take(4, 4), arena.take(4, 4));
+        assert_ne!(a.data().as_ptr(), b.data().as_ptr());
+    }
+
+    #[test]
+    fn zeros_are_zeros_after_use() {
+        let arena = Arena::default();
+        arena.take(4, 4).data_mut().fill(7.0);
+        assert_eq!(arena.zeros(4, 4).data(), &[0.0; 16]);
+    }
+
+    #[test]
+    fn rounding_wastes_an_eighth_at_most() {
+        for len in [1, 7, 100, 4097, 1_000_003] {
+            assert!(rounded(len) >= len && rounded(len) <= len + len / 8 + 1, "{len}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Dropout of one pass: masks that depend on seed, text, position, layer and site, and on nothing else.
+
+use matryo_ops::Dropout;
+
+use crate::{Spec, TokenBatch};
+
+/// Where a layer drops, as BERT does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Site {
+    /// After the normalisation of the embeddings.
+    Embeddings,
+    /// On the attention probabilities.
+    Probabilities,
+    /// After the attention's output product.
+    AttentionOut,
+    /// After the feed-forward part's second product.
+    FfnOut,
+}
+
+/// The masks of one batch; those of a rate of 0 do not exist.
+pub(super) struct Masks {
+    seed: u64,
+    hidden: f32,
+    attention: f32,
+    /// One key a token.
+    rows: Vec<u64>,
+}
+
+impl Masks {
+    /// No dropout.
+    pub(super) fn none() -> Self {
+        Self { seed: 0, hidden: 0.0, attention: 0.0, rows: Vec::new() }
+    }
+
+    /// The dropout of a training pass.
+    pub(super) fn new(spec: &Spec, batch: &TokenBatch, seed: u64) -> Self {
+        let (hidden, attention) = (spec.hidden_dropout, spec.attention_dropout);
+        let rows = if hidden > 0.0 || attention > 0.0 { row_keys(batch) } else { Vec::new() };
+        Self { seed, hidden, attention, rows }
+    }
+
+    /// The mask of a site, `None` where nothing is dropped.
+    pub(super) fn at(&self, layer: usize, site: Site) -> Option<Dropout<'_>> {
+        const SITES: u64 = 4;
+        let rate = if site == Site::Probabilities { self.attention } else { self.hidden };
+        let place = layer as u64 * SITES + site as u64;
+        (rate > 0.0).then(|| Dropout { rate, key: mix(self.seed, place), rows: &self.rows })
+    }
+}
+
+fn row_keys(batch: &TokenBatch) -> Vec<u64> {
+    let texts = batch.bounds.windows(2).zip(&batch.text_ids);
+    texts.flat_map(|(bounds, &text)| (0..bounds[1] - bounds[0]).map(move |p| mix(text, p.into()))).collect()
+}
+
+/// Two numbers as one that looks random (two rounds of SplitMix64, Steele et al. 2014).
+fn mix(a: u64, b: u64) -> u64 {
+    splitmix(splitmix(a).wrapping_add(b))
+}
+
+fn splitmix(x: u64) -> u64 {
+    let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

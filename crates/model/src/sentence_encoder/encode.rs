@@ -1,0 +1,119 @@
+//! Encoding many texts: tokenize, cut into batches, embed, put back into the given order.
+
+use std::{
+    borrow::Cow,
+    ops::Range,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use matryo_ops::Mat;
+use rayon::prelude::*;
+
+use super::{
+    EncodeOptions, Encoded, SentenceEncoder,
+    batches::{batches, windows},
+    prompt::Prompt,
+};
+use crate::{ModelError, TokenBatch, TokenIds};
+
+/// Where the products are large enough and their operands still near the processor.
+const TOKENS_PER_BATCH: usize = 2048;
+
+/// A call's choices, checked.
+struct Plan<'a> {
+    prompt: Prompt,
+    max_len: usize,
+    dim: usize,
+    budget: usize,
+    options: &'a EncodeOptions<'a>,
+}
+
+/// Rows under way, shared by the threads.
+struct Rows<'a> {
+    embeddings: Mutex<&'a mut Mat>,
+    done: AtomicUsize,
+}
+
+impl SentenceEncoder {
+    /// Embeddings of `texts` in their order; none give a matrix of no rows.
+    ///
+    /// Fails on an unknown prompt name, on a dimension or a length that the model does not have, and on a text that the
+    /// tokenizer cannot express.
+    pub fn encode_with<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        options: &EncodeOptions<'_>,
+    ) -> Result<Encoded, ModelError> {
+        let plan = self.plan(options)?;
+        let mut embeddings = Mat::zeros(texts.len(), plan.dim);
+        let (mut truncated, mut tokens) = (0, 0);
+        let rows = Rows { embeddings: Mutex::new(&mut embeddings), done: AtomicUsize::new(0) };
+        for window in windows(texts) {
+            let ids = self.tokenize(&texts[window.clone()], &plan)?;
+            truncated += ids.iter().filter(|t| t.truncated).count();
+            tokens += ids.iter().map(|t| t.ids.len() as u64).sum::<u64>();
+            self.encode_window(&ids, window, &plan, &rows, texts.len());
+        }
+        Ok(Encoded { embeddings, truncated, tokens })
+    }
+
+    fn plan<'a>(&self, options: &'a EncodeOptions<'a>) -> Result<Plan<'a>, ModelError> {
+        let max_len = self.checked_length(options.max_seq_length.unwrap_or(self.max_seq_length))?;
+        let full = self.encoder.dim();
+        let dim = options.truncate_dim.or(self.folder.settings.truncate_dim).unwrap_or(full);
+        if dim == 0 || dim > full {
+            return Err(ModelError::TruncateDim { found: dim, dim: full });
+        }
+        let budget = options.tokens_per_batch.unwrap_or(TOKENS_PER_BATCH);
+        Ok(Plan { prompt: self.prompt(options, max_len)?, max_len, dim, budget, options })
+    }
+
+    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Vec<TokenIds>, ModelError> {
+        let one = |text: &S| self.tokenizer.encode(&with_prompt(&plan.prompt.text, text.as_ref()), plan.max_len);
+        texts.par_iter().map(one).collect()
+    }
+
+    /// Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
+    fn encode_window(&self, ids: &[TokenIds], window: Range<usize>, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
+        let lengths: Vec<usize> = ids.iter().map(|t| t.ids.len()).collect();
+        batches(&lengths, plan.budget).into_par_iter().for_each(|places| {
+            let part = self.encode_batch(ids, &places, plan);
+            rows.put(&part, window.start, &places);
+            let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
+            if let Some(progress) = plan.options.progress {
+                progress(done, total);
+            }
+        });
+    }
+
+    fn encode_batch(&self, ids: &[TokenIds], places: &[usize], plan: &Plan<'_>) -> Mat {
+        let mut batch = TokenBatch::new();
+        for &place in places {
+            batch.push(&ids[place].ids, place as u64, plan.prompt.skip);
+        }
+        let full = self.encoder.embed(&batch);
+        let mut kept = if plan.dim < full.cols() { full.view().first_cols(plan.dim).to_mat() } else { full };
+        if plan.options.normalize {
+            let mut norms = vec![0.0; kept.rows()];
+            self.encoder.ops().normalize(kept.view_mut(), &mut norms);
+        }
+        kept
+    }
+}
+
+impl Rows<'_> {
+    /// Row `i` of `part` is the text at `places[i]` of the window that starts at `start`.
+    fn put(&self, part: &Mat, start: usize, places: &[usize]) {
+        let mut embeddings = self.embeddings.lock().expect("copying rows does not panic");
+        for (i, place) in places.iter().enumerate() {
+            embeddings.row_mut(start + place).copy_from_slice(part.row(i));
+        }
+    }
+}
+
+fn with_prompt<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
+    if prompt.is_empty() { text.into() } else { format!("{prompt}{text}").into() }
+}

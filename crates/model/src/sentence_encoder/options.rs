@@ -1,0 +1,37 @@
+//! What a caller of encode may choose, and what comes back.
+
+use matryo_ops::Mat;
+
+use crate::Role;
+
+/// Options of one call. The default is what the model's files say.
+#[derive(Clone, Default)]
+pub struct EncodeOptions<'a> {
+    /// Put before every text; beats `prompt_name` and `role`.
+    pub prompt: Option<String>,
+    /// Name of one of the model's prompts; beats `role`.
+    pub prompt_name: Option<String>,
+    /// Chooses a prompt by what the texts are.
+    pub role: Role,
+    /// Scales each embedding to length 1, after truncation.
+    pub normalize: bool,
+    /// Keeps this many leading values; beats the model's own setting.
+    pub truncate_dim: Option<usize>,
+    /// Tokens of the longest input; beats the model's own setting.
+    pub max_seq_length: Option<usize>,
+    /// Tokens of one batch; `None` is what measured fastest. Changes rounding alone.
+    pub tokens_per_batch: Option<usize>,
+    /// Called after each batch with texts done and texts in all, from any thread.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+}
+
+/// Embeddings, and what happened to the texts on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// One row a text, in their order.
+    pub embeddings: Mat,
+    /// Texts that were cut to the longest input.
+    pub truncated: usize,
+    /// Tokens that went through the model.
+    pub tokens: u64,
+}
