@@ -211,6 +211,15 @@ fn missing_models_and_revisions() {
 }
 
 #[test]
+fn a_misspelt_folder_that_looks_like_a_name() {
+    let (hub, cache) = hub();
+    hub.set(|state| state.refuse = Some((404, "RepoNotFound")));
+    // Tests run in the crate's folder, where `src/folder` is.
+    let error = resolve("src/foldr", &options(&hub, &cache), &()).unwrap_err();
+    assert!(error.hint().unwrap().contains("src/folder"), "{error}");
+}
+
+#[test]
 fn revisions_are_remembered_by_name() {
     let (hub, cache) = hub();
     let folder = resolve(&format!("{NAME}@refs/pr/1"), &options(&hub, &cache), &()).unwrap();

@@ -173,7 +173,7 @@ pub(crate) fn no_folder(path: &Path) -> ModelError {
 }
 
 /// The folder beside `path` whose name is most like its name.
-fn similar_folder(path: &Path) -> Option<PathBuf> {
+pub(crate) fn similar_folder(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folders: Vec<String> = std::fs::read_dir(parent)

@@ -1,11 +1,11 @@
 //! Requests to the hub: the token to nobody else, redirects followed by hand, failures that pass tried again.
 
-use std::{thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use ureq::{Agent, Body, http::Response};
 
 use super::{HubOptions, id::ModelId};
-use crate::ModelError;
+use crate::{ModelError, folder::similar_folder};
 
 /// Attempts for one request or one file.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -32,13 +32,20 @@ pub(super) struct Client<'a> {
 
 /// A failure, and whether another attempt may help.
 pub(super) struct Failure {
-    pub(super) error: ModelError,
+    pub(super) error: Box<ModelError>,
     pub(super) passing: bool,
 }
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self { error, passing: false }
+        Self { error: Box::new(error), passing: false }
+    }
+}
+
+impl Failure {
+    /// A failure that another attempt may not meet.
+    pub(super) fn passing(error: ModelError) -> Self {
+        Self { error: Box::new(error), passing: true }
     }
 }
 
@@ -64,12 +71,12 @@ impl<'a> Client<'a> {
         for _ in 1..ATTEMPTS {
             match attempt() {
                 Ok(value) => return Ok(value),
-                Err(failure) if !failure.passing => return Err(failure.error),
+                Err(failure) if !failure.passing => return Err(*failure.error),
                 Err(_) => thread::sleep(wait),
             }
             wait *= 2;
         }
-        attempt().map_err(|failure| failure.error)
+        attempt().map_err(|failure| *failure.error)
     }
 
     /// One request, redirects followed; a status that is neither success nor "range not satisfiable" is an error.
@@ -100,7 +107,7 @@ impl<'a> Client<'a> {
         if let Method::Get { from: from @ 1.. } = method {
             request = request.header("range", format!("bytes={from}-"));
         }
-        request.call().map_err(|source| Failure { error: network(url, source), passing: true })
+        request.call().map_err(|source| Failure::passing(network(url, source)))
     }
 
     fn check(&self, url: &str, response: Response<Body>) -> Result<Response<Body>, Failure> {
@@ -110,7 +117,7 @@ impl<'a> Client<'a> {
             401 | 403 | 404 => Err(self.refused(status, &response).into()),
             _ => {
                 let error = ModelError::HubStatus { url: url.to_owned(), status };
-                Err(Failure { error, passing: status == 429 || status >= 500 })
+                Err(Failure { passing: status == 429 || status >= 500, ..Failure::from(error) })
             }
         }
     }
@@ -125,7 +132,10 @@ impl<'a> Client<'a> {
             (401 | 403, code) if code != "RepoNotFound" => {
                 ModelError::HubDenied { name, endpoint, status, gated: code == "GatedRepo", has_token }
             }
-            _ => ModelError::HubNotFound { name, revision, endpoint },
+            _ => {
+                let similar = similar_folder(Path::new(&name));
+                ModelError::HubNotFound { name, revision, endpoint, similar }
+            }
         }
     }
 

@@ -96,7 +96,7 @@ fn append(
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; CHUNK];
     loop {
-        let interrupted = |source| Failure { error: interrupted(remote, source), passing: true };
+        let interrupted = |source| Failure::passing(interrupted(remote, source));
         let received = body.read(&mut buffer).map_err(interrupted)?;
         if received == 0 {
             return Ok(file.sync_all().map_err(failed())?);
@@ -112,7 +112,7 @@ fn check_size(remote: &Remote, part: &Path) -> Result<(), Failure> {
     match remote.size {
         Some(expected) if found < expected => {
             let error = ModelError::HubTruncated { url: remote.url.clone(), found, expected };
-            Err(Failure { error, passing: true })
+            Err(Failure::passing(error))
         }
         Some(expected) if found > expected => {
             let error = ModelError::HubTruncated { url: remote.url.clone(), found, expected };
@@ -157,7 +157,7 @@ fn restart(part: &Path, error: ModelError) -> Failure {
 fn discard(part: &Path, error: ModelError) -> Failure {
     // If it cannot be removed, the next attempt finds it wrong again.
     let _ = fs::remove_file(part);
-    Failure { error, passing: false }
+    error.into()
 }
 
 fn interrupted(remote: &Remote, source: std::io::Error) -> ModelError {
@@ -165,7 +165,9 @@ fn interrupted(remote: &Remote, source: std::io::Error) -> ModelError {
 }
 
 fn partial(blob: &Path) -> PathBuf {
-    blob.with_added_extension("incomplete")
+    let mut path = blob.as_os_str().to_owned();
+    path.push(".incomplete");
+    PathBuf::from(path)
 }
 
 fn length(path: &Path) -> u64 {

@@ -86,9 +86,8 @@ fn list(client: &Client<'_>) -> Result<Listing, client::Failure> {
     let revision = client.id.revision.replace('/', "%2F");
     let url = format!("{}/api/models/{}/revision/{revision}", client.options.endpoint, client.id.name);
     let mut response = client.request(&url, Method::Get { from: 0 })?;
-    let body = response.body_mut().read_to_string().map_err(|source| client::Failure {
-        error: ModelError::HubNetwork { url: url.clone(), source: Box::new(source) },
-        passing: true,
+    let body = response.body_mut().read_to_string().map_err(|source| {
+        client::Failure::passing(ModelError::HubNetwork { url: url.clone(), source: Box::new(source) })
     })?;
     let json: Value = serde_json::from_str(&body).map_err(|_| client.bad_response(&url, "no JSON"))?;
     let commit = json["sha"].as_str().filter(|sha| is_commit(sha));
