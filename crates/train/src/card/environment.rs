@@ -62,7 +62,7 @@ fn toml_value(value: &serde_json::Value) -> Option<String> {
     Some(match value {
         Json::Null => return None,
         Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
-            Some(float) => super::python::float_repr(float),
+            Some(float) => matryo_eval::python_float(float),
             None => number.to_string(),
         },
         Json::Array(items) => format!("[{}]", items.iter().filter_map(toml_value).collect::<Vec<_>>().join(", ")),

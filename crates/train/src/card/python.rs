@@ -1,38 +1,17 @@
 //! Numbers, strings and values as Python prints them, which is what readers of cards compare.
 
+use matryo_eval::python_float;
 use serde_json::Value;
-
-/// `repr(v)` of a Python float: the shortest digits that read back, an exponent outside of 1e-4..1e16.
-pub fn float_repr(v: f64) -> String {
-    if v.is_nan() {
-        return "nan".to_owned();
-    }
-    if v.is_infinite() {
-        return if v > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
-    }
-    if v != 0.0 && !(1e-4..1e16).contains(&v.abs()) {
-        return with_two_digit_exponent(&format!("{v:e}"));
-    }
-    let digits = v.to_string();
-    if digits.contains('.') { digits } else { digits + ".0" }
-}
-
-/// `2e-5` to `2e-05`, `1e16` to `1e+16`.
-fn with_two_digit_exponent(rust: &str) -> String {
-    let (mantissa, exponent) = rust.split_once('e').unwrap_or((rust, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
-}
 
 /// `str(round(v, digits))`.
 pub fn rounded(v: f64, digits: usize) -> String {
-    float_repr(format!("{v:.digits$}").parse().unwrap_or(v))
+    python_float(format!("{v:.digits$}").parse().unwrap_or(v))
 }
 
 /// What the training log shows of a float: 4 fixed decimals if it has more, else its repr
 /// (semantics of `_maybe_round` in transformers/modelcard.py).
 pub fn log_float(v: f64) -> String {
-    let repr = float_repr(v);
+    let repr = python_float(v);
     match repr.split_once('.') {
         Some((_, decimals)) if decimals.len() > 4 => format!("{v:.4}"),
         _ => repr,
@@ -104,7 +83,7 @@ fn value_repr(value: &Value) -> String {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        Value::Number(number) if number.is_f64() => float_repr(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Number(number) if number.is_f64() => python_float(number.as_f64().unwrap_or(f64::NAN)),
         Value::Number(number) => number.to_string(),
         Value::String(text) => str_repr(text),
         Value::Array(items) => format!("[{}]", joined(items.iter().map(value_repr))),
@@ -129,29 +108,6 @@ pub fn thousands(n: usize) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn floats_print_as_python_prints_them() {
-        // Left: the value; right: what python3 -c 'print(repr(v))' says.
-        let cases = [
-            (0.7626506157110078, "0.7626506157110078"),
-            (2e-5, "2e-05"),
-            (1.5e-7, "1.5e-07"),
-            (1e-4, "0.0001"),
-            (9.999e-5, "9.999e-05"),
-            (1.0, "1.0"),
-            (0.0, "0.0"),
-            (-0.0, "-0.0"),
-            (1e15, "1000000000000000.0"),
-            (1e16, "1e+16"),
-            (1.5e300, "1.5e+300"),
-            (f64::NAN, "nan"),
-            (f64::NEG_INFINITY, "-inf"),
-        ];
-        for (value, expected) in cases {
-            assert_eq!(float_repr(value), expected);
-        }
-    }
 
     #[test]
     fn rounding_follows_python() {

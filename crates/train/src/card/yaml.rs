@@ -75,7 +75,7 @@ fn number(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() };
     }
-    let repr = python::float_repr(value);
+    let repr = matryo_eval::python_float(value);
     if repr.contains('.') { repr } else { repr.replacen('e', ".0e", 1) }
 }
 
