@@ -1,29 +1,17 @@
 //! Evaluators: a model in, named metrics out.
+//!
+//! A new evaluator is one file (or folder) here that implements [`Evaluator`].
 
-use matryo_model::Embed;
+mod error;
+mod information_retrieval;
+mod python_float;
+mod report;
 
-/// Metrics of one evaluator, keys as upstream names them, without the evaluator's name in front.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    /// The evaluator's name, `dim_256`; prefixes the keys outside.
-    pub name: String,
-    /// Key of the metric that ranks checkpoints: `cosine_ndcg@10`.
-    pub primary: String,
-    /// In upstream's order.
-    pub metrics: Vec<(String, f64)>,
-}
-
-/// Something that measures a model.
-pub trait Evaluator: Send + Sync {
-    /// One report a dimension (or one in all).
-    fn run(&self, model: &dyn Embed) -> Result<Vec<Report>, EvalError>;
-}
-
-/// Everything that evaluating can report.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EvalError {
-    /// The model failed.
-    #[error(transparent)]
-    Model(#[from] matryo_model::ModelError),
-}
+pub use error::EvalError;
+pub use information_retrieval::{
+    Evaluation, InformationRetrievalEvaluator, InformationRetrievalOptions, Metric, PerQuery, PrimaryMetric, Ranking,
+    write_csv, write_predictions,
+};
+pub use matryo_index::Hit;
+pub use python_float::python_float;
+pub use report::{Evaluator, Report, flatten};

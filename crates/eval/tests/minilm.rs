@@ -1,0 +1,97 @@
+//! The untuned all-MiniLM-L6-v2 on real questions and passages, against the metrics that sentence-transformers 5.7 gives.
+//!
+//! Needs files too large for the repository, so it runs by hand, in a minute or two:
+//! `MATRYO_MINILM=folder MATRYO_GOLDEN=folder MATRYO_DATA=folder cargo test --release -p matryo-eval --test minilm -- --ignored`
+//! MATRYO_MINILM is the model; MATRYO_GOLDEN holds eval/eval.json and eval/*_top10.json; MATRYO_DATA holds tatqa/test_* and
+//! scifact_small/.
+
+use std::{env, fs, path::PathBuf};
+
+use matryo_data::RetrievalData;
+use matryo_eval::{Evaluation, InformationRetrievalEvaluator, InformationRetrievalOptions};
+use matryo_model::{SentenceEncoder, SimilarityFn};
+use matryo_testkit::read_json;
+use serde_json::Value;
+
+/// Metrics agree to 4 decimals.
+const METRICS: f64 = 5e-5;
+/// Documents whose scores are nearer than this may change places.
+const NEAR: f64 = 1e-6;
+
+fn folder(variable: &str) -> PathBuf {
+    env::var_os(variable).unwrap_or_else(|| panic!("{variable} names a folder")).into()
+}
+
+fn options(dims: Option<Vec<usize>>) -> InformationRetrievalOptions {
+    InformationRetrievalOptions {
+        dims,
+        score_functions: vec![SimilarityFn::Cosine, SimilarityFn::Dot],
+        ndcg_at_k: vec![10, 100],
+        map_at_k: vec![10, 100],
+        ..Default::default()
+    }
+}
+
+fn assert_metrics(evaluation: &Evaluation, expected: &Value, what: &str) {
+    for (key, value) in &evaluation.report.metrics {
+        let upstream = expected[key].as_f64().unwrap_or_else(|| panic!("{what} has no {key}"));
+        assert!((value - upstream).abs() < METRICS, "{what}: {key} is {value}, expected {upstream}");
+    }
+    assert_eq!(evaluation.report.metrics.len(), expected.as_object().unwrap().len(), "{what}");
+}
+
+/// The ten best by cosine, for the queries whose lists were recorded.
+fn assert_top_10(evaluator: &InformationRetrievalEvaluator, evaluation: &Evaluation, expected: &Value) {
+    let mut compared = 0;
+    for (query, hits) in evaluator.query_ids().zip(&evaluation.rankings[0].hits) {
+        let Some(upstream) = expected[query].as_array() else { continue };
+        for (hit, upstream) in hits.iter().zip(upstream) {
+            let (id, score) = (upstream[0].as_str().unwrap(), upstream[1].as_f64().unwrap());
+            let near = (f64::from(hit.score) - score).abs() < 2.0 * NEAR;
+            assert!(
+                near,
+                "query {query}: {} scores {}, expected {id} with {score}",
+                evaluator.document_id(hit.row),
+                hit.score
+            );
+            let swapped = hits.iter().filter(|other| (other.score - hit.score).abs() < NEAR as f32).count() > 1;
+            assert!(swapped || evaluator.document_id(hit.row) == id, "query {query}: {id} is not in its place");
+        }
+        compared += 1;
+    }
+    assert_eq!(compared, expected.as_object().unwrap().len(), "every recorded query is compared");
+}
+
+fn assert_equals_upstream(data: RetrievalData, tag: &str, dims: &[usize]) {
+    let golden = folder("MATRYO_GOLDEN").join("eval");
+    let metrics = read_json(golden.join("eval.json"));
+    let model = SentenceEncoder::open(folder("MATRYO_MINILM")).unwrap();
+    let evaluator = InformationRetrievalEvaluator::new(data.clone(), options(None)).unwrap();
+    let whole = evaluator.evaluate(&model).unwrap().remove(0);
+    assert_metrics(&whole, &metrics[tag], tag);
+    assert_top_10(&evaluator, &whole, &read_json(golden.join(format!("{tag}_top10.json"))));
+    let truncated = InformationRetrievalEvaluator::new(data, options(Some(dims.to_vec()))).unwrap();
+    for (dim, evaluation) in dims.iter().zip(truncated.evaluate(&model).unwrap()) {
+        let tag = format!("{tag}_dim{dim}");
+        assert_metrics(&evaluation, &metrics[&tag], &tag);
+    }
+}
+
+#[test]
+#[ignore = "needs a model and data that are not in the repository"]
+fn tatqa() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["corpus.jsonl", "queries.jsonl", "qrels.tsv"] {
+        let from = folder("MATRYO_DATA").join("tatqa").join(format!("test_{file}"));
+        fs::copy(from, dir.path().join(file)).unwrap();
+    }
+    let data = RetrievalData::open(dir.path()).unwrap();
+    assert_equals_upstream(data, "ir_tatqa_test", &[256, 128, 64, 32]);
+}
+
+#[test]
+#[ignore = "needs a model and data that are not in the repository"]
+fn scifact() {
+    let data = RetrievalData::open(&folder("MATRYO_DATA").join("scifact_small")).unwrap();
+    assert_equals_upstream(data, "ir_scifact_small", &[128]);
+}
