@@ -1,4 +1,34 @@
 //! Files to rows to batches of row numbers: readers, samplers, checks.
+//!
+//! A data file ([`Dataset::open`]) becomes [`Rows`]; a [`Sampler`] turns rows into batches of row numbers; [`check`]
+//! says what a careful engineer would want to know before training. [`RetrievalData`] is what evaluation needs:
+//! questions, passages and which belong together. Nothing here knows a tokenizer or a model.
+
+mod check;
+mod columns;
+mod dataset;
+mod digest;
+mod error;
+mod location;
+mod mt19937;
+mod randperm;
+mod reader;
+mod retrieval;
+mod sampler;
+mod text_column;
+mod text_ids;
+mod texts_file;
+
+pub use check::{ColumnLengths, ColumnTokens, Finding, Findings, LengthStatistics, TokenCount, check, column_tokens};
+pub use columns::Columns;
+pub use dataset::Dataset;
+pub use error::DataError;
+pub use location::{Location, Place};
+pub use mt19937::Mt19937;
+pub use randperm::randperm;
+pub use retrieval::RetrievalData;
+pub use sampler::{BatchSampler, Compat, NoDuplicates, Sampler, batches_per_epoch};
+pub use texts_file::{read_text_lines, read_texts};
 
 /// Rows of texts in named columns.
 pub trait Rows: Send + Sync {
@@ -15,10 +45,4 @@ pub trait Rows: Send + Sync {
 
     /// One text.
     fn text(&self, row: usize, column: usize) -> &str;
-}
-
-/// Turns rows into batches of row numbers.
-pub trait Sampler: Send + Sync {
-    /// The batches of epoch `epoch` (from 0), a pure function of its arguments: resuming needs only (epoch, batch).
-    fn epoch(&self, rows: &dyn Rows, epoch: u64) -> Vec<Vec<u32>>;
 }

@@ -1,0 +1,94 @@
+//! Parquet: the text columns wanted, a batch of rows at a time.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_schema::{DataType, Field};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use super::{Cell, Visitor};
+use crate::columns::Selection;
+use crate::error::DataError;
+use crate::location::{Location, Place};
+
+/// Rows decoded at once: enough to pay for the call, few enough that long texts stay far from the 2 GiB that the
+/// offsets of a text array reach.
+const ROWS_PER_BATCH: usize = 1024;
+
+pub(super) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataError> {
+    let Some(builder) = open(path)? else { return Ok(()) };
+    let fields: Vec<_> = builder.schema().fields().iter().cloned().collect();
+    let found: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+    let selection = visitor.select(&found)?;
+    selection.check(&Location::file(path), &found)?;
+    for field in fields.iter().filter(|field| selection.taken().any(|name| name == field.name())) {
+        is_text(field, path)?;
+    }
+
+    let wanted = (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
+    let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
+    let batches = builder.with_projection(mask).with_batch_size(ROWS_PER_BATCH).build();
+    let mut rows_before = 0;
+    for batch in batches.map_err(|error| broken(path, error))? {
+        let batch = batch.map_err(|error| broken(path, error))?;
+        hand_over(&batch, &selection, rows_before, visitor)?;
+        rows_before += batch.num_rows() as u64;
+    }
+    Ok(())
+}
+
+/// The file, or `None` when it has no bytes. Without the writer's Arrow schema every kind of text column (large, view,
+/// dictionary) is read as plain text.
+fn open(path: &Path) -> Result<Option<ParquetRecordBatchReaderBuilder<File>>, DataError> {
+    let failed = |source| DataError::Read { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() == 0 {
+        return Ok(None);
+    }
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).map(Some).map_err(|error| broken(path, error))
+}
+
+fn broken(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> DataError {
+    DataError::Parquet { path: path.to_path_buf(), source: Box::new(error) }
+}
+
+fn is_text(field: &Field, path: &Path) -> Result<(), DataError> {
+    let found = match field.data_type() {
+        DataType::Utf8 => return Ok(()),
+        DataType::Binary | DataType::FixedSizeBinary(_) => "bytes not marked as text".to_owned(),
+        DataType::Null => "only nulls".to_owned(),
+        DataType::Boolean => "booleans".to_owned(),
+        DataType::List(_) => "lists".to_owned(),
+        DataType::Struct(_) => "structs".to_owned(),
+        number if number.is_numeric() => format!("numbers ({number})"),
+        other => format!("values of type {other}"),
+    };
+    Err(DataError::WrongType { at: Location::file(path), column: field.name().clone(), found })
+}
+
+fn hand_over(
+    batch: &RecordBatch,
+    selection: &Selection,
+    rows_before: u64,
+    visitor: &mut dyn Visitor,
+) -> Result<(), DataError> {
+    let column = |name: &String| batch.column_by_name(name).map(|column| column.as_string::<i32>());
+    let columns: Vec<Option<&StringArray>> = selection.taken().map(column).collect();
+    for row in 0..batch.num_rows() {
+        let cells: Vec<_> = columns.iter().map(|column| cell(*column, row)).collect();
+        visitor.row(Place::Row(rows_before + row as u64 + 1), &cells)?;
+    }
+    Ok(())
+}
+
+fn cell(column: Option<&StringArray>, row: usize) -> Cell<'_> {
+    match column {
+        None => Cell::Missing,
+        Some(column) if column.is_null(row) => Cell::Null,
+        Some(column) => Cell::Text(column.value(row)),
+    }
+}
