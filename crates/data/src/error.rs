@@ -248,7 +248,7 @@ impl DataError {
 fn nearest(wanted: &str, found: &[String]) -> Option<String> {
     let distance = |name: &String| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     let best = found.iter().min_by_key(|name| distance(name))?;
-    (distance(best) <= wanted.len().div_ceil(3)).then(|| format!("did you mean `{best}`?"))
+    (distance(best) * 3 <= wanted.len()).then(|| format!("did you mean `{best}`?"))
 }
 
 fn quoted(names: &[String]) -> String {

@@ -44,6 +44,7 @@ impl BatchSampler {
 
 impl Sampler for BatchSampler {
     fn epoch(&self, rows: &dyn Rows, epoch: u64) -> Vec<Vec<u32>> {
+        assert!(self.batch_size > 0, "batches of at least one row");
         let order = self.order(rows.len(), epoch);
         let keep = |batch: &&[u32]| !self.drop_last || batch.len() == self.batch_size;
         order.chunks(self.batch_size).filter(keep).map(<[u32]>::to_vec).collect()

@@ -57,6 +57,7 @@ fn ascending(rows: usize) -> Vec<u32> {
 
 impl Sampler for NoDuplicates {
     fn epoch(&self, rows: &dyn Rows, epoch: u64) -> Vec<Vec<u32>> {
+        assert!(self.batch_size > 0, "batches of at least one row");
         let ids = TextIds::new(rows);
         let mut batches = match self.compat {
             Compat::Current => self.shuffled(&ids, rows.len(), epoch),
