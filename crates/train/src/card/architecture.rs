@@ -5,7 +5,7 @@ use matryo_ops::{Activation, PoolMode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Style;
+use super::Compat;
 
 /// The facts of a sentence-embedding model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,18 +92,18 @@ impl ModuleCard {
         }
     }
 
-    fn describe(&self, style: Style) -> String {
+    fn describe(&self, compat: Compat) -> String {
         match self {
-            Self::Pooling { dim, modes, include_prompt } => match style {
-                Style::Current => pooling_current(*dim, modes, *include_prompt),
-                Style::V3_0 => pooling_v3_0(*dim, modes, *include_prompt),
+            Self::Pooling { dim, modes, include_prompt } => match compat {
+                Compat::Current => pooling_current(*dim, modes, *include_prompt),
+                Compat::V3_0 => pooling_v3_0(*dim, modes, *include_prompt),
             },
             Self::Dense { in_features, out_features, bias, activation } => {
-                let names = match style {
-                    Style::Current => {
+                let names = match compat {
+                    Compat::Current => {
                         ", 'module_input_name': 'sentence_embedding', 'module_output_name': 'sentence_embedding'"
                     }
-                    Style::V3_0 => "",
+                    Compat::V3_0 => "",
                 };
                 format!(
                     "Dense({{'in_features': {in_features}, 'out_features': {out_features}, 'bias': {}, \
@@ -111,7 +111,7 @@ impl ModuleCard {
                     python_bool(*bias)
                 )
             }
-            Self::Normalize if style == Style::Current => "Normalize({})".to_owned(),
+            Self::Normalize if compat == Compat::Current => "Normalize({})".to_owned(),
             Self::Normalize => "Normalize()".to_owned(),
         }
     }
@@ -171,9 +171,9 @@ impl Architecture {
     }
 
     /// The model as `print(model)` shows it in Python, without a final newline.
-    pub fn describe(&self, style: Style) -> String {
-        let modules = self.modules.iter().map(|module| module.describe(style));
-        let lines: String = std::iter::once(self.describe_transformer(style))
+    pub fn describe(&self, compat: Compat) -> String {
+        let modules = self.modules.iter().map(|module| module.describe(compat));
+        let lines: String = std::iter::once(self.describe_transformer(compat))
             .chain(modules)
             .enumerate()
             .map(|(i, module)| format!("  ({i}): {module}\n"))
@@ -181,15 +181,15 @@ impl Architecture {
         format!("SentenceTransformer(\n{lines})")
     }
 
-    fn describe_transformer(&self, style: Style) -> String {
+    fn describe_transformer(&self, compat: Compat) -> String {
         let class = &self.transformer;
-        match style {
-            Style::Current => format!(
+        match compat {
+            Compat::Current => format!(
                 "Transformer({{'transformer_task': 'feature-extraction', 'modality_config': {{'text': {{'method': \
                  'forward', 'method_output_name': 'last_hidden_state'}}}}, 'module_output_name': 'token_embeddings', \
                  'architecture': '{class}'}})"
             ),
-            Style::V3_0 => format!(
+            Compat::V3_0 => format!(
                 "Transformer({{'max_seq_length': {}, 'do_lower_case': {}}}) with Transformer model: {class}",
                 self.max_seq_length,
                 python_bool(self.do_lower_case)

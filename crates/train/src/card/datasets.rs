@@ -4,7 +4,7 @@ use matryo_data::Rows;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Style,
+    Compat,
     markdown::{Align, code_cell, table},
     python,
 };
@@ -79,7 +79,7 @@ pub struct EvalDatasetCard {
     pub truncated: Option<TruncatedShare>,
 }
 
-impl Style {
+impl Compat {
     /// Rows that upstream's statistics are of. Its 5.7 cards say 100, but it reads them in chunks of 8 and counts the
     /// whole last chunk, so 104 it is; ours name the number counted.
     fn statistics_rows(self) -> usize {
@@ -96,10 +96,10 @@ impl DatasetCard {
         rows: &dyn Rows,
         name: Option<String>,
         fingerprint: String,
-        style: Style,
+        compat: Compat,
         count_tokens: &dyn Fn(&str) -> usize,
     ) -> Self {
-        let statistics_rows = rows.len().min(style.statistics_rows());
+        let statistics_rows = rows.len().min(compat.statistics_rows());
         let column = |(index, name): (usize, &String)| {
             let counts = (0..statistics_rows).map(|row| count_tokens(rows.text(row, index)));
             ColumnCard { name: name.clone(), tokens: TokenStatistics::of(counts) }
@@ -129,12 +129,12 @@ impl DatasetCard {
     }
 
     /// Type and token statistics a column.
-    pub(super) fn statistics_table(&self, style: Style) -> String {
+    pub(super) fn statistics_table(&self, compat: Compat) -> String {
         let row = |label: &str, cell: &dyn Fn(&ColumnCard) -> String| {
             std::iter::once(label.to_owned()).chain(self.columns.iter().map(cell)).collect::<Vec<_>>()
         };
         let mut rows = vec![row("type", &|_| "string".to_owned())];
-        if style == Style::Current {
+        if compat == Compat::Current {
             rows.push(row("modality", &|_| "text".to_owned()));
         }
         rows.push(row("details", &|column| column.tokens.html_list()));

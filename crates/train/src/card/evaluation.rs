@@ -3,7 +3,7 @@
 use minijinja::{Value, context};
 
 use super::{
-    CardData, ReportCard, Style, Training,
+    CardData, Compat, ReportCard, Training,
     markdown::{Align, indented, inline, table},
     python,
 };
@@ -14,19 +14,19 @@ pub(super) fn evaluation(card: &CardData) -> Option<Value> {
     if reports.is_empty() {
         return None;
     }
-    let views: Vec<Value> = reports.iter().map(|report| report_view(report, card.style)).collect();
+    let views: Vec<Value> = reports.iter().map(|report| report_view(report, card.compat)).collect();
     Some(context! {
         reports => views,
         before_after => card.training.as_ref().and_then(|training| before_after(training, reports)),
     })
 }
 
-fn report_view(report: &ReportCard, style: Style) -> Value {
-    let module = match style {
-        Style::Current => "sentence_transformers.sentence_transformer.evaluation",
-        Style::V3_0 => "sentence_transformers.evaluation",
+fn report_view(report: &ReportCard, compat: Compat) -> Value {
+    let module = match compat {
+        Compat::Current => "sentence_transformers.sentence_transformer.evaluation",
+        Compat::V3_0 => "sentence_transformers.evaluation",
     };
-    let config = (style == Style::Current && !report.config.is_null()).then(|| json_block(&report.config));
+    let config = (compat == Compat::Current && !report.config.is_null()).then(|| json_block(&report.config));
     context! {
         task => inline(&report.task),
         name => inline(&report.name),

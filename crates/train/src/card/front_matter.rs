@@ -1,6 +1,6 @@
 //! The YAML at the head of a card, which the hub reads.
 
-use super::{CardData, ReportCard, Style, Training, WidgetExample, python, yaml::Yaml};
+use super::{CardData, Compat, ReportCard, Training, WidgetExample, python, yaml::Yaml};
 
 /// The front matter without its `---` fences; keys in upstream's order.
 pub(super) fn front_matter(card: &CardData) -> String {
@@ -34,7 +34,7 @@ fn hub_base(card: &CardData) -> Option<&str> {
 
 fn tags(card: &CardData) -> Vec<String> {
     let mut tags = vec!["sentence-transformers", "sentence-similarity", "feature-extraction"];
-    if card.style == Style::Current {
+    if card.compat == Compat::Current {
         tags.push("dense");
     }
     let mut tags: Vec<String> = tags.into_iter().map(str::to_owned).collect();

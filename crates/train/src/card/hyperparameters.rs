@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 
-use super::{CardData, Hyperparameter, Style, markdown::inline, python};
+use super::{CardData, Compat, Hyperparameter, markdown::inline, python};
 
 /// Settings that say where things lie or what is shown, not how training goes; upstream leaves out the same kind
 /// (`ignore_keys` in sentence_transformers/base/model_card.py).
@@ -36,7 +36,7 @@ const NOT_SHOWN: [&str; 23] = [
 pub(super) fn hyperparameters(card: &CardData) -> Option<Value> {
     let training = card.training.as_ref()?;
     let shown: Vec<&Hyperparameter> =
-        training.hyperparameters.iter().filter(|h| is_shown(&h.name, card.style)).collect();
+        training.hyperparameters.iter().filter(|h| is_shown(&h.name, card.compat)).collect();
     let item = |h: &&Hyperparameter| context! { name => &h.name, value => inline(&python::value_str(&h.value)) };
     Some(context! {
         non_default => shown.iter().filter(|h| !h.is_default).map(item).collect::<Vec<_>>(),
@@ -45,6 +45,6 @@ pub(super) fn hyperparameters(card: &CardData) -> Option<Value> {
 }
 
 /// 3.0 lists `eval_strategy`, 5.7 does not.
-fn is_shown(name: &str, style: Style) -> bool {
-    !NOT_SHOWN.contains(&name) && (name != "eval_strategy" || style == Style::V3_0)
+fn is_shown(name: &str, compat: Compat) -> bool {
+    !NOT_SHOWN.contains(&name) && (name != "eval_strategy" || compat == Compat::V3_0)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use minijinja::{Value, context};
 
 use super::{
-    CardData, ReportCard, Style, Training,
+    CardData, Compat, ReportCard, Training,
     markdown::{Align, table},
     python,
 };
@@ -27,7 +27,7 @@ pub(super) fn logs(card: &CardData) -> Option<Value> {
     let rows = rows(training);
     (!rows.is_empty()).then(|| {
         context! {
-            table => log_table(&rows, training.saved_step, card.style),
+            table => log_table(&rows, training.saved_step, card.compat),
             folded => rows.len() > FOLDED_FROM,
             has_saved => rows.contains_key(&training.saved_step),
         }
@@ -55,8 +55,8 @@ fn primaries(reports: &[ReportCard]) -> Vec<(String, f64)> {
     reports.iter().filter_map(|report| Some((report.primary_key(), report.primary_value()?))).collect()
 }
 
-fn log_table(rows: &BTreeMap<u64, Row>, saved_step: u64, style: Style) -> String {
-    let columns = metric_columns(rows, style);
+fn log_table(rows: &BTreeMap<u64, Row>, saved_step: u64, compat: Compat) -> String {
+    let columns = metric_columns(rows, compat);
     let has_loss = rows.values().any(|row| row.loss.is_some());
     let mut header = vec!["Epoch".to_owned(), "Step".to_owned()];
     header.extend(has_loss.then(|| "Training Loss".to_owned()));
@@ -67,14 +67,14 @@ fn log_table(rows: &BTreeMap<u64, Row>, saved_step: u64, style: Style) -> String
 }
 
 /// In order of evaluation; 3.0 sorts the names as strings.
-fn metric_columns(rows: &BTreeMap<u64, Row>, style: Style) -> Vec<String> {
+fn metric_columns(rows: &BTreeMap<u64, Row>, compat: Compat) -> Vec<String> {
     let mut columns: Vec<String> = Vec::new();
     for (name, _) in rows.values().flat_map(|row| &row.metrics) {
         if !columns.contains(name) {
             columns.push(name.clone());
         }
     }
-    if style == Style::V3_0 {
+    if compat == Compat::V3_0 {
         columns.sort();
     }
     columns

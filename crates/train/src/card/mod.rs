@@ -26,13 +26,14 @@ mod usage;
 mod widget;
 mod yaml;
 
+use crate::config::Compat;
+
 pub use architecture::{Architecture, ModuleCard};
 pub use datasets::{ColumnCard, DatasetCard, EvalDatasetCard, TokenStatistics, TruncatedShare};
 pub use error::CardError;
 pub use hardware::Hardware;
 pub use record::{
-    BaseModel, BestCheckpoint, CardData, Evaluation, Hyperparameter, LossCard, LossRow, ReportCard, Style, Times,
-    Training,
+    BaseModel, BestCheckpoint, CardData, Evaluation, Hyperparameter, LossCard, LossRow, ReportCard, Times, Training,
 };
 pub use render::render;
 pub use store::{RECORD_FILE, load_record, save_record};

@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 
-use super::{BaseModel, CardData, Style, front_matter::front_matter, markdown::inline};
+use super::{BaseModel, CardData, Compat, front_matter::front_matter, markdown::inline};
 
 /// Front matter, heading and first sentence.
 pub(super) fn head(card: &CardData) -> Option<Value> {
@@ -26,14 +26,14 @@ pub(super) fn details(card: &CardData) -> Option<Value> {
         base_revision => card.base_model.as_ref().and_then(|base| base.revision.as_deref()).map(inline),
         max_seq_length => card.architecture.max_seq_length,
         dim => card.architecture.dim,
-        dim_unit => match card.style { Style::Current => "dimensions", Style::V3_0 => "tokens" },
+        dim_unit => match card.compat { Compat::Current => "dimensions", Compat::V3_0 => "tokens" },
         similarity => card.architecture.similarity_name(),
-        modality => card.style == Style::Current,
+        modality => card.compat == Compat::Current,
         parameters => card.architecture.parameters.map(|n| super::python::thousands(n as usize)),
         dataset => training.and_then(|training| training.dataset.name.as_deref()).map(inline),
         language => (!card.language.is_empty()).then(|| inline(&card.language.join(", "))),
         license => card.license.as_deref().map(inline),
-        architecture => card.architecture.describe(card.style),
+        architecture => card.architecture.describe(card.compat),
     })
 }
 

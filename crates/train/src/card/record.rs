@@ -4,25 +4,13 @@ use matryo_model::ModelFolder;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{Architecture, DatasetCard, EvalDatasetCard, Hardware, WidgetExample};
-
-/// Which version of sentence-transformers the card follows in wording and column order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Style {
-    /// 5.7.
-    #[default]
-    #[serde(rename = "5.7")]
-    Current,
-    /// 3.0.
-    #[serde(rename = "3.0")]
-    V3_0,
-}
+use super::{Architecture, Compat, DatasetCard, EvalDatasetCard, Hardware, WidgetExample};
 
 /// A model and, if it was trained here, how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CardData {
-    /// Wording and order.
-    pub style: Style,
+    /// Which version of sentence-transformers the card follows in wording and column order.
+    pub compat: Compat,
     /// Heading of the card; `None` names the model after its base.
     pub model_name: Option<String>,
     /// `org/name` under which the model will be found, for the usage snippets.
@@ -206,7 +194,7 @@ impl CardData {
         let path = folder.path.canonicalize().unwrap_or_else(|_| folder.path.clone());
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         Self {
-            style: Style::Current,
+            compat: Compat::Current,
             model_name: name,
             model_id: None,
             language: Vec::new(),

@@ -19,7 +19,7 @@ pub(super) fn training_details(card: &CardData) -> Option<Value> {
         size => thousands(data.size),
         columns => data.column_list(),
         statistics_rows => data.statistics_rows,
-        statistics => indented(&data.statistics_table(card.style)),
+        statistics => indented(&data.statistics_table(card.compat)),
         samples => indented(&data.samples_table()),
         fingerprint => &data.fingerprint,
         truncated => data.truncated.map(truncated),

@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 
-use super::{CardData, Style, WidgetExample, python};
+use super::{CardData, Compat, WidgetExample, python};
 
 /// What a snippet calls a model that has no hub name.
 const FOLDER: &str = "path/to/this/folder";
@@ -11,7 +11,7 @@ pub(super) fn usage(card: &CardData) -> Option<Value> {
     let known = card.widget().first();
     let example = known.cloned().unwrap_or_else(neutral_example);
     let (source, sentences) = (&example.source_sentence, &example.sentences);
-    let retrieval = card.style == Style::Current && card.is_retrieval();
+    let retrieval = card.compat == Compat::Current && card.is_retrieval();
     let similarities = card.training.as_ref().and_then(|training| training.usage_similarities.as_deref());
     let texts = || std::iter::once(source).chain(sentences);
     Some(context! {

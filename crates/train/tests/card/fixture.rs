@@ -3,8 +3,9 @@
 use matryo_data::Rows;
 use matryo_train::card::{
     Architecture, BestCheckpoint, CardData, DatasetCard, EvalDatasetCard, Evaluation, Hardware, Hyperparameter,
-    LossCard, LossRow, ModuleCard, ReportCard, Style, Times, Training, widget_examples,
+    LossCard, LossRow, ModuleCard, ReportCard, Times, Training, widget_examples,
 };
+use matryo_train::config::Compat;
 use serde_json::{Value, json};
 
 /// Texts in columns.
@@ -39,19 +40,19 @@ pub fn golden(run: &str) -> Value {
 }
 
 /// The record of a recorded run.
-pub fn card(golden: &Value, style: Style) -> CardData {
+pub fn card(golden: &Value, compat: Compat) -> CardData {
     let data = Table::new(&["positive", "anchor"], &[&["p 1", "a 1"], &["p 2", "a 2"], &["p 3", "a 3"]]);
-    let mut dataset = DatasetCard::describe(&data, None, "0".repeat(64), style, &|text| text.len());
+    let mut dataset = DatasetCard::describe(&data, None, "0".repeat(64), compat, &|text| text.len());
     dataset.size = tagged_size(golden);
     CardData {
-        style,
+        compat,
         model_name: Some("MiniLM Financial Matryoshka".into()),
         model_id: None,
         language: vec!["en".into()],
         license: Some("apache-2.0".into()),
         base_model: None,
         architecture: minilm(),
-        training: Some(training(golden, style, dataset, widget_examples(&data))),
+        training: Some(training(golden, compat, dataset, widget_examples(&data))),
     }
 }
 
@@ -64,7 +65,7 @@ fn tagged_size(golden: &Value) -> usize {
 
 fn training(
     golden: &Value,
-    style: Style,
+    compat: Compat,
     dataset: DatasetCard,
     widget: Vec<matryo_train::card::WidgetExample>,
 ) -> Training {
@@ -84,8 +85,8 @@ fn training(
             fingerprint: "1".repeat(64),
             truncated: None,
         }),
-        before: reports(&golden["before"], style),
-        evaluations: list(&golden["evaluations"]).iter().map(|e| evaluation(e, style)).collect(),
+        before: reports(&golden["before"], compat),
+        evaluations: list(&golden["evaluations"]).iter().map(|e| evaluation(e, compat)).collect(),
         losses: list(&golden["losses"]).iter().map(loss_row).collect(),
         saved_step: best.trim_start_matches("checkpoint-").parse().expect("a step"),
         best: Some(BestCheckpoint {
@@ -122,18 +123,18 @@ fn loss_row(row: &Value) -> LossRow {
     }
 }
 
-fn evaluation(value: &Value, style: Style) -> Evaluation {
+fn evaluation(value: &Value, compat: Compat) -> Evaluation {
     Evaluation {
         epoch: value["epoch"].as_f64().expect("epoch"),
         step: value["step"].as_u64().expect("step"),
-        reports: reports(&value["reports"], style),
+        reports: reports(&value["reports"], compat),
     }
 }
 
-fn reports(value: &Value, style: Style) -> Vec<ReportCard> {
-    let primary = match style {
-        Style::Current => "cosine_ndcg@10",
-        Style::V3_0 => "cosine_map@100",
+fn reports(value: &Value, compat: Compat) -> Vec<ReportCard> {
+    let primary = match compat {
+        Compat::Current => "cosine_ndcg@10",
+        Compat::V3_0 => "cosine_map@100",
     };
     let metric = |m: &Value| (m[0].as_str().expect("key").to_owned(), m[1].as_f64().expect("value"));
     let report = |r: &Value| {

@@ -1,6 +1,7 @@
 //! Cell by cell against the cards that sentence-transformers 5.7.0 and 3.0.1 wrote.
 
-use matryo_train::card::{DatasetCard, Style, render};
+use matryo_train::card::{DatasetCard, render};
+use matryo_train::config::Compat;
 use serde_json::Value;
 
 use crate::{
@@ -8,12 +9,12 @@ use crate::{
     fixture::{Table, card, golden},
 };
 
-const RUNS: [(&str, Style); 3] =
-    [("seedU_st57", Style::Current), ("seedU_st30", Style::V3_0), ("tiny_long_st57", Style::Current)];
+const RUNS: [(&str, Compat); 3] =
+    [("seedU_st57", Compat::Current), ("seedU_st30", Compat::V3_0), ("tiny_long_st57", Compat::Current)];
 
-fn rendered(run: &str, style: Style) -> (Value, String) {
+fn rendered(run: &str, compat: Compat) -> (Value, String) {
     let golden = golden(run);
-    let text = render(&card(&golden, style)).expect("a card");
+    let text = render(&card(&golden, compat)).expect("a card");
     (golden, text)
 }
 
@@ -23,8 +24,8 @@ fn strings(value: &Value) -> Vec<Vec<String>> {
 
 #[test]
 fn front_matter_equals_upstream() {
-    for (run, style) in RUNS {
-        let (golden, text) = rendered(run, style);
+    for (run, compat) in RUNS {
+        let (golden, text) = rendered(run, compat);
         let ours = front_matter(&text);
         for key in ["language", "license", "pipeline_tag", "library_name", "metrics", "tags"] {
             assert_eq!(ours[key], golden[key], "{run}: {key}");
@@ -37,8 +38,8 @@ fn front_matter_equals_upstream() {
 
 #[test]
 fn metric_tables_equal_upstream() {
-    for (run, style) in RUNS {
-        let (golden, text) = rendered(run, style);
+    for (run, compat) in RUNS {
+        let (golden, text) = rendered(run, compat);
         let evaluation = &text[text.find("## Evaluation").expect("evaluation")..];
         let ours: Vec<_> = evaluation
             .split("#### Information Retrieval")
@@ -52,8 +53,8 @@ fn metric_tables_equal_upstream() {
 
 #[test]
 fn training_log_equals_upstream() {
-    for (run, style) in RUNS {
-        let (golden, text) = rendered(run, style);
+    for (run, compat) in RUNS {
+        let (golden, text) = rendered(run, compat);
         let ours = table(section(&text, "### Training Logs"));
         let theirs = strings(&golden["log_table"]);
         assert_eq!(ours[0], theirs[0], "{run}: columns");
@@ -67,8 +68,8 @@ fn training_log_equals_upstream() {
 
 #[test]
 fn architecture_and_loss_equal_upstream() {
-    for (run, style) in &RUNS[..2] {
-        let (golden, text) = rendered(run, *style);
+    for (run, compat) in &RUNS[..2] {
+        let (golden, text) = rendered(run, *compat);
         let block = section(&text, "### Full Model Architecture").trim().trim_matches('`').trim();
         let theirs: Vec<String> = serde_json::from_value(golden["architecture"].clone()).expect("lines");
         let ours: Vec<&str> = block.lines().collect();
@@ -82,7 +83,7 @@ fn architecture_and_loss_equal_upstream() {
 
 #[test]
 fn hyperparameters_print_as_upstream() {
-    let (golden, text) = rendered("seedU_st57", Style::Current);
+    let (golden, text) = rendered("seedU_st57", Compat::Current);
     let theirs: Vec<String> =
         strings(&golden["non_default"]).iter().map(|pair| format!("- `{}`: {}", pair[0], pair[1])).collect();
     let ours: Vec<&str> =
@@ -98,7 +99,7 @@ fn hyperparameters_print_as_upstream() {
 /// Token counts of all rows come from the tokenizer of the library; the expected cells from its card.
 #[test]
 fn data_tables_equal_upstream() {
-    for (run, style, rows) in [("seedU_st57", Style::Current, 104), ("seedU_st30", Style::V3_0, 196)] {
+    for (run, compat, rows) in [("seedU_st57", Compat::Current, 104), ("seedU_st30", Compat::V3_0, 196)] {
         let (golden, data) = (golden(run), golden("rows"));
         let counts: Vec<Vec<usize>> = serde_json::from_value(data["tokens"].clone()).expect("counts");
         let columns = ["positive", "anchor"];
@@ -111,9 +112,9 @@ fn data_tables_equal_upstream() {
                 texts[..3].iter().enumerate().find_map(|(r, row)| Some((r, row.iter().position(|t| t == text)?)));
             place.map_or_else(|| text.parse().expect("a count"), |(row, column)| counts[row][column])
         };
-        let mut card = card(&golden, style);
+        let mut card = card(&golden, compat);
         let training = card.training.as_mut().expect("training");
-        training.dataset = DatasetCard::describe(&data, None, "0".repeat(64), style, &known);
+        training.dataset = DatasetCard::describe(&data, None, "0".repeat(64), compat, &known);
         let text = render(&card).expect("a card");
         let body = section(&text, "#### Unnamed Dataset");
         assert!(
@@ -122,7 +123,7 @@ fn data_tables_equal_upstream() {
         assert!(body.contains(&format!("based on the first {rows} samples:\n")), "{body}");
         let (statistics, samples) = body.split_once("* Samples:").expect("samples");
         assert_eq!(table(statistics), strings(&golden["statistics"]), "{run}: statistics");
-        if style == Style::Current {
+        if compat == Compat::Current {
             assert_eq!(table(samples), strings(&golden["samples"]), "{run}: samples");
         }
     }
@@ -130,7 +131,7 @@ fn data_tables_equal_upstream() {
 
 #[test]
 fn sections_stand_in_upstreams_order() {
-    let (_, text) = rendered("seedU_st57", Style::Current);
+    let (_, text) = rendered("seedU_st57", Compat::Current);
     let expected = [
         "# MiniLM Financial Matryoshka",
         "## Model Details",
@@ -171,8 +172,8 @@ fn sections_stand_in_upstreams_order() {
 
 #[test]
 fn wording_follows_the_version() {
-    let (_, current) = rendered("seedU_st57", Style::Current);
-    let (_, old) = rendered("seedU_st30", Style::V3_0);
+    let (_, current) = rendered("seedU_st57", Compat::Current);
+    let (_, old) = rendered("seedU_st30", Compat::V3_0);
     assert!(current.contains("- **Output Dimensionality:** 384 dimensions\n"));
     assert!(old.contains("- **Output Dimensionality:** 384 tokens\n"));
     assert!(current.contains("model.encode_query(queries)") && old.contains("model.encode(sentences)"));
@@ -181,7 +182,7 @@ fn wording_follows_the_version() {
 
 #[test]
 fn doubts_are_told() {
-    let (_, text) = rendered("seedU_st57", Style::Current);
+    let (_, text) = rendered("seedU_st57", Compat::Current);
     let doubts = section(&text, "## Bias, Risks and Limitations");
     // 100 / 49 = 2.0408
     assert!(doubts.contains("49 queries") && doubts.contains("1/49, or 2.04 points"), "{doubts}");

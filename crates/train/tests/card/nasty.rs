@@ -1,6 +1,7 @@
 //! Texts that could break YAML, Markdown or the template come out as they went in.
 
-use matryo_train::card::{BaseModel, CardData, DatasetCard, Style, WidgetExample, render, widget_examples};
+use matryo_train::card::{BaseModel, CardData, DatasetCard, WidgetExample, render, widget_examples};
+use matryo_train::config::Compat;
 use serde_json::{Value, json};
 
 use crate::{
@@ -37,7 +38,7 @@ const NASTY: [&str; 24] = [
 
 fn nasty_card() -> CardData {
     let golden = golden("seedU_st57");
-    let mut card = card(&golden, Style::Current);
+    let mut card = card(&golden, Compat::Current);
     // A column a text, each text its column's name too.
     let data = Table::new(&NASTY, &[&NASTY]);
     card.model_name = Some("a: \"name\"\n# x {{ y }}".into());
@@ -51,7 +52,7 @@ fn nasty_card() -> CardData {
         sentences: NASTY.iter().map(|text| (*text).to_owned()).collect(),
     }];
     let name = Some("data --- | {{ x }}\n# not a heading".to_owned());
-    training.dataset = DatasetCard::describe(&data, name, "0".repeat(64), Style::Current, &|text| text.len());
+    training.dataset = DatasetCard::describe(&data, name, "0".repeat(64), Compat::Current, &|text| text.len());
     training.hyperparameters[2].value = json!("a\n- `b`: {{ c }}");
     card
 }
@@ -72,7 +73,7 @@ fn front_matter_holds_every_text_unchanged() {
 #[test]
 fn the_body_keeps_its_shape() {
     let nasty = render(&nasty_card()).expect("a card");
-    let plain = render(&card(&golden("seedU_st57"), Style::Current)).expect("a card");
+    let plain = render(&card(&golden("seedU_st57"), Compat::Current)).expect("a card");
     assert_eq!(headings(&nasty).len(), headings(&plain).len());
     let prose = prose(&nasty);
     assert!(prose.contains("alert(1)") && !prose.contains("<script>"), "no text becomes HTML");
@@ -88,7 +89,7 @@ fn the_body_keeps_its_shape() {
 fn long_samples_are_cut_and_long_texts_stay_out_of_the_widget() {
     let long = "é".repeat(1001);
     let data = Table::new(&["a", "b"], &[&[&long, "b1"], &["a2", "b2"]]);
-    let described = DatasetCard::describe(&data, None, String::new(), Style::Current, &|_| 1);
+    let described = DatasetCard::describe(&data, None, String::new(), Compat::Current, &|_| 1);
     assert_eq!(described.samples[0][0], "é".repeat(1000) + "...");
     let widget = widget_examples(&data);
     assert!(widget.iter().all(|example| example.source_sentence == "a2"));

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use matryo_model::ModelFolder;
-use matryo_train::card::{Architecture, CardData, LossRow, RECORD_FILE, Style, load_record, render, save_record};
+use matryo_train::card::{Architecture, CardData, LossRow, RECORD_FILE, load_record, render, save_record};
+use matryo_train::config::Compat;
 use serde_json::json;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 fn a_saved_record_renders_the_same_card() {
     let folder = tempfile::tempdir().expect("a folder");
     assert_eq!(load_record(folder.path()).expect("no record is fine"), None);
-    let card = card(&golden("tiny_long_st57"), Style::Current);
+    let card = card(&golden("tiny_long_st57"), Compat::Current);
     save_record(folder.path(), &card).expect("saved");
     let read = load_record(folder.path()).expect("readable").expect("there");
     assert_eq!(read, card);
@@ -25,7 +26,7 @@ fn a_saved_record_renders_the_same_card() {
 #[test]
 fn a_diverged_run_has_a_readable_record() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut card = card(&golden("tiny_long_st57"), Style::Current);
+    let mut card = card(&golden("tiny_long_st57"), Compat::Current);
     let training = card.training.as_mut().expect("training");
     training.losses = vec![LossRow { epoch: 0.5, step: 10, loss: f64::NAN }];
     save_record(folder.path(), &card).expect("saved");
@@ -36,7 +37,7 @@ fn a_diverged_run_has_a_readable_record() {
 #[test]
 fn a_broken_record_is_an_error_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join(RECORD_FILE), "{\"style\": \"5.7\",").expect("written");
+    std::fs::write(folder.path().join(RECORD_FILE), "{\"compat\": \"5.7\",").expect("written");
     let error = load_record(folder.path()).expect_err("half a record");
     assert!(error.to_string().contains(RECORD_FILE) && error.to_string().contains("line 1"), "{error}");
     assert!(error.hint().is_some());
@@ -68,7 +69,7 @@ fn modules_of_a_folder_print_as_upstream() {
     write_model(folder.path());
     let architecture = Architecture::of(&ModelFolder::open(folder.path()).expect("a model"));
     assert_eq!((architecture.dim, architecture.max_seq_length), (16, 128));
-    let text = architecture.describe(Style::Current);
+    let text = architecture.describe(Compat::Current);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[1].starts_with("  (0): Transformer({") && lines[1].ends_with("'architecture': 'BertModel'})"));
     let pooling = "Pooling({'embedding_dimension': 32, 'pooling_mode': ('cls', 'mean'), 'include_prompt': True})";
@@ -78,7 +79,7 @@ fn modules_of_a_folder_print_as_upstream() {
                  'sentence_embedding'})";
     assert_eq!(lines[3], format!("  (2): {dense}"));
     assert_eq!(lines[4..], ["  (3): Normalize({})", ")"]);
-    let old = architecture.describe(Style::V3_0);
+    let old = architecture.describe(Compat::V3_0);
     assert!(old.contains(
         "'pooling_mode_cls_token': True, 'pooling_mode_mean_tokens': True, 'pooling_mode_max_tokens': False"
     ));
