@@ -1,10 +1,40 @@
 //! CPU arithmetic on slices: the only crate with `unsafe`, and the bottom of the crate graph.
+//!
+//! Every kernel is written once over a small vector trait and compiled for each instruction set; [`level`] is chosen when the process
+//! starts. Gradients of activations are assigned (`=`), gradients of parameters accumulate (`+=`). Shapes are asserted.
+//!
+//! No result depends on the number of threads: work is cut into blocks of fixed size, and sums across blocks are taken in their order.
 
+mod activation;
+mod adamw;
+mod attention;
+mod cpu;
+mod dropout;
+mod embed;
+mod gemm;
+mod layer_norm;
 mod map;
 mod matrix;
+mod normalize;
+mod pack;
+mod parallel;
+mod pooling;
+mod reduce;
+mod scratch;
+mod simd;
+mod tile;
 
+pub use activation::{Activation, activation_bwd};
+pub use adamw::{AdamW, adamw};
+pub use attention::{AttentionShape, Spans, attention, attention_bwd};
+pub use cpu::{Level, level};
+pub use dropout::{Dropout, dropout};
+pub use embed::{embed, embed_bwd};
+pub use gemm::{Epilogue, Operand, Weight, linear, linear_bwd, matmul};
+pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use map::{MappedFile, map_file};
 pub use matrix::{Mat, MatMut, MatRef};
-
-/// A weight packed for the matrix product.
-pub struct PackedWeight;
+pub use normalize::{normalize, normalize_bwd};
+pub use pack::PackedWeight;
+pub use pooling::{PoolMode, pool, pool_bwd};
+pub use reduce::{add, sum_squares};

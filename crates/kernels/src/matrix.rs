@@ -162,6 +162,11 @@ impl<'a> MatMut<'a> {
         &mut self.data[i * self.cols..(i + 1) * self.cols]
     }
 
+    /// All values, for as long as they were borrowed.
+    pub fn into_data(self) -> &'a mut [f32] {
+        self.data
+    }
+
     /// The same matrix for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_> {
         MatMut { rows: self.rows, cols: self.cols, data: self.data }

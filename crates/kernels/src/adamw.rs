@@ -1,0 +1,76 @@
+//! AdamW (Loshchilov & Hutter 2019), with the arithmetic of `torch.optim.AdamW`.
+//!
+//! ```text
+//! p *= 1 - lr * decay
+//! m += (1 - beta1) * (g - m),   v = beta2 * v + (1 - beta2) * g²
+//! p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+//! ```
+
+use rayon::prelude::*;
+
+use crate::{
+    cpu::{self, Kernel},
+    parallel::BLOCK,
+    simd::{self, Vector},
+};
+
+/// Hyper-parameters of one update.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub lr: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// 1 for the first update.
+    pub step: u64,
+    /// Multiplies every gradient as it is read (clipping), so that clipping needs no pass of its own.
+    pub grad_scale: f32,
+}
+
+/// One update of `params` and its moments `m`, `v`; all of one length.
+pub fn adamw(params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
+    assert_eq!((grads.len(), m.len(), v.len()), (params.len(), params.len(), params.len()), "adamw");
+    let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
+    let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
+    blocks.zip(moments).for_each(|((p, g), (m, v))| cpu::run(Block { p, g, m, v, update }));
+}
+
+struct Block<'a> {
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    update: AdamW,
+}
+
+impl Kernel for Block<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let u = self.update;
+        let step = u.step as f64;
+        let (correction1, correction2) = (1.0 - u.beta1.powf(step), (1.0 - u.beta2.powf(step)).sqrt());
+        let scale = V::splat(u.grad_scale);
+        let keep = V::splat((1.0 - u.lr * u.weight_decay) as f32);
+        let (new1, old2, new2) =
+            (V::splat((1.0 - u.beta1) as f32), V::splat(u.beta2 as f32), V::splat((1.0 - u.beta2) as f32));
+        let (root, eps, rate) =
+            (V::splat(correction2 as f32), V::splat(u.eps as f32), V::splat((u.lr / correction1) as f32));
+        for i in 0..simd::count::<V>(self.p.len()) {
+            let g = V::load_at(self.g, i, 0.0).mul(scale);
+            let m = V::load_at(self.m, i, 0.0);
+            let m = g.sub(m).fma(new1, m);
+            let v = V::load_at(self.v, i, 0.0).mul(old2).add(g.mul(g).mul(new2));
+            let denominator = v.sqrt().div(root).add(eps);
+            let p = V::load_at(self.p, i, 0.0).mul(keep);
+            p.sub(rate.mul(m.div(denominator))).store_at(self.p, i);
+            m.store_at(self.m, i);
+            v.store_at(self.v, i);
+        }
+    }
+}

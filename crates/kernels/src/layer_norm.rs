@@ -1,0 +1,162 @@
+//! Layer normalisation of rows (Ba, Kiros & Hinton 2016) and its backward.
+//!
+//! ```text
+//! y = (x - mean) * rstd * gamma + beta,   rstd = 1 / sqrt(var + eps), var biased
+//! h = dy * gamma,  n = (x - mean) * rstd
+//! dx = rstd * (h - mean(h) - n * mean(h * n)),   dgamma += sum of dy * n,   dbeta += sum of dy
+//! ```
+//!
+//! The variance is taken from the differences to the mean, in a second pass over a row that is in the first-level cache by then.
+
+use rayon::prelude::*;
+
+use crate::{
+    MatMut, MatRef,
+    cpu::{self, Kernel},
+    parallel::ROWS,
+    simd::{self, Vector},
+};
+
+/// Normalises each row of `x`; `stats` `[t, 2]` receives mean and `rstd`.
+pub fn layer_norm(mut y: MatMut<'_>, stats: Option<MatMut<'_>>, x: MatRef<'_>, gamma: &[f32], beta: &[f32], eps: f32) {
+    let (rows, cols) = (x.rows(), x.cols());
+    assert_eq!((y.rows(), y.cols(), gamma.len(), beta.len()), (rows, cols, cols, cols), "layer_norm");
+    let mut unused = Vec::new();
+    let stats = match stats {
+        Some(stats) => {
+            assert_eq!((stats.rows(), stats.cols()), (rows, 2), "layer_norm: stats");
+            stats.into_data()
+        }
+        None => {
+            unused.resize(2 * rows, 0.0);
+            &mut unused
+        }
+    };
+    let blocks = y.data().par_chunks_mut(ROWS * cols.max(1)).zip(stats.par_chunks_mut(ROWS * 2)).enumerate();
+    blocks.for_each(|(i, (y, stats))| {
+        let x = x.row_range(i * ROWS, i * ROWS + stats.len() / 2);
+        cpu::run(Forward { y, stats, x, gamma, beta, eps });
+    });
+}
+
+struct Forward<'a> {
+    y: &'a mut [f32],
+    stats: &'a mut [f32],
+    x: MatRef<'a>,
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    eps: f32,
+}
+
+/// Sum of a row.
+#[inline(always)]
+pub(crate) fn sum<V: Vector>(x: &[f32]) -> f32 {
+    let mut sums = V::splat(0.0);
+    for i in 0..simd::count::<V>(x.len()) {
+        sums = sums.add(V::load_at(x, i, 0.0));
+    }
+    sums.sum()
+}
+
+/// Sum of squared differences to `mean`.
+#[inline(always)]
+fn squared_differences<V: Vector>(x: &[f32], mean: f32) -> f32 {
+    let (center, mut sums) = (V::splat(mean), V::splat(0.0));
+    for i in 0..simd::count::<V>(x.len()) {
+        let d = V::load_at(x, i, mean).sub(center);
+        sums = d.fma(d, sums);
+    }
+    sums.sum()
+}
+
+impl Kernel for Forward<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let cols = self.x.cols();
+        for r in 0..self.x.rows() {
+            let x = self.x.row(r);
+            let mean = sum::<V>(x) / cols as f32;
+            let rstd = 1.0 / (squared_differences::<V>(x, mean) / cols as f32 + self.eps).sqrt();
+            self.stats[2 * r] = mean;
+            self.stats[2 * r + 1] = rstd;
+            let y = &mut self.y[r * cols..(r + 1) * cols];
+            let (mean, rstd) = (V::splat(mean), V::splat(rstd));
+            for i in 0..simd::count::<V>(cols) {
+                let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);
+                n.fma(V::load_at(self.gamma, i, 0.0), V::load_at(self.beta, i, 0.0)).store_at(y, i);
+            }
+        }
+    }
+}
+
+/// Backward of [`layer_norm`] from its input `x` and its `stats`; `dx` is assigned, `dgamma` and `dbeta` accumulate.
+pub fn layer_norm_bwd(
+    mut dx: MatMut<'_>,
+    dgamma: Option<&mut [f32]>,
+    dbeta: Option<&mut [f32]>,
+    dy: MatRef<'_>,
+    x: MatRef<'_>,
+    stats: MatRef<'_>,
+    gamma: &[f32],
+) {
+    let (rows, cols) = (x.rows(), x.cols());
+    assert_eq!((dx.rows(), dx.cols(), dy.rows(), dy.cols()), (rows, cols, rows, cols), "layer_norm_bwd: dx, dy, x");
+    assert_eq!((stats.rows(), stats.cols(), gamma.len()), (rows, 2, cols), "layer_norm_bwd: stats, gamma");
+    let mut partial = vec![0.0; rows.div_ceil(ROWS) * 2 * cols];
+    let blocks = dx.data().par_chunks_mut(ROWS * cols.max(1)).zip(partial.par_chunks_mut(2 * cols.max(1))).enumerate();
+    blocks.for_each(|(i, (dx, partial))| {
+        let (start, end) = (i * ROWS, (i * ROWS + ROWS).min(rows));
+        let (dgamma, dbeta) = partial.split_at_mut(cols);
+        let (dy, x, stats) = (dy.row_range(start, end), x.row_range(start, end), stats.row_range(start, end));
+        cpu::run(Backward { dx, dgamma, dbeta, dy, x, stats, gamma });
+    });
+    add_blocks(dgamma, &partial, cols, 0);
+    add_blocks(dbeta, &partial, cols, cols);
+}
+
+/// Adds the blocks' partial sums, which start at `offset` of every `2 * cols`, in the order of the blocks.
+fn add_blocks(target: Option<&mut [f32]>, partial: &[f32], cols: usize, offset: usize) {
+    let Some(target) = target else { return };
+    for block in partial.chunks(2 * cols.max(1)) {
+        target.iter_mut().zip(&block[offset..offset + cols]).for_each(|(t, v)| *t += v);
+    }
+}
+
+struct Backward<'a> {
+    dx: &'a mut [f32],
+    dgamma: &'a mut [f32],
+    dbeta: &'a mut [f32],
+    dy: MatRef<'a>,
+    x: MatRef<'a>,
+    stats: MatRef<'a>,
+    gamma: &'a [f32],
+}
+
+impl Kernel for Backward<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        let cols = self.x.cols();
+        let vectors = simd::count::<V>(cols);
+        for r in 0..self.x.rows() {
+            let (x, dy) = (self.x.row(r), self.dy.row(r));
+            let (mean, rstd) = (V::splat(self.stats.row(r)[0]), V::splat(self.stats.row(r)[1]));
+            let (mut sum_h, mut sum_hn) = (V::splat(0.0), V::splat(0.0));
+            for i in 0..vectors {
+                let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);
+                let g = V::load_at(dy, i, 0.0);
+                let h = g.mul(V::load_at(self.gamma, i, 0.0));
+                sum_h = sum_h.add(h);
+                sum_hn = h.fma(n, sum_hn);
+                g.fma(n, V::load_at(self.dgamma, i, 0.0)).store_at(self.dgamma, i);
+                g.add(V::load_at(self.dbeta, i, 0.0)).store_at(self.dbeta, i);
+            }
+            let (a, b) = (V::splat(sum_h.sum() / cols as f32), V::splat(sum_hn.sum() / cols as f32));
+            let dx = &mut self.dx[r * cols..(r + 1) * cols];
+            for i in 0..vectors {
+                let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);
+                let h = V::load_at(dy, i, 0.0).mul(V::load_at(self.gamma, i, 0.0));
+                h.sub(a).sub(n.mul(b)).mul(rstd).store_at(dx, i);
+            }
+        }
+    }
+}

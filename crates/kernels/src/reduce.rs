@@ -1,0 +1,49 @@
+//! Sums over rows and over whole buffers, in an order that depends on the shape alone.
+
+use rayon::prelude::*;
+
+use crate::{
+    MatRef,
+    cpu::{self, Kernel},
+    parallel::{BLOCK, ROWS},
+    simd::{self, Vector},
+};
+
+/// `y += x`.
+pub fn add(y: &mut [f32], x: &[f32]) {
+    assert_eq!(y.len(), x.len(), "add");
+    crate::parallel::zip_blocks(y, x, |y, x| cpu::run(Add(y, x)));
+}
+
+struct Add<'a>(&'a mut [f32], &'a [f32]);
+
+impl Kernel for Add<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(self) {
+        for i in 0..simd::count::<V>(self.0.len()) {
+            V::load_at(self.0, i, 0.0).add(V::load_at(self.1, i, 0.0)).store_at(self.0, i);
+        }
+    }
+}
+
+/// `sums += ` column sums of `x`: blocks of rows summed each for itself, then in their order.
+pub(crate) fn add_column_sums(sums: &mut [f32], x: MatRef<'_>) {
+    let cols = x.cols();
+    assert_eq!(sums.len(), cols, "column sums");
+    let mut partial = vec![0.0; x.rows().div_ceil(ROWS) * cols];
+    partial.par_chunks_mut(cols.max(1)).enumerate().for_each(|(i, partial)| {
+        for r in i * ROWS..(i * ROWS + ROWS).min(x.rows()) {
+            cpu::run(Add(partial, x.row(r)));
+        }
+    });
+    for block in partial.chunks(cols.max(1)) {
+        cpu::run(Add(sums, block));
+    }
+}
+
+/// Sum of squares in f64, block by block.
+pub fn sum_squares(x: &[f32]) -> f64 {
+    let square = |x: &f32| f64::from(*x) * f64::from(*x);
+    let blocks: Vec<f64> = x.par_chunks(BLOCK).map(|block| block.iter().map(square).sum()).collect();
+    blocks.iter().sum()
+}

@@ -1,0 +1,72 @@
+//! Sixteen lanes: AVX-512.
+
+use std::arch::x86_64::*;
+
+use super::Vector;
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx512(__m512);
+
+/// Each method is one instruction.
+macro_rules! instruction {
+    ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {
+        $(#[inline(always)]
+        fn $name(self $(, $arg: Self)*) -> Self {
+            // SAFETY: values of this type exist only below `cpu::run`, which found AVX-512.
+            Self(unsafe { $intrinsic(self.0 $(, $arg.0)*) })
+        })*
+    };
+}
+
+impl Vector for Avx512 {
+    const LANES: usize = 16;
+    const TILE_ROWS: usize = 12;
+
+    instruction! {
+        add(b) = _mm512_add_ps;
+        sub(b) = _mm512_sub_ps;
+        mul(b) = _mm512_mul_ps;
+        div(b) = _mm512_div_ps;
+        max(b) = _mm512_max_ps;
+        min(b) = _mm512_min_ps;
+        sqrt() = _mm512_sqrt_ps;
+        fma(b, c) = _mm512_fmadd_ps;
+        times_power_of_two(n) = _mm512_scalef_ps;
+    }
+
+    #[inline(always)]
+    fn splat(x: f32) -> Self {
+        // SAFETY: only reached below `cpu::run`, which found AVX-512.
+        Self(unsafe { _mm512_set1_ps(x) })
+    }
+
+    #[inline(always)]
+    unsafe fn load_ptr(p: *const f32) -> Self {
+        // SAFETY: the caller's promise; unaligned loads are allowed.
+        Self(unsafe { _mm512_loadu_ps(p) })
+    }
+
+    #[inline(always)]
+    unsafe fn store_ptr(self, p: *mut f32) {
+        // SAFETY: the caller's promise; unaligned stores are allowed.
+        unsafe { _mm512_storeu_ps(p, self.0) }
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        // SAFETY: as above. 8 = nearest, no exceptions.
+        Self(unsafe { _mm512_roundscale_ps::<8>(self.0) })
+    }
+
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        // SAFETY: as above.
+        unsafe { _mm512_reduce_add_ps(self.0) }
+    }
+
+    #[inline(always)]
+    fn largest(self) -> f32 {
+        // SAFETY: as above.
+        unsafe { _mm512_reduce_max_ps(self.0) }
+    }
+}
