@@ -119,6 +119,150 @@ pub enum TrainError {
         /// The last one.
         end: f64,
     },
+    /// A checkpoint's file could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    ReadCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A checkpoint could not be deleted.
+    #[error("cannot delete {}: {source}", path.display())]
+    RemoveCheckpoint {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The moments could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    WriteMoments {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<safetensors::SafeTensorError>,
+    },
+    /// The moments of a checkpoint are damaged or those of another model.
+    #[error("not the moments of this model: {source}\n  in {}", path.display())]
+    Moments {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: Box<safetensors::SafeTensorError>,
+    },
+    /// A moment has another shape than its parameter.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?} in f32\n  in {}", path.display())]
+    MomentShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The parameter's shape.
+        expected: Vec<usize>,
+    },
+    /// The record of a checkpoint is damaged.
+    #[error("not the state of a training run: {source}\n  in {}", path.display())]
+    CheckpointState {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason.
+        source: serde_json::Error,
+    },
+    /// A checkpoint of another version of matryo.
+    #[error("the checkpoint has format {found}, expected {expected}\n  in {}", path.display())]
+    CheckpointFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: String,
+        /// The format that is understood.
+        expected: u32,
+    },
+    /// A checkpoint of another run.
+    #[error("{what} was {found}, now it is {expected}\n  in {}", checkpoint.display())]
+    OtherRun {
+        /// What differs.
+        what: String,
+        /// Its value in the checkpoint.
+        found: String,
+        /// Its value now.
+        expected: String,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+    },
+    /// The output folder holds something already.
+    #[error("the output folder is not empty\n  in {}", path.display())]
+    OutputNotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The output folder cannot be made or written to.
+    #[error("cannot write into {}: {source}", path.display())]
+    OutputFolder {
+        /// The folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The data has too few or too many columns for the loss.
+    #[error("the data has {} ({}), but {loss} takes {expected}\n  in {}", columns_found(found.len()), found.join(", "), path.display())]
+    ColumnCount {
+        /// The data file.
+        path: PathBuf,
+        /// The loss.
+        loss: &'static str,
+        /// The columns there.
+        found: Vec<String>,
+        /// How many it takes.
+        expected: String,
+    },
+    /// A prompt for a column that the data does not have.
+    #[error("`prompts` names column `{column}`, found {}", columns.join(", "))]
+    PromptColumn {
+        /// The column in `prompts`.
+        column: String,
+        /// The columns of the data.
+        columns: Vec<String>,
+    },
+    /// Fewer rows than a batch, and the incomplete batch is dropped.
+    #[error("no batch is left: {rows} rows do not fill one of {batch}, and `dataloader_drop_last` is set")]
+    NoBatches {
+        /// Rows of the data.
+        rows: usize,
+        /// Rows of a batch.
+        batch: usize,
+    },
+    /// No such metric.
+    #[error("`metric_for_best_model` is `{metric}`, which no evaluation gives")]
+    UnknownMetric {
+        /// The metric asked for.
+        metric: String,
+        /// The metrics there will be.
+        available: Vec<String>,
+    },
+    /// Training diverged.
+    #[error("the gradient of optimizer step {step} is not finite (loss {loss}); training has diverged")]
+    NotFinite {
+        /// The step that was not taken.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+    },
+    /// The observer asked to stop.
+    #[error("stopped after optimizer step {step}")]
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+    /// The data could not be read.
+    #[error(transparent)]
+    Data(#[from] matryo_data::DataError),
+    /// The loss cannot be made of its settings, or does not fit the model.
+    #[error(transparent)]
+    Loss(#[from] matryo_losses::LossError),
     /// The model card could not be made.
     #[error(transparent)]
     Card(#[from] CardError),
@@ -141,9 +285,30 @@ impl TrainError {
                  `metric_for_best_model = \"dim_128_cosine_ndcg@10\"`"
                     .into(),
             ),
+            Self::OutputNotEmpty { .. } => Some(
+                "choose another `output_dir`, go on from its last checkpoint with --resume_from_checkpoint true, or set \
+                 --overwrite_output_dir true"
+                    .into(),
+            ),
+            Self::OtherRun { .. } => {
+                Some("a run goes on only with the settings it began with; start a new one in another `output_dir`".into())
+            }
+            Self::UnknownMetric { available, .. } => Some(format!("there will be {}", available.join(", "))),
+            Self::ColumnCount { .. } => Some("choose with `columns`, or leave some out with `ignore_columns`".into()),
+            Self::NotFinite { .. } => {
+                Some("lower `learning_rate`, or raise `warmup_ratio`; the checkpoints before are still there".into())
+            }
+            Self::Stopped { .. } => Some("go on with --resume_from_checkpoint true".into()),
+            Self::Data(error) => error.hint(),
+            Self::Loss(error) => error.hint(),
+            Self::Eval(error) => error.hint(),
             Self::Card(error) => error.hint(),
             Self::Model(error) => error.hint(),
             _ => None,
         }
     }
+}
+
+fn columns_found(count: usize) -> String {
+    if count == 1 { "1 column".into() } else { format!("{count} columns") }
 }

@@ -17,6 +17,8 @@ pub enum Event<'a> {
         /// One sentence.
         text: &'a str,
     },
+    /// A micro-batch was trained on; several make an optimizer step.
+    Batch(&'a BatchEvent<'a>),
     /// An optimizer step was done.
     Step(&'a StepEvent),
     /// The model was evaluated.
@@ -35,6 +37,21 @@ pub enum Event<'a> {
     },
     /// The run is over.
     Done(&'a TrainOutcome),
+}
+
+/// One micro-batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchEvent<'a> {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// Its number in the epoch, from 0.
+    pub index: u64,
+    /// Rows of the data, in the order of the batch.
+    pub rows: &'a [u32],
+    /// Its loss.
+    pub loss: f64,
+    /// Its share of the optimizer step's loss.
+    pub scaled_loss: f64,
 }
 
 /// One optimizer step.

@@ -45,6 +45,9 @@ impl TrainConfig {
         let Some(dims) = &self.matryoshka_dims else {
             return match &self.matryoshka_weights {
                 Some(_) => Err(TrainError::Needs { key: "matryoshka_weights", other: "matryoshka_dims" }),
+                None if self.loss == "MatryoshkaLoss" => {
+                    Err(TrainError::Needs { key: "loss", other: "matryoshka_dims" })
+                }
                 None => Ok(()),
             };
         };

@@ -40,7 +40,7 @@ const fn required(name: &'static str, kind: Kind, help: &'static str) -> KeyInfo
 
 const INFINITY: f64 = f64::INFINITY;
 const STRATEGIES: Kind = Kind::Choice(&["no", "epoch", "steps"]);
-const SIMILARITIES: Kind = Kind::Choice(&["cosine", "dot", "euclidean", "manhattan"]);
+const SIMILARITIES: Kind = Kind::Choice(&["cos_sim", "dot_score"]);
 const SCHEDULERS: Kind =
     Kind::Choice(&["linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"]);
 
@@ -58,7 +58,7 @@ pub(super) static KEYS: &[KeyInfo] = &[
     key("layout", Kind::Choice(&["old", "new"]), "old", "Form of the model folder: old loads everywhere, new needs sentence-transformers 5.4"),
     key("loss", Kind::Text, "MultipleNegativesRankingLoss", "Loss, by upstream's class name"),
     key("scale", Kind::Above(0.0, INFINITY), "20.0", "Factor on the similarities in the loss"),
-    key("similarity_fct", SIMILARITIES, "cosine", "Similarity in the loss"),
+    key("similarity_fct", SIMILARITIES, "cos_sim", "Similarity in the loss"),
     key("matryoshka_dims", Kind::Sizes, "", "Widths at which the embedding is to work; wraps the loss in MatryoshkaLoss"),
     key("matryoshka_weights", Kind::Weights, "", "Weight of each of the widths; default: 1 each"),
     key("n_dims_per_step", Kind::Integer(-1), "-1", "Widths drawn at random for each batch; -1: all of them"),
@@ -93,7 +93,7 @@ pub(super) static KEYS: &[KeyInfo] = &[
     key("batch_sampler", Kind::Choice(&["batch_sampler", "no_duplicates"]), "batch_sampler", "How rows become batches; no_duplicates: no text twice in a batch"),
     key("dataloader_drop_last", Kind::Flag, "false", "Leave out a last batch that is not full"),
     key("seed", Kind::Integer(0), "42", "Seed of dropout and of everything else that is random"),
-    key("data_seed", Kind::Integer(0), "", "Seed of the order of the rows; default: upstream's, which does not depend on seed"),
+    key("data_seed", Kind::Integer(0), "", "Seed of the order of the rows with batch_sampler; default: seed. no_duplicates has an order of its own, as upstream"),
     key("resume_from_checkpoint", Kind::FlagOrPath, "false", "true: go on from the last checkpoint in output_dir; or a path"),
     key("compat", Kind::Choice(&["5.7", "3.0"]), "5.7", "Version of sentence-transformers to follow in order, accumulation, primary metric and card"),
     key("tokens_per_batch", Kind::Integer(1), "2048", "Tokens that go through the encoder at once; bounds memory, not the batch of the loss"),

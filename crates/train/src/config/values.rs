@@ -80,6 +80,15 @@ pub enum Prompts {
 }
 
 impl Prompts {
+    /// The columns that are named.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let named = match self {
+            Self::All(_) => None,
+            Self::PerColumn(prompts) => Some(prompts.keys().map(String::as_str)),
+        };
+        named.into_iter().flatten()
+    }
+
     /// The prompt of a column.
     pub fn of(&self, column: &str) -> Option<&str> {
         match self {

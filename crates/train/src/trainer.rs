@@ -1,0 +1,251 @@
+//! A run before it starts: model, data, loss and evaluation opened, checked against each other, and planned.
+
+use std::path::{Path, PathBuf};
+
+use matryo_data::{
+    BatchSampler, ColumnTokens, Columns, Dataset, NoDuplicates, RetrievalData, Rows, Sampler, TokenCount, check,
+    column_tokens,
+};
+use matryo_losses::Loss;
+use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, resolve};
+
+use crate::{
+    TrainError, TrainOutcome,
+    accumulation::{Accumulation, Length},
+    checkpoint::{self, ResumePoint},
+    config::{Compat, Resume, SamplerKind, TrainConfig},
+    events::{Observer, RunPlan},
+    identity::Identity,
+    intervals::Intervals,
+    measure::Measure,
+    objective,
+    run::Run,
+    schedule::Schedule,
+    warnings::{Subject, warnings},
+    weights,
+};
+
+/// Rows whose tokens are counted before training. More cost time and change the share of cut texts little.
+const ROWS_COUNTED: usize = 10_000;
+
+/// A training run, ready to go.
+pub struct Trainer {
+    pub(crate) config: TrainConfig,
+    pub(crate) model_path: PathBuf,
+    pub(crate) model: SentenceEncoder,
+    pub(crate) data: Dataset,
+    pub(crate) loss: Box<dyn Loss>,
+    pub(crate) measure: Option<Measure>,
+    pub(crate) sampler: Box<dyn Sampler>,
+    pub(crate) rules: Accumulation,
+    pub(crate) length: Length,
+    pub(crate) schedule: Schedule,
+    pub(crate) intervals: Intervals,
+    pub(crate) identity: Identity,
+    pub(crate) tokens: Vec<ColumnTokens>,
+    pub(crate) resume: Option<ResumePoint>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Trainer {
+    /// Opens and checks everything; nothing is written yet.
+    ///
+    /// # Errors
+    /// Whatever would stop the run later and can be known now: folders, data, columns, dimensions, metrics, the
+    /// checkpoint to go on from.
+    pub fn new(config: TrainConfig) -> Result<Self, TrainError> {
+        Self::with_progress(config, &())
+    }
+
+    /// As [`Trainer::new`]; `progress` hears of a download of the base model.
+    pub fn with_progress(config: TrainConfig, progress: &dyn HubProgress) -> Result<Self, TrainError> {
+        check_output(&config)?;
+        let data = open_data(&config)?;
+        let retrieval = config.eval_data.as_deref().map(RetrievalData::open).transpose()?;
+        let findings = check(&data, retrieval.as_ref(), config.per_device_train_batch_size);
+        let (model_path, model) = open_model(&config, progress)?;
+        let dim = model.encoder().dim();
+        let loss = objective::build(&config)?;
+        objective::check(&*loss, &data, dim)?;
+        let measure = match (config.eval_data.clone(), retrieval) {
+            (Some(path), Some(retrieval)) => Some(Measure::new(&config, path, retrieval, dim)?),
+            _ => None,
+        };
+        let rules = plan_steps(&config, &data)?;
+        let length = rules.length(config.num_train_epochs, config.max_steps);
+        let identity = Identity::new(&config, weights::hash(&model.folder().transformer_dir())?, data.fingerprint());
+        let mut trainer = Self {
+            schedule: Schedule::new(&config, length.steps),
+            intervals: Intervals::new(&config, length.steps),
+            sampler: sampler(&config),
+            tokens: count_tokens(&config, &data, &model)?,
+            resume: None,
+            warnings: Vec::new(),
+            config,
+            model_path,
+            model,
+            data,
+            loss,
+            measure,
+            rules,
+            length,
+            identity,
+        };
+        trainer.warnings = warnings(&Subject {
+            config: &trainer.config,
+            data: &trainer.data,
+            findings: &findings,
+            tokens: &trainer.tokens,
+            max_seq_length: trainer.model.max_seq_length(),
+            rules: &trainer.rules,
+            length,
+            schedule: &trainer.schedule,
+            first_epoch: &trainer.sampler.epoch(&trainer.data, 0),
+            queries: trainer.measure.as_ref().map(|measure| measure.queries),
+        });
+        trainer.find_resume_point()?;
+        Ok(trainer)
+    }
+
+    /// Trains, evaluates, saves. What happens is told to `observer`.
+    ///
+    /// # Errors
+    /// A full disk, a diverged training, a stop that the observer asked for. Checkpoints that were written stay.
+    pub fn run(self, observer: &mut dyn Observer) -> Result<TrainOutcome, TrainError> {
+        Run::new(self, observer)?.train()
+    }
+
+    /// What is going to run.
+    pub fn plan(&self) -> RunPlan {
+        let encoder = self.model.encoder();
+        let layout = encoder.params().map(|params| params.layout.clone()).unwrap_or_default();
+        RunPlan {
+            config: self.config.clone(),
+            model_path: self.model_path.clone(),
+            dim: encoder.dim(),
+            parameters: layout.len(),
+            trainable: layout.grad_len(),
+            max_seq_length: self.model.max_seq_length(),
+            rows: self.data.len(),
+            columns: self.data.columns().to_vec(),
+            evaluation: self.measure.as_ref().map(|measure| (measure.queries, measure.documents)),
+            loss: self.loss.names(),
+            dims: self.measure.as_ref().map(|measure| measure.dims.clone()).unwrap_or_default(),
+            batches_per_epoch: self.rules.loader_len,
+            steps: self.length.steps,
+            warmup_steps: self.schedule.warmup,
+            precision: "f32: results are those of the Python libraries to rounding",
+            device: encoder.ops().describe(),
+            threads: rayon::current_num_threads(),
+            resumed_step: self.resume.as_ref().map(|point| point.progress.step),
+            notes: self.notes(),
+        }
+    }
+
+    /// Rows of the training data.
+    pub(crate) fn rows(&self) -> usize {
+        self.data.len()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = self.model.folder().notes.clone();
+        if !self.config.without_effect.is_empty() {
+            notes.push(format!("settings without effect in matryo: {}", self.config.without_effect.join(", ")));
+        }
+        notes
+    }
+
+    fn find_resume_point(&mut self) -> Result<(), TrainError> {
+        let output_dir = &self.config.output_dir;
+        let path = match &self.config.resume_from_checkpoint {
+            Resume::Last(false) => return Ok(()),
+            Resume::From(path) => Some(path.clone()),
+            Resume::Last(true) => checkpoint::list(output_dir).pop().map(|(_, path)| path),
+        };
+        match path {
+            Some(path) => self.resume = Some(ResumePoint::open(&path, &self.identity)?),
+            None => self.warnings.push(format!(
+                "no checkpoint in {} to go on from: training starts at the beginning",
+                output_dir.display()
+            )),
+        }
+        Ok(())
+    }
+}
+
+/// An output folder with something in it is only used when that was asked for.
+fn check_output(config: &TrainConfig) -> Result<(), TrainError> {
+    let path = &config.output_dir;
+    let unusable = |source| TrainError::OutputFolder { path: path.clone(), source };
+    let is_used = match std::fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => return Err(unusable(error)),
+        Ok(mut entries) => entries.next().is_some(),
+    };
+    let resumes = config.resume_from_checkpoint != Resume::Last(false);
+    if is_used && !config.overwrite_output_dir && !resumes {
+        return Err(TrainError::OutputNotEmpty { path: path.clone() });
+    }
+    Ok(())
+}
+
+fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
+    let columns =
+        Columns::Mapped { take: config.columns.clone().unwrap_or_default(), ignore: config.ignore_columns.clone() };
+    let data = Dataset::open(&config.train_data, &columns)?;
+    let prompts = config.prompts.as_ref().map(|prompts| prompts.columns().collect::<Vec<_>>()).unwrap_or_default();
+    match prompts.into_iter().find(|column| !data.columns().iter().any(|known| known == column)) {
+        Some(column) => Err(TrainError::PromptColumn { column: column.to_owned(), columns: data.columns().to_vec() }),
+        None => Ok(data),
+    }
+}
+
+fn open_model(config: &TrainConfig, progress: &dyn HubProgress) -> Result<(PathBuf, SentenceEncoder), ModelError> {
+    let options = HubOptions { revision: config.model_revision.clone(), ..HubOptions::from_env() };
+    let path = resolve(&config.model, &options, progress)?;
+    let mut model = SentenceEncoder::open_for_training(&path, &config.freeze)?;
+    if let Some(tokens) = config.max_seq_length {
+        model.set_max_seq_length(tokens)?;
+    }
+    Ok((path, model))
+}
+
+fn plan_steps(config: &TrainConfig, data: &Dataset) -> Result<Accumulation, TrainError> {
+    let rules = Accumulation::new(config, data.len());
+    if rules.loader_len == 0 {
+        return Err(TrainError::NoBatches { rows: data.len(), batch: config.per_device_train_batch_size });
+    }
+    Ok(rules)
+}
+
+fn sampler(config: &TrainConfig) -> Box<dyn Sampler> {
+    let (batch_size, drop_last) = (config.per_device_train_batch_size, config.dataloader_drop_last);
+    let compat = match config.compat {
+        Compat::Current => matryo_data::Compat::Current,
+        Compat::V3_0 => matryo_data::Compat::V3_0,
+    };
+    match config.batch_sampler {
+        SamplerKind::NoDuplicates => Box::new(NoDuplicates { batch_size, drop_last, compat }),
+        SamplerKind::BatchSampler => {
+            Box::new(BatchSampler { batch_size, drop_last, seed: config.seed, data_seed: config.data_seed, compat })
+        }
+    }
+}
+
+/// Tokens of the first rows as the model sees them, without prompts.
+fn count_tokens(
+    config: &TrainConfig,
+    data: &Dataset,
+    model: &SentenceEncoder,
+) -> Result<Vec<ColumnTokens>, ModelError> {
+    let limit = config.max_seq_length.unwrap_or(model.max_seq_length());
+    column_tokens(data, ROWS_COUNTED, |texts| {
+        let tokens = model.tokenizer().encode_batch(texts, limit)?;
+        Ok(tokens.iter().map(|t| TokenCount { tokens: t.ids.len(), truncated: t.truncated }).collect())
+    })
+}
+
+/// Whether `name` was found on the hub and not on this disk.
+pub(crate) fn is_on_hub(name: &str) -> bool {
+    !Path::new(name).is_dir()
+}

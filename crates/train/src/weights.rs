@@ -1,0 +1,70 @@
+//! Weights as files: their hash, and reading a checkpoint's into a model.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use matryo_model::{Checkpoint, ModelError, ModelFolder, Params};
+use sha2::{Digest, Sha256};
+
+use crate::TrainError;
+
+/// SHA-256 of the weights in the folder of a transformer: of model.safetensors, or of all shards in the order of their names.
+pub(crate) fn hash(dir: &Path) -> Result<String, TrainError> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TrainError::ReadCheckpoint { path, source }
+    };
+    let files = weight_files(dir).map_err(unreadable(dir))?;
+    let mut hasher = Sha256::new();
+    for path in files {
+        File::open(&path)
+            .and_then(|mut file| io::copy(&mut file, &mut HashWriter(&mut hasher)))
+            .map_err(unreadable(&path))?;
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// sha2 implements no `Write` without its std feature.
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn weight_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let whole = dir.join("model.safetensors");
+    if whole.exists() {
+        return Ok(vec![whole]);
+    }
+    let is_shard = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
+    let mut files = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    files.retain(is_shard);
+    files.sort();
+    Ok(files)
+}
+
+/// Reads the weights of the model folder `path` into `params`, which have the same layout.
+pub(crate) fn read(path: &Path, params: &mut Params) -> Result<(), ModelError> {
+    let folder = ModelFolder::open(path)?;
+    let layout = params.layout.clone();
+    let mut open: Option<(usize, Checkpoint)> = None;
+    for entry in &layout.entries {
+        let checkpoint = match open.take() {
+            Some((module, checkpoint)) if module == entry.module => checkpoint,
+            _ => folder.checkpoint(entry.module)?,
+        };
+        checkpoint.read(&entry.name, &entry.shape, &mut params.flat[entry.range.clone()])?;
+        open = Some((entry.module, checkpoint));
+    }
+    Ok(())
+}
