@@ -27,7 +27,7 @@ pub fn write_csv(dir: &Path, report: &Report, epoch: f64, step: u64) -> Result<(
     let start = format!("{},{step}", python_float(epoch));
     let line = columns.iter().fold(start, |line, c| format!("{line},{}", python_float(c.value)));
     let before = existing(&path, &header)?.unwrap_or_else(|| format!("{header}\n"));
-    Ok(write_atomic(&path, |file| write!(file, "{before}{line}\n"))?)
+    Ok(write_atomic(&path, |file| writeln!(file, "{before}{line}"))?)
 }
 
 /// The file as it is, if it is there; its columns must be those of `header`.

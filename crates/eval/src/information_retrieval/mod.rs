@@ -18,6 +18,7 @@ pub use csv::write_csv;
 pub use metric::Metric;
 pub use options::{InformationRetrievalOptions, PrimaryMetric};
 pub use predictions::write_predictions;
+use retrieve::Found;
 
 /// Semantics of sentence_transformers/evaluation/InformationRetrievalEvaluator.py 5.7: queries without relevant documents are
 /// dropped, queries and documents are encoded in their roles, equal scores are ranked as `heapq` ranks (score, document id).
@@ -121,8 +122,8 @@ impl InformationRetrievalEvaluator {
         Ok(named.map(|(name, rankings)| self.evaluation(name, rankings)).collect())
     }
 
-    fn evaluation(&self, name: String, found: Vec<(SimilarityFn, Vec<Vec<Hit>>)>) -> Evaluation {
-        let rankings: Vec<_> = found.into_iter().map(|(function, hits)| self.ranking(function, hits)).collect();
+    fn evaluation(&self, name: String, found: Vec<Found>) -> Evaluation {
+        let rankings: Vec<_> = found.into_iter().map(|found| self.ranking(found)).collect();
         let key = |r: &Ranking, m: &PerQuery| format!("{}_{}@{}", r.function, m.metric, m.k);
         let of_ranking = |r: &Ranking| r.metrics.iter().map(|m| (key(r, m), m.average())).collect::<Vec<_>>();
         let metrics = rankings.iter().flat_map(of_ranking).collect();
@@ -130,7 +131,7 @@ impl InformationRetrievalEvaluator {
         Evaluation { report: Report { name, primary, metrics }, rankings }
     }
 
-    fn ranking(&self, function: SimilarityFn, hits: Vec<Vec<Hit>>) -> Ranking {
+    fn ranking(&self, Found { function, hits }: Found) -> Ranking {
         let is_relevant = |(query, hits): (&Query, &Vec<Hit>)| {
             hits.iter().map(|hit| query.rows.contains(&hit.row)).collect::<Vec<_>>()
         };

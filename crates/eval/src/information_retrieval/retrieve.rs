@@ -6,6 +6,12 @@ use matryo_model::{Embed, Role, SimilarityFn, similarity};
 use super::InformationRetrievalEvaluator;
 use crate::EvalError;
 
+/// What one score function found: the best documents of each query.
+pub(super) struct Found {
+    pub(super) function: SimilarityFn,
+    pub(super) hits: Vec<Vec<Hit>>,
+}
+
 /// A running search at one dimension with one score function.
 struct Cell<'a> {
     dim: usize,
@@ -14,8 +20,8 @@ struct Cell<'a> {
 }
 
 impl InformationRetrievalEvaluator {
-    /// The best documents of each query: one entry a dimension, in it one a score function.
-    pub(super) fn retrieve(&self, model: &dyn Embed) -> Result<Vec<Vec<(SimilarityFn, Vec<Vec<Hit>>)>>, EvalError> {
+    /// One entry a dimension, in it one a score function.
+    pub(super) fn retrieve(&self, model: &dyn Embed) -> Result<Vec<Vec<Found>>, EvalError> {
         let dims = self.options.dims.clone().unwrap_or_else(|| vec![model.dim()]);
         let texts: Vec<_> = self.queries.iter().map(|query| query.text.as_str()).collect();
         let queries = model.embed(&texts, Role::Query)?;
@@ -26,7 +32,7 @@ impl InformationRetrievalEvaluator {
                 cell.add(&queries, &documents, start);
             }
         }
-        let finish = |cell: Cell<'_>| (cell.function, cell.search.finish());
+        let finish = |cell: Cell<'_>| Found { function: cell.function, hits: cell.search.finish() };
         Ok(cells.into_iter().map(|cells| cells.into_iter().map(finish).collect()).collect())
     }
 
