@@ -1,9 +1,9 @@
 //! From token rows to embeddings: pooling and the modules behind it, with their backward.
 
-use matryo_ops::{Activation, Epilogue, Mat, MatMut, MatRef, PoolMode};
+use matryo_ops::{Activation, Epilogue, Mat, MatRef, Spans};
 
-use super::{Encoder, arena::Buffer, blueprint::Linear, grads::accumulate};
-use crate::{Grads, Module, TokenBatch};
+use super::{Encoder, arena::Buffer, backward::Backward, blueprint::Linear};
+use crate::{Module, TokenBatch};
 
 /// What the backward of one module needs.
 pub(super) enum KeptModule {
@@ -27,48 +27,15 @@ impl Encoder {
         (x, kept)
     }
 
-    /// Gradient of the last hidden state; gradients of the modules' parameters are added to `grads`.
-    pub(super) fn head_bwd(
-        &self,
-        kept: Vec<KeptModule>,
-        d_embeddings: MatRef<'_>,
-        hidden: &Buffer,
-        batch: &TokenBatch,
-        grads: &mut Grads,
-    ) -> Buffer {
-        let mut d = d_embeddings.to_mat();
-        for ((module, linear), kept) in self.modules.iter().zip(&self.blueprint.dense).zip(kept).rev() {
-            match (kept, module, linear) {
-                (KeptModule::Dense { x, pre }, Module::Dense(dense), Some(linear)) => {
-                    d = self.dense_bwd(linear, dense.activation, d, &x, &pre, grads);
-                }
-                (KeptModule::Normalize { y, norms }, ..) => self.ops.normalize_bwd(d.view_mut(), y.view(), &norms),
-                _ => unreachable!("a dense layer keeps what a dense layer needs"),
-            }
-        }
-        self.pool_bwd(d.view(), hidden, batch)
-    }
-
     /// `[n, modes * d]`, the modes side by side.
     fn pool(&self, hidden: &Buffer, batch: &TokenBatch) -> Mat {
+        let spans = Spans { bounds: &batch.bounds };
         let one = |mode| {
             let mut y = Mat::zeros(batch.texts(), hidden.cols());
-            self.ops.pool(y.view_mut(), hidden.view(), spans(batch), &batch.skip, mode);
+            self.ops.pool(y.view_mut(), hidden.view(), spans, &batch.skip, mode);
             y
         };
         side_by_side(self.pooling.modes.iter().map(|&mode| one(mode)).collect())
-    }
-
-    fn pool_bwd(&self, d: MatRef<'_>, hidden: &Buffer, batch: &TokenBatch) -> Buffer {
-        let width = hidden.cols();
-        let mut dx = self.arena.zeros(hidden.rows(), width);
-        let mut one = |dy: MatRef<'_>, mode: PoolMode| {
-            self.ops.pool_bwd(dx.view_mut(), dy, hidden.view(), spans(batch), &batch.skip, mode);
-        };
-        for (i, &mode) in self.pooling.modes.iter().enumerate() {
-            one(columns(d, i * width, width).view(), mode);
-        }
-        dx
     }
 
     fn dense(&self, linear: &Linear, activation: Option<Activation>, x: Mat) -> (Mat, KeptModule) {
@@ -84,41 +51,6 @@ impl Encoder {
         (y, KeptModule::Dense { x, pre })
     }
 
-    fn dense_bwd(
-        &self,
-        linear: &Linear,
-        activation: Option<Activation>,
-        mut dy: Mat,
-        x: &Mat,
-        pre: &Mat,
-        grads: &mut Grads,
-    ) -> Mat {
-        if let Some(activation) = activation {
-            self.ops.activation_bwd(dy.view_mut(), pre.view(), activation);
-        }
-        let mut dx = Mat::zeros(x.rows(), x.cols());
-        self.linear_bwd(linear, Some(dx.view_mut()), dy.view(), x.view(), grads);
-        dx
-    }
-
-    /// Backward of a linear layer; does nothing if nothing is wanted.
-    pub(super) fn linear_bwd(
-        &self,
-        linear: &Linear,
-        dx: Option<MatMut<'_>>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        grads: &mut Grads,
-    ) {
-        let weight = linear.weight;
-        accumulate(grads, [Some(weight), linear.bias], |[dw, db]| {
-            if dx.is_some() || dw.is_some() || db.is_some() {
-                let dw = dw.map(|dw| MatMut::new(weight.rows, weight.cols, dw));
-                self.ops.linear_bwd(dx, dw, db, dy, x, self.store.matrix(weight));
-            }
-        });
-    }
-
     fn normalize(&self, mut x: Mat) -> (Mat, KeptModule) {
         let mut norms = vec![0.0; x.rows()];
         self.ops.normalize(x.view_mut(), &mut norms);
@@ -126,8 +58,37 @@ impl Encoder {
     }
 }
 
-fn spans(batch: &TokenBatch) -> matryo_ops::Spans<'_> {
-    matryo_ops::Spans { bounds: &batch.bounds }
+impl Backward<'_> {
+    /// Gradient of the pooled embeddings; those of the modules' parameters are added up.
+    pub(super) fn modules(&mut self, kept: Vec<KeptModule>, mut d: Mat) -> Mat {
+        let model = self.model;
+        for ((module, linear), kept) in model.modules.iter().zip(&model.blueprint.dense).zip(kept).rev() {
+            match (kept, module, linear) {
+                (KeptModule::Dense { x, pre }, Module::Dense(dense), Some(linear)) => {
+                    if let Some(activation) = dense.activation {
+                        model.ops.activation_bwd(d.view_mut(), pre.view(), activation);
+                    }
+                    let mut dx = Mat::zeros(x.rows(), x.cols());
+                    self.linear(*linear, Some(dx.view_mut()), d.view(), x.view());
+                    d = dx;
+                }
+                (KeptModule::Normalize { y, norms }, ..) => model.ops.normalize_bwd(d.view_mut(), y.view(), &norms),
+                _ => unreachable!("a dense layer keeps what a dense layer needs"),
+            }
+        }
+        d
+    }
+
+    /// Gradient of the last hidden state.
+    pub(super) fn pool(&self, d: MatRef<'_>, hidden: &Buffer) -> Buffer {
+        let (model, batch, width) = (self.model, self.pass.batch, hidden.cols());
+        let mut dx = model.arena.zeros(hidden.rows(), width);
+        for (i, &mode) in model.pooling.modes.iter().enumerate() {
+            let dy = columns(d, i * width, width);
+            model.ops.pool_bwd(dx.view_mut(), dy.view(), hidden.view(), self.pass.spans(), &batch.skip, mode);
+        }
+        dx
+    }
 }
 
 /// Columns `start..start + width`.

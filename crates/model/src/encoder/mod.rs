@@ -9,16 +9,17 @@ mod grads;
 mod head;
 mod masks;
 mod store;
+mod training;
 
 use std::sync::Arc;
 
 use matryo_ops::{Mat, Ops, Spans};
 
 use arena::Arena;
-pub use backward::Activations;
 use blueprint::Blueprint;
 use masks::Masks;
 use store::Store;
+pub use training::Activations;
 
 use crate::{Layout, ModelError, ModelFolder, Module, Params, Pooling, Spec, TokenBatch, arch};
 

@@ -1,0 +1,71 @@
+//! The training pass: a forward that keeps activations, and what it keeps.
+
+use std::sync::Arc;
+
+use matryo_ops::{Mat, MatRef};
+
+use super::{
+    Encoder,
+    arena::Buffer,
+    backward::Backward,
+    forward::{KeptBlock, KeptEmbeddings},
+    head::KeptModule,
+    masks::Masks,
+};
+use crate::{Grads, TokenBatch};
+
+/// Everything that one backward needs of its forward. Their memory goes back to the encoder when they are dropped.
+#[must_use = "a forward whose activations are not used should be `Encoder::embed`"]
+pub struct Activations {
+    pub(super) batch: Arc<TokenBatch>,
+    pub(super) seed: u64,
+    /// `None` if the embeddings are frozen.
+    pub(super) embeddings: Option<KeptEmbeddings>,
+    /// Input of the lowest layer that has something to train; `None` if no layer has.
+    pub(super) input: Option<Buffer>,
+    /// From that layer upwards.
+    pub(super) blocks: Vec<KeptBlock>,
+    /// Output of the last layer.
+    pub(super) hidden: Buffer,
+    pub(super) modules: Vec<KeptModule>,
+}
+
+impl Activations {
+    /// Number of texts.
+    pub fn texts(&self) -> usize {
+        self.batch.texts()
+    }
+}
+
+impl Encoder {
+    /// Embeddings `[texts, dim]` with dropout, and what [`Encoder::backward`] needs. The masks depend on `seed`, on each
+    /// text's id and on the place in the model, so a second call gives the same bits.
+    ///
+    /// Panics if the encoder was opened for inference, and as [`Encoder::embed`].
+    pub fn forward(&self, batch: Arc<TokenBatch>, seed: u64) -> (Mat, Activations) {
+        assert!(self.params().is_some(), "an encoder opened for training");
+        let pass = self.pass(&batch, Masks::new(&self.spec, &batch, seed));
+        let (mut x, embeddings) = self.embeddings(&pass, self.trains_embeddings);
+        for index in 0..self.lowest {
+            x = self.block(index, x, &pass, false).0;
+        }
+        let trained = self.lowest..self.spec.layers;
+        let input = (!trained.is_empty()).then(|| self.arena.copy(&x));
+        let mut blocks = Vec::with_capacity(trained.len());
+        for index in trained {
+            let (y, kept) = self.block(index, x, &pass, true);
+            blocks.extend(kept);
+            x = y;
+        }
+        let (out, modules) = self.head(&x, &batch);
+        (out, Activations { embeddings, input, blocks, hidden: x, modules, seed, batch })
+    }
+
+    /// Adds the gradients of all trainable parameters to `grads`, given that of the embeddings, `[texts, dim]`.
+    pub fn backward(&self, activations: Activations, d_embeddings: MatRef<'_>, grads: &mut Grads) {
+        let batch = activations.batch.clone();
+        assert_eq!((d_embeddings.rows(), d_embeddings.cols()), (batch.texts(), self.dim), "gradient of the embeddings");
+        let pass = self.pass(&batch, Masks::new(&self.spec, &batch, activations.seed));
+        Backward { model: self, pass, grads }.run(activations, d_embeddings);
+    }
+}
