@@ -1,0 +1,144 @@
+//! `matryo info`: what a model is, and how it runs here.
+
+use clap::Args;
+use matryo_model::{ModelFolder, Module, Pooling, SentenceEncoder, SimilarityFn};
+use matryo_ops::PoolMode;
+use serde::Serialize;
+
+use super::{Context, Outcome};
+use crate::{args::ModelArgs, error::CliError, model, progress::grouped, stdout, table};
+
+/// Tell what a model is and how it runs here.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// The facts, in the order to show.
+#[derive(Debug, Serialize)]
+struct Info {
+    path: String,
+    architecture: String,
+    modules: Vec<String>,
+    parameters: usize,
+    dim: usize,
+    truncate_dim: Option<usize>,
+    max_seq_length: usize,
+    prompts: serde_json::Map<String, serde_json::Value>,
+    default_prompt_name: Option<String>,
+    similarity: &'static str,
+    device: String,
+    threads: usize,
+    precision: &'static str,
+    notes: Vec<String>,
+}
+
+/// Opens the model, so that what is told has been checked, and prints.
+pub fn run(args: &InfoArgs, context: &Context) -> Result<Outcome, CliError> {
+    let model = model::open_silently(&args.model, &context.console)?;
+    let info = Info::of(&model)?;
+    if context.json {
+        stdout::print_json(&info)?;
+    } else {
+        let text = table::pairs(&info.lines());
+        stdout::print(|out| std::io::Write::write_all(out, text.as_bytes()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+impl Info {
+    fn of(model: &SentenceEncoder) -> Result<Self, CliError> {
+        let folder = model.folder();
+        let settings = &folder.settings;
+        Ok(Self {
+            path: folder.path.display().to_string(),
+            architecture: architecture(folder),
+            modules: modules(folder),
+            parameters: parameters(folder)?,
+            dim: folder.dim(),
+            truncate_dim: settings.truncate_dim,
+            max_seq_length: model.max_seq_length(),
+            prompts: settings.prompts.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect(),
+            default_prompt_name: settings.default_prompt_name.clone(),
+            similarity: settings.similarity.map_or("cosine (default)", SimilarityFn::name),
+            device: model.encoder().ops().describe(),
+            threads: rayon::current_num_threads(),
+            precision: "f32: weights kept as f16 or bf16 are widened as they are read, and all sums are taken in f32",
+            notes: folder.notes.clone(),
+        })
+    }
+
+    fn lines(&self) -> Vec<(String, String)> {
+        let mut lines = vec![("model", self.path.clone()), ("architecture", self.architecture.clone())];
+        lines.push(("modules", self.modules.join(", ")));
+        lines.push(("parameters", grouped(self.parameters as u64)));
+        lines.push(("dimensions", self.describe_dim()));
+        lines.push(("longest text", format!("{} tokens", self.max_seq_length)));
+        lines.extend(self.prompts.iter().map(|(name, text)| ("prompt", format!("{name}: {text}"))));
+        lines.extend(self.default_prompt_name.iter().map(|name| ("default prompt", name.clone())));
+        lines.push(("similarity", self.similarity.to_owned()));
+        lines.push(("device", self.device.clone()));
+        lines.push(("threads", self.threads.to_string()));
+        lines.push(("precision", self.precision.to_owned()));
+        lines.extend(self.notes.iter().map(|note| ("note", note.clone())));
+        lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn describe_dim(&self) -> String {
+        self.truncate_dim.map_or_else(|| self.dim.to_string(), |kept| format!("{kept} (the first of {})", self.dim))
+    }
+}
+
+/// `bert, 12 layers, width 768, 12 heads, intermediate 3072, vocabulary 30522`, as far as config.json says it.
+fn architecture(folder: &ModelFolder) -> String {
+    const SIZES: [(&str, &str); 5] = [
+        ("num_hidden_layers", "layers"),
+        ("hidden_size", "wide"),
+        ("num_attention_heads", "heads"),
+        ("intermediate_size", "intermediate"),
+        ("vocab_size", "tokens in the vocabulary"),
+    ];
+    let size = |(key, word): (&str, &str)| Some(format!("{} {word}", grouped(folder.config[key].as_u64()?)));
+    let mut parts = vec![folder.config["model_type"].as_str().unwrap_or("unknown").to_owned()];
+    parts.extend(SIZES.into_iter().filter_map(size));
+    parts.join(", ")
+}
+
+fn modules(folder: &ModelFolder) -> Vec<String> {
+    let mut modules = vec!["Transformer".to_owned(), pooling(&folder.pooling)];
+    modules.extend(folder.modules.iter().map(|module| match module {
+        Module::Dense(dense) => format!("Dense({} to {})", dense.in_features, dense.out_features),
+        Module::Normalize => "Normalize".to_owned(),
+    }));
+    modules
+}
+
+fn pooling(pooling: &Pooling) -> String {
+    let names: Vec<&str> = pooling.modes.iter().map(|mode| pool_name(*mode)).collect();
+    let prompt = if pooling.include_prompt { "" } else { ", without the prompt" };
+    format!("Pooling({}{prompt})", names.join(" + "))
+}
+
+fn pool_name(mode: PoolMode) -> &'static str {
+    match mode {
+        PoolMode::Cls => "cls",
+        PoolMode::Max => "max",
+        PoolMode::Mean => "mean",
+        PoolMode::MeanSqrtLen => "mean_sqrt_len_tokens",
+        PoolMode::WeightedMean => "weightedmean",
+        PoolMode::LastToken => "lasttoken",
+    }
+}
+
+/// Values in all weight files, also those that embeddings do not need (BERT's pooler).
+fn parameters(folder: &ModelFolder) -> Result<usize, CliError> {
+    let dense = folder.modules.iter().enumerate().filter(|(_, module)| matches!(module, Module::Dense(_)));
+    let mut total = 0;
+    for index in std::iter::once(0).chain(dense.map(|(i, _)| i + 2)) {
+        let checkpoint = folder.checkpoint(index)?;
+        let sizes = checkpoint.names().into_iter().filter_map(|name| checkpoint.shape(name));
+        total += sizes.map(|shape| shape.iter().product::<usize>()).sum::<usize>();
+    }
+    Ok(total)
+}

@@ -1,0 +1,76 @@
+//! What is going to run, in a few lines.
+
+use matryo_train::{config::Prompts, events::RunPlan};
+
+use crate::progress::grouped;
+
+/// (what, facts) for people.
+pub fn describe(plan: &RunPlan) -> Vec<(String, String)> {
+    let mut rows = vec![
+        ("model", model(plan)),
+        ("data", data(plan)),
+        ("loss", nested(&plan.loss)),
+        ("steps", steps(plan)),
+        ("evaluation", evaluation(plan)),
+        ("runs on", format!("{}; {}", plan.device, plan.precision)),
+        ("output", plan.config.output_dir.display().to_string()),
+    ];
+    if let Some(prompts) = &plan.config.prompts {
+        rows.push(("prompts", describe_prompts(prompts)));
+    }
+    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn model(plan: &RunPlan) -> String {
+    let trained = if plan.trainable == plan.parameters {
+        "all trained".to_owned()
+    } else {
+        format!("{} trained", grouped(plan.trainable as u64))
+    };
+    format!(
+        "{} ({} wide, {} parameters, {trained}, texts up to {} tokens)",
+        plan.config.model,
+        plan.dim,
+        grouped(plan.parameters as u64),
+        plan.max_seq_length
+    )
+}
+
+fn data(plan: &RunPlan) -> String {
+    let columns = plan.columns.join(", ");
+    format!("{} ({} rows of {columns})", plan.config.train_data.display(), grouped(plan.rows as u64))
+}
+
+/// `A(B)`, from the outside in.
+fn nested(names: &[&str]) -> String {
+    names.join("(") + &")".repeat(names.len().saturating_sub(1))
+}
+
+fn steps(plan: &RunPlan) -> String {
+    let config = &plan.config;
+    let warmup = if plan.warmup_steps > 0 { format!(", warm-up {}", plan.warmup_steps) } else { String::new() };
+    let resumed = plan.resumed_step.map_or_else(String::new, |step| format!(", going on from step {step}"));
+    format!(
+        "{} ({} batches of {} rows an epoch, {} to a step{warmup}){resumed}",
+        grouped(plan.steps),
+        grouped(plan.batches_per_epoch),
+        config.per_device_train_batch_size,
+        config.gradient_accumulation_steps
+    )
+}
+
+fn evaluation(plan: &RunPlan) -> String {
+    let Some((queries, documents)) = plan.evaluation else { return "none".to_owned() };
+    let dims: Vec<String> = plan.dims.iter().map(ToString::to_string).collect();
+    format!("{} queries over {} documents, at {}", grouped(queries as u64), grouped(documents as u64), dims.join(", "))
+}
+
+fn describe_prompts(prompts: &Prompts) -> String {
+    match prompts {
+        Prompts::All(prompt) => format!("{prompt:?}"),
+        Prompts::PerColumn(prompts) => {
+            let each: Vec<String> = prompts.iter().map(|(column, prompt)| format!("{column}: {prompt:?}")).collect();
+            each.join(", ")
+        }
+    }
+}

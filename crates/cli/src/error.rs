@@ -1,0 +1,140 @@
+//! What a command can end with: the errors of the libraries, and those of the command line itself.
+
+use std::{io, path::PathBuf};
+
+use matryo_data::DataError;
+use matryo_eval::EvalError;
+use matryo_model::ModelError;
+use matryo_train::{TrainError, card::CardError};
+
+/// Everything that ends a command early.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// From the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// From a data file.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// From an evaluation.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// From training.
+    #[error(transparent)]
+    Train(Box<TrainError>),
+    /// From the model card.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// A file or folder of the command's own.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// `read`, `write`, `create`...
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Standard output is gone or full.
+    #[error("cannot write to standard output: {0}")]
+    Stdout(#[source] io::Error),
+    /// Neither arguments nor a file nor a pipe.
+    #[error("no text to work on")]
+    NoText,
+    /// Fewer texts than a comparison needs.
+    #[error("nothing to compare with: {found} text, expected at least 2")]
+    OneText {
+        /// Texts there are.
+        found: usize,
+    },
+    /// Row by row wants as many rows on both sides.
+    #[error("{left} texts on one side and {right} on the other cannot be compared row by row")]
+    UnequalSides {
+        /// Texts of the first side.
+        left: usize,
+        /// Texts of `--against`.
+        right: usize,
+    },
+    /// An extension that stands for no format.
+    #[error("cannot tell the format of {}", path.display())]
+    OutputFormat {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// The folder of an output file is not there.
+    #[error("the folder of {} does not exist", path.display())]
+    NoOutputFolder {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// A folder that is to be written has something in it.
+    #[error("the folder {} is not empty", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A card is to be written where one lies.
+    #[error("{} exists", path.display())]
+    CardExists {
+        /// The card there is.
+        path: PathBuf,
+    },
+    /// A metric of `--require` that was not measured.
+    #[error("no metric `{key}` was measured")]
+    UnknownMetric {
+        /// As asked for.
+        key: String,
+        /// The metric with the nearest name.
+        similar: Option<String>,
+    },
+    /// The thread pool could not be made.
+    #[error("cannot start {threads} threads: {source}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// The pool's reason.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl From<TrainError> for CliError {
+    fn from(error: TrainError) -> Self {
+        Self::Train(Box::new(error))
+    }
+}
+
+impl CliError {
+    /// What the user may try.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Model(error) => error.hint(),
+            Self::Data(error) => error.hint(),
+            Self::Eval(error) => error.hint(),
+            Self::Train(error) => error.hint(),
+            Self::Card(error) => error.hint(),
+            Self::UnknownMetric { similar, .. } => similar.as_ref().map(|key| format!("did you mean `{key}`?")),
+            Self::Io { source, .. } | Self::Stdout(source) if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full".into())
+            }
+            other => other.fixed_hint().map(str::to_owned),
+        }
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoText => Some("give texts as arguments, with `--input FILE`, or through a pipe"),
+            Self::OneText { .. } => Some("give more texts, or a file of them with `--against FILE`"),
+            Self::OutputFormat { .. } => Some("the name should end in .npy, .jsonl, .parquet or .safetensors"),
+            Self::NoOutputFolder { .. } => Some("create it first; nothing was computed"),
+            Self::NotEmpty { .. } => Some("give a new folder, or empty this one; nothing was overwritten"),
+            Self::CardExists { .. } => Some("`--overwrite` replaces it"),
+            _ => None,
+        }
+    }
+
+    /// Whether the reader of standard output has simply seen enough.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Stdout(source) if source.kind() == io::ErrorKind::BrokenPipe)
+    }
+}

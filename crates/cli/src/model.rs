@@ -1,0 +1,49 @@
+//! From what the user calls a model to a model: a folder or a hub name, with a bar while it is fetched.
+
+use std::path::PathBuf;
+
+use matryo_model::{EncodeOptions, Encoded, HubOptions, SentenceEncoder};
+
+use crate::{
+    args::ModelArgs,
+    console::Console,
+    error::CliError,
+    progress::{self, download::DownloadBar},
+    watched::warn_truncated,
+};
+
+const ENCODING: &str = "encoding {bar:24} {pos}/{len} texts, {eta} left";
+
+/// Opens a model and tells what was assumed about it.
+pub fn open(args: &ModelArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
+    let model = open_silently(args, console)?;
+    model.folder().notes.iter().for_each(|note| console.note(note));
+    Ok(model)
+}
+
+/// Opens a model.
+pub fn open_silently(args: &ModelArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
+    Ok(SentenceEncoder::open(resolve(args, console)?)?)
+}
+
+/// The folder of a model, downloaded if need be.
+pub fn resolve(args: &ModelArgs, console: &Console) -> Result<PathBuf, CliError> {
+    let options = HubOptions { revision: args.revision.clone(), ..HubOptions::from_env() };
+    Ok(matryo_model::resolve(&args.model, &options, &DownloadBar::new(console))?)
+}
+
+/// Embeds texts under a bar, and tells how many of them were cut.
+pub fn encode(
+    model: &SentenceEncoder,
+    texts: &[String],
+    options: EncodeOptions<'_>,
+    console: &Console,
+) -> Result<Encoded, CliError> {
+    let bar = progress::bar(console, texts.len() as u64, ENCODING);
+    let advance = |done: usize, _total: usize| bar.set_position(done as u64);
+    let encoded = model.encode_with(texts, &EncodeOptions { progress: Some(&advance), ..options });
+    bar.finish_and_clear();
+    let encoded = encoded?;
+    warn_truncated(encoded.truncated, texts.len(), console);
+    Ok(encoded)
+}

@@ -1,0 +1,60 @@
+//! A metric and the least value it must have.
+
+use std::str::FromStr;
+
+use crate::error::CliError;
+
+/// `dim_128_cosine_ndcg@10=0.7`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requirement {
+    key: String,
+    least: f64,
+}
+
+/// Not of the form `METRIC=VALUE`.
+#[derive(Debug, thiserror::Error)]
+#[error("expected METRIC=VALUE, as dim_128_cosine_ndcg@10=0.7")]
+pub struct NotARequirement;
+
+impl FromStr for Requirement {
+    type Err = NotARequirement;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (key, least) = text.split_once('=').ok_or(NotARequirement)?;
+        let least = least.parse().map_err(|_| NotARequirement)?;
+        Ok(Self { key: key.to_owned(), least })
+    }
+}
+
+impl Requirement {
+    /// Fails with [`CliError::UnknownMetric`] if the metric is not among those that will be measured.
+    pub fn check(&self, keys: &[String]) -> Result<(), CliError> {
+        if keys.contains(&self.key) {
+            return Ok(());
+        }
+        let distance = |key: &&String| strsim::damerau_levenshtein(key, &self.key);
+        Err(CliError::UnknownMetric { key: self.key.clone(), similar: keys.iter().min_by_key(distance).cloned() })
+    }
+
+    /// How it was missed; `None` if it was met.
+    pub fn missed(&self, metrics: &[(String, f64)]) -> Option<String> {
+        let (_, value) = metrics.iter().find(|(key, _)| *key == self.key)?;
+        let missed = || format!("{} is {value:.4}, required is {}", self.key, self.least);
+        (*value < self.least).then(missed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_requirement_is_met_from_its_value_on() {
+        let requirement: Requirement = "dim_8_cosine_ndcg@10=0.5".parse().unwrap();
+        let measured = |value| vec![("dim_8_cosine_ndcg@10".to_owned(), value)];
+        assert_eq!(requirement.missed(&measured(0.5)), None);
+        let missed = requirement.missed(&measured(0.25)).unwrap();
+        assert_eq!(missed, "dim_8_cosine_ndcg@10 is 0.2500, required is 0.5");
+        assert!("dim_8".parse::<Requirement>().is_err() && "a=b".parse::<Requirement>().is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! The built command on a tiny model: results, messages, exit codes.
+
+mod common;
+mod encode;
+mod errors;
+mod eval;
+mod files;
+mod front;
+mod resume;
+mod similarity;
+mod train;
