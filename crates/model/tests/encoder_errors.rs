@@ -74,7 +74,10 @@ fn a_wrong_shape_names_the_key() {
 #[test]
 fn a_missing_layer_is_named() {
     let error = with_config("num_hidden_layers", json!(3));
-    assert!(error.to_string().starts_with("tensor `encoder.layer.2.attention.self.query.weight` is missing"), "{error}");
+    assert!(
+        error.to_string().starts_with("tensor `encoder.layer.2.attention.self.query.weight` is missing"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -89,21 +92,23 @@ fn a_tokenizer_beyond_the_table_is_refused() {
     assert!(matches!(error, ModelError::VocabularySize { found: 3001, rows: 3000, .. }), "{error}");
 }
 
+/// The model gives the same under other names, freezes by the usual ones, and would be saved with the names of its source.
+fn check_names(what: &str, name: impl Fn(&str) -> String) {
+    let dir = copy_of_tiny();
+    rename(dir.path(), &name);
+    let model = for_training(dir.path());
+    let found = model.encode(&texts()).unwrap();
+    assert_close(found.data(), &golden()["default"].data, Tolerance::Absolute(1e-5), what);
+    let entries = &model.encoder().params().unwrap().layout.entries;
+    assert!(entries.iter().any(|e| e.name == name("embeddings.LayerNorm.bias")), "{what}");
+    SentenceEncoder::open_for_training(dir.path(), &["encoder.layer.0.*".to_owned()]).unwrap();
+}
+
 #[test]
 fn names_of_task_models_and_of_tensorflow() {
-    let expected = &golden()["default"].data;
-    let old = |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
-    let prefixed = |name: &str| format!("bert.{name}");
-    let namings: [(&str, &dyn Fn(&str) -> String); 3] =
-        [("prefix", &prefixed), ("old", &old), ("both", &|name| prefixed(&old(name)))];
-    for (what, naming) in namings {
-        let dir = copy_of_tiny();
-        rename(dir.path(), naming);
-        let model = for_training(dir.path());
-        assert_close(model.encode(&texts()).unwrap().data(), expected, Tolerance::Absolute(1e-5), what);
-        // A saved model keeps the names of its source.
-        let entries = &model.encoder().params().unwrap().layout.entries;
-        assert!(entries.iter().any(|e| e.name == naming("embeddings.LayerNorm.bias")), "{what}");
-        SentenceEncoder::open_for_training(dir.path(), &["encoder.layer.0.*".to_owned()]).unwrap();
-    }
+    let old =
+        |name: &str| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+    check_names("prefix", |name| format!("bert.{name}"));
+    check_names("old", old);
+    check_names("both", |name| format!("bert.{}", old(name)));
 }

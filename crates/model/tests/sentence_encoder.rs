@@ -121,8 +121,7 @@ fn progress_reaches_the_end() {
         assert_eq!(total, 9);
         last.fetch_max(done, Ordering::Relaxed);
     };
-    let options =
-        EncodeOptions { tokens_per_batch: Some(16), progress: Some(&progress), ..EncodeOptions::default() };
+    let options = EncodeOptions { tokens_per_batch: Some(16), progress: Some(&progress), ..EncodeOptions::default() };
     encode(&open(), options);
     assert_eq!(last.into_inner(), 9);
 }
@@ -131,16 +130,12 @@ fn progress_reaches_the_end() {
 fn a_prompt_is_text_before_the_text() {
     let dir = prompted(&[("query", "query: "), ("passage", "passage: ")], None);
     let model = SentenceEncoder::open(dir.path()).unwrap();
-    let spelled = |prompt: &str| {
-        model.encode(&texts().iter().map(|text| format!("{prompt}{text}")).collect::<Vec<_>>()).unwrap()
-    };
+    let spelled =
+        |prompt: &str| model.encode(&texts().iter().map(|text| format!("{prompt}{text}")).collect::<Vec<_>>()).unwrap();
     let named = EncodeOptions { prompt_name: Some("query".into()), ..EncodeOptions::default() };
     assert_eq!(encode(&model, named), spelled("query: "));
-    let both = EncodeOptions {
-        prompt: Some("find: ".into()),
-        prompt_name: Some("query".into()),
-        ..EncodeOptions::default()
-    };
+    let both =
+        EncodeOptions { prompt: Some("find: ".into()), prompt_name: Some("query".into()), ..EncodeOptions::default() };
     assert_eq!(encode(&model, both), spelled("find: "), "a text beats a name");
     let role = |role| encode(&model, EncodeOptions { role, ..EncodeOptions::default() });
     assert_eq!(role(Role::Query), spelled("query: "));
