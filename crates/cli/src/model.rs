@@ -29,7 +29,7 @@ pub fn open_silently(args: &ModelArgs, console: &Console) -> Result<SentenceEnco
 /// The folder of a model, downloaded if need be.
 pub fn resolve(args: &ModelArgs, console: &Console) -> Result<PathBuf, CliError> {
     let options = HubOptions { revision: args.revision.clone(), ..HubOptions::from_env() };
-    Ok(matryo_model::resolve(&args.model, &options, &DownloadBar::new(console))?)
+    Ok(matryo_model::resolve(&args.model, &options, &DownloadBar::new(*console))?)
 }
 
 /// Embeds texts under a bar, and tells how many of them were cut.

@@ -1,6 +1,6 @@
 //! `matryo similarity`: one text against others, all against all, or row by row.
 
-use std::{io::Write, path::PathBuf};
+use std::{io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
 use matryo_data::read_texts;
@@ -44,6 +44,9 @@ pub struct SimilarityArgs {
     /// How to compare [default: what the model says, else cosine]
     #[arg(long, value_name = "NAME", value_parser = similarity_parser())]
     score: Option<SimilarityFn>,
+    /// Compare the first N values of each embedding only
+    #[arg(long, value_name = "N")]
+    truncate_dim: Option<NonZeroUsize>,
     /// Give the first text the model's prompt for queries, and those it is compared with that for documents
     #[arg(long, conflicts_with = "all")]
     roles: bool,
@@ -54,9 +57,10 @@ pub fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome, CliError
     let (left, right) = sides(args)?;
     let model = model::open(&args.model, &context.console)?;
     let function = args.score.unwrap_or_else(|| model.similarity_fn());
+    let truncate_dim = args.truncate_dim.map(NonZeroUsize::get);
     let encode = |texts: &[String], role| {
         let role = if args.roles { role } else { Role::Plain };
-        model::encode(&model, texts, EncodeOptions { role, ..EncodeOptions::default() }, &context.console)
+        model::encode(&model, texts, EncodeOptions { role, truncate_dim, ..EncodeOptions::default() }, &context.console)
     };
     let a = encode(&left, Role::Query)?.embeddings;
     let b = match &right {

@@ -11,24 +11,24 @@ use crate::console::Console;
 const TEMPLATE: &str = "{msg:32} {bar:24} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
 
 /// Shows downloads: a bar on a terminal, elsewhere a line a file.
-pub struct DownloadBar<'a> {
-    console: &'a Console,
+pub struct DownloadBar {
+    console: Console,
     bar: RefCell<ProgressBar>,
 }
 
-impl<'a> DownloadBar<'a> {
+impl DownloadBar {
     /// Nothing is shown before the first file.
-    pub fn new(console: &'a Console) -> Self {
+    pub fn new(console: Console) -> Self {
         Self { console, bar: RefCell::new(ProgressBar::hidden()) }
     }
 }
 
-impl HubProgress for DownloadBar<'_> {
+impl HubProgress for DownloadBar {
     fn begin(&self, file: &str, size: Option<u64>, done: u64) {
         if !self.console.shows_bars() {
             self.console.say(&format!("downloading {file}"));
         }
-        let bar = bar(self.console, size.unwrap_or(0), TEMPLATE);
+        let bar = bar(&self.console, size.unwrap_or(0), TEMPLATE);
         bar.set_position(done);
         bar.reset_eta();
         self.bar.replace(bar.with_message(file.to_owned()));

@@ -212,6 +212,32 @@ fn settings_of_a_training() {
     assert!(!target.exists(), "nothing was made");
 }
 
+#[test]
+fn training_data_that_cannot_be_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("out");
+    let good = "{\"anchor\": \"a\", \"positive\": \"b\"}\n";
+    let cases: [(&str, &[u8], &[&str]); 5] = [
+        ("a.jsonl", b"", &["error: no rows", "a.jsonl"]),
+        (
+            "b.jsonl",
+            b"{\"anchor\": \"a\", \"positive\": null}\n",
+            &["error: column `positive` is null", "line 2", "hint: "],
+        ),
+        ("c.jsonl", b"{\"anchor\": \"\xe9\", \"positive\": \"b\"}\n", &["error: not valid UTF-8", "line 2", "hint: "]),
+        ("d.jsonl", b"{\"anchor\": 7, \"positive\": \"b\"}\n", &["error: column `anchor` holds a number", "line 2"]),
+        ("e.jsonl", b"{\"anchor\": \"a\"\n", &["error: not valid JSON", "line 2", "hint: "]),
+    ];
+    for (name, content, parts) in cases {
+        let path = dir.path().join(name);
+        let start = if content.is_empty() { "" } else { good };
+        fs::write(&path, [start.as_bytes(), content].concat()).unwrap();
+        let (data, output) = (path.to_str().unwrap(), output.to_str().unwrap());
+        run(&["train", "--model", &model(), "--train_data", data, "--output_dir", output]).fails_with(parts);
+    }
+    assert!(!output.exists(), "nothing was made");
+}
+
 /// `/dev/full` refuses every byte.
 #[cfg(target_os = "linux")]
 #[test]
@@ -270,4 +296,13 @@ fn a_full_disk_overwrites_nothing() {
     let target = disk.dir.path().join("model");
     run(&["save", &model(), target.to_str().unwrap()]).fails_with(&["error: cannot write ", "hint: the disk is full"]);
     assert_eq!(fs::read_dir(disk.dir.path()).unwrap().count(), 1, "no half model is left");
+    let data = finance("reference/train.jsonl");
+    let train = ["train", "--model", &model(), "--train_data", &data, "--columns", "positive,anchor", "--quiet"];
+    run(&[&train[..], &["--max_steps", "1", "--output_dir", target.to_str().unwrap()]].concat()).fails_with(&[
+        "error: cannot ",
+        "No space left",
+        "hint: the disk is full",
+    ]);
+    assert!(!target.join("model.safetensors").exists() && !target.join("checkpoint-1").exists());
+    assert_eq!(fs::read_to_string(&output).unwrap(), "as before");
 }

@@ -80,6 +80,10 @@ fn scores_can_be_chosen() {
     // The model ends in Normalize, so that all four follow from the cosine or from the vectors.
     assert!((score("dot") - cosine).abs() < TOLERANCE);
     assert!((score("euclidean") + (2.0 - 2.0 * cosine).sqrt()).abs() < TOLERANCE);
+    let short = run(&["similarity", &model(), &texts[0], &texts[1], "--truncate-dim", "8"]);
+    let expected = rows(&golden()["truncated_normalized"]);
+    let expected: f64 = expected[0].iter().zip(&expected[1]).map(|(a, b)| a * b).sum();
+    assert!((numbers(&short.ok())[0] - expected).abs() < TOLERANCE);
     let vectors = rows(&golden()["embeddings"]);
     let manhattan: f64 = vectors[0].iter().zip(&vectors[1]).map(|(a, b)| (a - b).abs()).sum();
     assert!((score("manhattan") + manhattan).abs() < 10.0 * TOLERANCE);

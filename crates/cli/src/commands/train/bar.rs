@@ -14,7 +14,7 @@ use crate::{
     table,
 };
 
-const TEMPLATE: &str = "{bar:24} {pos}/{len} {wide_msg}";
+const TEMPLATE: &str = "{bar:14} {pos}/{len} {wide_msg}";
 
 /// Shows events to a person.
 pub struct TrainBar {

@@ -1,7 +1,8 @@
 //! Events of a training run as JSON, one object a line. The schema is told by `matryo train --help`.
 
-use std::io::Write;
+use std::io::{self, Write};
 
+use matryo_model::HubProgress;
 use matryo_train::{
     Event, Observer, TrainOutcome,
     events::{RunPlan, StepEvent},
@@ -25,10 +26,27 @@ impl<W: Write> JsonLines<W> {
 impl<W: Write> Observer for JsonLines<W> {
     fn event(&mut self, event: &Event<'_>) {
         if let Some(value) = to_json(event) {
-            // Training goes on when nobody listens any more.
-            let _ = self.out.write_all(format!("{value}\n").as_bytes());
+            write_line(&mut self.out, &value);
         }
     }
+}
+
+/// Downloads of the base model, as events.
+pub struct JsonDownloads;
+
+impl HubProgress for JsonDownloads {
+    fn begin(&self, file: &str, size: Option<u64>, _: u64) {
+        write_line(&mut io::stderr(), &json!({"event": "download", "file": file, "bytes": size}));
+    }
+
+    fn note(&self, text: &str) {
+        write_line(&mut io::stderr(), &json!({"event": "warning", "text": text}));
+    }
+}
+
+/// Training goes on when nobody listens any more, so an error is dropped.
+fn write_line(out: &mut impl Write, value: &Value) {
+    let _ = out.write_all(format!("{value}\n").as_bytes());
 }
 
 fn to_json(event: &Event<'_>) -> Option<Value> {

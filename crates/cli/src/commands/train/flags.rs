@@ -21,14 +21,22 @@ Keys stand in CONFIG, a flat TOML file, or are given as flags, which win over it
 Lists are written 768,512.
 
 On a terminal, standard error shows a bar and tables. Elsewhere it gets a JSON object a line, by \"event\":
-  plan       model, dim, parameters, trainable, max_seq_length, rows, columns, queries, documents, loss, dims,
-             batches_per_epoch, steps, warmup_steps, resumed_step, precision, device, threads, notes
+
+  download   file, bytes
+  plan       model, dim, parameters, trainable, max_seq_length, rows,
+             columns, queries, documents, loss, dims, batches_per_epoch,
+             steps, warmup_steps, resumed_step, precision, device,
+             threads, notes
   warning    text
-  step       step, total, epoch, loss, learning_rate, grad_norm, tokens_per_second, remaining_seconds
-  evaluated  step, epoch, metrics: {\"dim_256\": {\"cosine_ndcg@10\": 0.71, ...}, ...}
+  step       step, total, epoch, loss, learning_rate, grad_norm,
+             tokens_per_second, remaining_seconds
+  evaluated  step, epoch, metrics
+             (as {\"dim_256\": {\"cosine_ndcg@10\": 0.71, ...}, ...})
   saved      path
-  done       output_dir, steps, saved_step, best_metric, best_value, before, after, train_loss, training_seconds,
-             evaluation_seconds
+  done       output_dir, steps, saved_step, best_metric, best_value,
+             before, after (metrics as above), train_loss,
+             training_seconds, evaluation_seconds
+
 The result, on standard output, is the path of the model folder; with --json it is the object \"done\".";
 
 impl Args for TrainArgs {

@@ -5,6 +5,7 @@ mod events;
 mod flags;
 mod plan;
 
+use matryo_model::HubProgress;
 use matryo_train::{Observer, TrainConfig, TrainOutcome, Trainer, events::Silent};
 
 pub use flags::{TrainArgs, set_aside};
@@ -15,18 +16,18 @@ use crate::{console::Console, error::CliError, progress::download::DownloadBar, 
 /// Trains, and prints where the model is.
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome, CliError> {
     let config = TrainConfig::load(args.config.as_deref(), &args.overrides)?;
-    let mut observer = observer(context.console);
-    let trainer = Trainer::with_progress(config, &DownloadBar::new(&context.console))?;
-    let outcome = trainer.run(observer.as_mut())?;
+    let (downloads, mut observer) = listeners(context.console);
+    let outcome = Trainer::with_progress(config, &*downloads)?.run(&mut *observer)?;
     print_outcome(&outcome, context.json)?;
     Ok(Outcome::Done)
 }
 
-fn observer(console: Console) -> Box<dyn Observer> {
+/// Who hears of downloads and of the run: a bar on a terminal, else JSON lines on stderr.
+fn listeners(console: Console) -> (Box<dyn HubProgress>, Box<dyn Observer>) {
     match (console.quiet(), console.shows_bars()) {
-        (true, _) => Box::new(Silent),
-        (false, true) => Box::new(bar::TrainBar::new(console)),
-        (false, false) => Box::new(events::JsonLines::new(std::io::stderr())),
+        (true, _) => (Box::new(()), Box::new(Silent)),
+        (false, true) => (Box::new(DownloadBar::new(console)), Box::new(bar::TrainBar::new(console))),
+        (false, false) => (Box::new(events::JsonDownloads), Box::new(events::JsonLines::new(std::io::stderr()))),
     }
 }
 
