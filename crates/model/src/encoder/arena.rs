@@ -49,6 +49,13 @@ impl Arena {
         buffer
     }
 
+    /// Buffers in the list, and the values they have room for.
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> (usize, usize) {
+        let free = self.free.lock().expect("no one panics while holding the list");
+        (free.len(), free.iter().map(Vec::len).sum())
+    }
+
     /// The smallest free buffer that is large enough, and not much too large.
     fn reuse(&self, len: usize) -> Option<Vec<f32>> {
         let mut free = self.free.lock().expect("no one panics while holding the list");

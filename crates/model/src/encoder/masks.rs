@@ -64,3 +64,47 @@ fn splitmix(x: u64) -> u64 {
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn masks(hidden: f32, attention: f32, seed: u64) -> Masks {
+        let mut batch = TokenBatch::new();
+        batch.push(&[5, 6, 7], 0, 0);
+        batch.push(&[5, 6], 1, 0);
+        Masks { hidden, attention, seed, rows: row_keys(&batch) }
+    }
+
+    #[test]
+    fn every_place_and_seed_has_a_key_of_its_own() {
+        let mut keys = HashSet::new();
+        for seed in 0..3 {
+            let masks = masks(0.1, 0.1, seed);
+            for layer in 0..12 {
+                for site in [Site::Embeddings, Site::Probabilities, Site::AttentionOut, Site::FfnOut] {
+                    assert!(keys.insert(masks.at(layer, site).unwrap().key), "{seed} {layer} {site:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_token_has_a_key_of_its_own() {
+        let rows = masks(0.1, 0.1, 0).rows;
+        assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 5);
+    }
+
+    #[test]
+    fn each_rate_acts_at_its_sites() {
+        let rates = |masks: &Masks| {
+            [Site::Embeddings, Site::Probabilities, Site::AttentionOut, Site::FfnOut]
+                .map(|s| masks.at(1, s).map(|d| d.rate))
+        };
+        assert_eq!(rates(&masks(0.1, 0.0, 0)), [Some(0.1), None, Some(0.1), Some(0.1)]);
+        assert_eq!(rates(&masks(0.0, 0.2, 0)), [None, Some(0.2), None, None]);
+        assert_eq!(rates(&Masks::none()), [None; 4]);
+    }
+}

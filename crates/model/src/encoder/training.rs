@@ -69,3 +69,40 @@ impl Encoder {
         Backward { model: self, pass, grads }.run(activations, d_embeddings);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ModelFolder;
+
+    #[test]
+    fn a_steady_batch_size_allocates_once() {
+        let folder = ModelFolder::open(&matryo_testkit::tiny_bert()).unwrap();
+        let encoder = Encoder::for_training(&folder, matryo_ops::cpu(), &[]).unwrap();
+        let mut grads = Grads::zeros(encoder.params().unwrap().layout.clone());
+        let mut batch = TokenBatch::new();
+        (0..4).for_each(|text| batch.push(&[2, 17, 39, 40, 3], text, 0));
+        let batch = Arc::new(batch);
+        let mut step = || {
+            let (embeddings, activations) = encoder.forward(batch.clone(), 0);
+            encoder.backward(activations, embeddings.view(), &mut grads);
+            encoder.embed(&batch);
+            encoder.arena.allocated()
+        };
+        step();
+        let steady = step();
+        assert_eq!(step(), steady);
+    }
+
+    #[test]
+    fn layers_below_the_lowest_trained_keep_nothing() {
+        let folder = ModelFolder::open(&matryo_testkit::tiny_bert()).unwrap();
+        let frozen = ["embeddings.*".to_owned(), "encoder.layer.0.*".to_owned()];
+        let encoder = Encoder::for_training(&folder, matryo_ops::cpu(), &frozen).unwrap();
+        let mut batch = TokenBatch::new();
+        batch.push(&[2, 17, 3], 0, 0);
+        let (_, activations) = encoder.forward(Arc::new(batch), 0);
+        assert_eq!(activations.blocks.len(), 1);
+        assert!(activations.embeddings.is_none());
+    }
+}
