@@ -64,7 +64,7 @@ impl Info {
             similarity: settings.similarity.map_or("cosine (default)", SimilarityFn::name),
             device: model.encoder().ops().describe(),
             threads: rayon::current_num_threads(),
-            precision: "f32: weights kept as f16 or bf16 are widened as they are read, and all sums are taken in f32",
+            precision: "f32: results are those of the Python libraries to rounding; f16 and bf16 weights are widened as they are read",
             notes: folder.notes.clone(),
         })
     }
