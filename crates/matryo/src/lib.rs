@@ -1,4 +1,13 @@
 //! One dependency for users of the library: the public API of every crate.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = matryo::SentenceEncoder::open("my-model")?;
+//! let embeddings = model.encode(&["What is goodwill?", "How is revenue recognised?"])?;
+//! let scores = model.similarity(&embeddings, &embeddings);
+//! # Ok(())
+//! # }
+//! ```
 
 pub use matryo_data as data;
 pub use matryo_eval as eval;
@@ -7,3 +16,7 @@ pub use matryo_losses as losses;
 pub use matryo_model as model;
 pub use matryo_ops as ops;
 pub use matryo_train as train;
+
+pub use matryo_model::{Embed, EncodeOptions, Encoded, ModelError, Role, SentenceEncoder, SimilarityFn};
+pub use matryo_ops::Mat;
+pub use matryo_train::{TrainConfig, Trainer};
