@@ -16,6 +16,8 @@ use crate::{
 /// What matryo needs besides upstream's files.
 const STATE_FILE: &str = "matryo_state.json";
 const PREFIX: &str = "checkpoint-";
+/// Ends the name of a checkpoint that is being deleted.
+const REMOVED: &str = ".removed.tmp";
 /// Changes when an older checkpoint cannot be understood any more.
 const FORMAT: u32 = 1;
 
@@ -77,14 +79,25 @@ pub(crate) fn write(output_dir: &Path, contents: &Contents<'_>) -> Result<PathBu
 
 /// Deletes a checkpoint: renamed first, so that no half of it can be taken for a whole one.
 pub(crate) fn remove(checkpoint: &Path) -> Result<(), TrainError> {
-    let doomed = checkpoint
-        .with_file_name(format!(".{}.deleted.tmp", checkpoint.file_name().unwrap_or_default().to_string_lossy()));
+    let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
+    let doomed = checkpoint.with_file_name(format!(".{name}{REMOVED}"));
     let failed = |source| TrainError::RemoveCheckpoint { path: checkpoint.to_owned(), source };
     match fs::rename(checkpoint, &doomed) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(error)),
         Ok(()) => fs::remove_dir_all(&doomed).map_err(failed),
     }
+}
+
+/// Removes what a process that was killed left half written or half deleted.
+pub(crate) fn sweep(output_dir: &Path) -> Result<(), TrainError> {
+    let entries = fs::read_dir(output_dir).into_iter().flatten().flatten();
+    let is_remnant = |name: &str| name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".tmp");
+    for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_remnant)) {
+        let path = entry.path();
+        fs::remove_dir_all(&path).map_err(|source| TrainError::RemoveCheckpoint { path, source })?;
+    }
+    Ok(())
 }
 
 /// (step, folder) of all checkpoints that matryo wrote into `output_dir`, oldest first.
@@ -159,6 +172,18 @@ mod tests {
         fs::create_dir(dir.path().join("checkpoint-11")).unwrap();
         fs::create_dir(dir.path().join(".checkpoint-12.saving.tmp")).unwrap();
         assert_eq!(steps(dir.path()), [9, 10, 100]);
+    }
+
+    #[test]
+    fn remnants_of_a_killed_process_are_swept() {
+        let dir = folder_with(&[1]);
+        for name in [".checkpoint-2.saving.tmp", ".checkpoint-1.removed.tmp", ".mine.tmp"] {
+            fs::create_dir_all(dir.path().join(name).join("inner")).unwrap();
+        }
+        sweep(dir.path()).unwrap();
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, [".mine.tmp", "checkpoint-1"]);
     }
 
     /// The cases of transformers' rotate_checkpoints: the last and the best stay.

@@ -265,13 +265,13 @@ pub enum TrainError {
     Loss(#[from] matryo_losses::LossError),
     /// The model card could not be made.
     #[error(transparent)]
-    Card(#[from] CardError),
+    Card(Box<CardError>),
     /// The model could not be opened, run or saved.
     #[error(transparent)]
-    Model(#[from] matryo_model::ModelError),
+    Model(Box<matryo_model::ModelError>),
     /// The evaluation failed.
     #[error(transparent)]
-    Eval(#[from] matryo_eval::EvalError),
+    Eval(Box<matryo_eval::EvalError>),
 }
 
 impl TrainError {
@@ -311,4 +311,23 @@ impl TrainError {
 
 fn columns_found(count: usize) -> String {
     if count == 1 { "1 column".into() } else { format!("{count} columns") }
+}
+
+// Boxed, since `Result`s of every step would otherwise carry their size.
+impl From<CardError> for TrainError {
+    fn from(error: CardError) -> Self {
+        Self::Card(Box::new(error))
+    }
+}
+
+impl From<matryo_model::ModelError> for TrainError {
+    fn from(error: matryo_model::ModelError) -> Self {
+        Self::Model(Box::new(error))
+    }
+}
+
+impl From<matryo_eval::EvalError> for TrainError {
+    fn from(error: matryo_eval::EvalError) -> Self {
+        Self::Eval(Box::new(error))
+    }
 }

@@ -59,6 +59,7 @@ impl<'a> Run<'a> {
         let output_dir = trainer.config.output_dir.clone();
         let unwritable = |source| TrainError::OutputFolder { path: output_dir.clone(), source };
         std::fs::create_dir_all(&output_dir).map_err(unwritable)?;
+        checkpoint::sweep(&output_dir)?;
         let params = trainer.model.encoder_mut().params_mut().expect("opened for training");
         let mut optimizer = Optimizer::new(&trainer.config, &params.layout);
         let mut grads = Grads::zeros(params.layout.clone());

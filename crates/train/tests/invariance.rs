@@ -25,8 +25,11 @@ impl Setting {
         let row = |i: usize| {
             let passage =
                 format!("Revenue of segment {} rose by {} million dollars in the year {}.", i % 5, i % 7, 2000 + i);
-            let question =
-                if i % 6 == 0 { "What changed?".to_owned() } else { format!("What happened in {}?", 2000 + i) };
+            let question = if i.is_multiple_of(6) {
+                "What changed?".to_owned()
+            } else {
+                format!("What happened in {}?", 2000 + i)
+            };
             serde_json::json!({"positive": passage, "anchor": question, "negative": format!("Costs of segment {}", i % 5)})
         };
         let rows: String = (0..24).map(|i| format!("{}\n", row(i))).collect();

@@ -1,27 +1,12 @@
 //! Reading a rendered card: front matter as YAML, sections, tables.
 
-use saphyr::{LoadableYamlNode, Yaml};
 use serde_json::Value;
 
 /// The front matter, as JSON.
 pub fn front_matter(card: &str) -> Value {
     let text = card.strip_prefix("---\n").expect("an opening fence");
     let end = text.find("\n---\n").expect("a closing fence");
-    let documents = Yaml::load_from_str(&text[..end]).expect("valid YAML");
-    assert_eq!(documents.len(), 1, "front matter is one document");
-    json(&documents[0])
-}
-
-fn json(node: &Yaml<'_>) -> Value {
-    if let Some(items) = node.as_vec() {
-        return items.iter().map(json).collect();
-    }
-    if let Some(map) = node.as_mapping() {
-        let key = |k: &Yaml<'_>| k.as_str().expect("a string key").to_owned();
-        return Value::Object(map.iter().map(|(k, v)| (key(k), json(v))).collect());
-    }
-    let text = node.as_str().map(Value::from);
-    text.or_else(|| node.as_floating_point().map(Value::from)).expect("a string or a float")
+    serde_saphyr::from_str(&text[..end]).expect("valid YAML")
 }
 
 /// The body of the section under `heading`, up to the next heading outside of code.

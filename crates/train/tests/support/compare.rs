@@ -16,8 +16,8 @@ pub fn course(trace: &Trace, recorder: &Recorder) {
     let order = |batches: &[(Vec<u32>, f64, f64)]| batches.iter().map(|batch| batch.0.clone()).collect::<Vec<_>>();
     assert_eq!(order(&recorder.batches), order(&trace.micro), "rows of the micro-batches");
     for (i, (found, expected)) in recorder.batches.iter().zip(&trace.micro).enumerate() {
-        assert_value(found.1, expected.1, Tolerance::Relative(1e-4), &format!("loss of micro-batch {i}"));
-        assert_value(found.2, expected.2, Tolerance::Relative(1e-4), &format!("scaled loss of micro-batch {i}"));
+        assert_value(found.1, expected.1, loss_tolerance(expected.1), &format!("loss of micro-batch {i}"));
+        assert_value(found.2, expected.2, loss_tolerance(expected.2), &format!("scaled loss of micro-batch {i}"));
     }
     for (i, (found, expected)) in recorder.steps.iter().zip(&trace.steps).enumerate() {
         let rate = expected.learning_rate;
@@ -25,6 +25,12 @@ pub fn course(trace: &Trace, recorder: &Recorder) {
         assert_value(found.grad_norm, expected.grad_norm, Tolerance::Relative(1e-3), &format!("norm of step {i}"));
     }
     metrics(trace, recorder);
+}
+
+/// 1e-4 relative, but not below what f32 gives: PyTorch takes logarithms of softmax over scores up to 20, whose last place is
+/// 2e-6. A recorded loss of 0.0055115 for a batch of 4 is 0.0055108 in f64, and here.
+fn loss_tolerance(expected: f64) -> Tolerance {
+    Tolerance::Absolute(1e-4 * expected.abs() + 1e-6)
 }
 
 /// Metrics to 4 decimals.
