@@ -1,9 +1,10 @@
 //! Non-linearities and their derivatives.
 
 use crate::{
-    cpu::{self, Kernel},
+    Level, MatMut, MatRef,
+    cpu::Kernel,
     parallel,
-    simd::{self, Vector},
+    simd::{self, Vector, math},
 };
 
 /// Non-linearities of feed-forward and dense layers.
@@ -26,65 +27,72 @@ pub enum Activation {
 /// `sqrt(2 / pi)` and the cubic coefficient of the tanh approximation (Hendrycks & Gimpel 2016).
 const GELU_TANH: (f32, f32) = (0.797_884_6, 0.044_715);
 
-/// Standard normal distribution function.
+/// The argument of the tanh approximation, doubled: `(1 + tanh(u)) / 2` is `sigmoid(2 u)`.
 #[inline(always)]
-fn normal_cdf<V: Vector>(x: V) -> V {
-    simd::erf(x.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2))).fma(V::splat(0.5), V::splat(0.5))
+fn doubled_inner<V: Vector>(x: V) -> V {
+    let cubic = x.mul(x).fma(V::splat(GELU_TANH.1), V::splat(1.0));
+    x.mul(cubic).mul(V::splat(2.0 * GELU_TANH.0))
 }
 
-/// The tanh inside the tanh approximation of GELU.
+/// `x * Phi(x)`: from `x` or from 0, less the tail's share. No cancellation on either side.
 #[inline(always)]
-fn gelu_inner_tanh<V: Vector>(x: V) -> V {
-    let cubic = x.mul(x).fma(V::splat(GELU_TANH.1), V::splat(1.0));
-    simd::tanh(x.mul(cubic).mul(V::splat(GELU_TANH.0)))
+fn gelu<V: Vector>(x: V) -> V {
+    let (tail, _) = math::normal_tail(x);
+    V::splat(0.0).max(x).sub(math::abs(x).mul(tail))
+}
+
+/// `Phi(x) + x * density(x)`.
+#[inline(always)]
+fn gelu_derivative<V: Vector>(x: V) -> V {
+    let (tail, density) = math::normal_tail(x);
+    let phi = math::step(x).fma(tail.fma(V::splat(-2.0), V::splat(1.0)), tail);
+    x.mul(V::splat(0.398_942_3)).fma(density, phi)
+}
+
+/// With `v = 2 u`: `sigmoid(v) + x sigmoid'(v) v'`.
+#[inline(always)]
+fn gelu_tanh_derivative<V: Vector>(x: V) -> V {
+    let v = doubled_inner(x);
+    let slope = x.mul(x).fma(V::splat(3.0 * GELU_TANH.1), V::splat(1.0)).mul(V::splat(2.0 * GELU_TANH.0));
+    math::sigmoid_slope(v).mul(x.mul(slope)).add(math::sigmoid(v))
 }
 
 /// `f(x)`.
 #[inline(always)]
-pub(crate) fn apply<V: Vector>(x: V, activation: Activation) -> V {
+fn apply<V: Vector>(x: V, activation: Activation) -> V {
     match activation {
-        Activation::Gelu => x.mul(normal_cdf(x)),
-        Activation::GeluTanh => x.mul(gelu_inner_tanh(x).fma(V::splat(0.5), V::splat(0.5))),
-        Activation::Relu => x.max(V::splat(0.0)),
-        Activation::Silu => x.mul(simd::sigmoid(x)),
-        Activation::Tanh => simd::tanh(x),
-        Activation::Sigmoid => simd::sigmoid(x),
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => x.mul(math::sigmoid(doubled_inner(x))),
+        Activation::Relu => V::splat(0.0).max(x),
+        Activation::Silu => x.mul(math::sigmoid(x)),
+        Activation::Tanh => math::tanh(x),
+        Activation::Sigmoid => math::sigmoid(x),
+    }
+}
+
+/// `x = f(x)`, value by value.
+#[inline(always)]
+pub(crate) fn activate<V: Vector>(x: &mut [f32], activation: Activation) {
+    for i in 0..simd::count::<V>(x.len()) {
+        apply(V::load_at(x, i, 0.0), activation).store_at(x, i);
     }
 }
 
 /// `f'(x)`.
 #[inline(always)]
-pub(crate) fn derivative<V: Vector>(x: V, activation: Activation) -> V {
-    let one = V::splat(1.0);
+fn derivative<V: Vector>(x: V, activation: Activation) -> V {
     match activation {
-        Activation::Gelu => {
-            let density = simd::exp(x.mul(x).mul(V::splat(-0.5))).mul(V::splat(0.398_942_3));
-            x.fma(density, normal_cdf(x))
-        }
-        Activation::GeluTanh => {
-            let tanh = gelu_inner_tanh(x);
-            let slope = x.mul(x).fma(V::splat(3.0 * GELU_TANH.1), one).mul(V::splat(GELU_TANH.0));
-            let rest = x.mul(one.sub(tanh.mul(tanh))).mul(slope);
-            V::splat(0.5).mul(one.add(tanh).add(rest))
-        }
-        Activation::Relu => x.mul(V::splat(f32::MAX)).max(V::splat(0.0)).min(one),
-        Activation::Silu => {
-            let s = simd::sigmoid(x);
-            s.mul(x.fma(one.sub(s), one))
-        }
-        Activation::Tanh => {
-            let tanh = simd::tanh(x);
-            one.sub(tanh.mul(tanh))
-        }
-        Activation::Sigmoid => {
-            let s = simd::sigmoid(x);
-            s.mul(one.sub(s))
-        }
+        Activation::Gelu => gelu_derivative(x),
+        Activation::GeluTanh => gelu_tanh_derivative(x),
+        Activation::Relu => math::step(x),
+        Activation::Silu => x.fma(math::sigmoid_slope(x), math::sigmoid(x)),
+        Activation::Tanh => math::sigmoid_slope(x.add(x)).mul(V::splat(4.0)),
+        Activation::Sigmoid => math::sigmoid_slope(x),
     }
 }
 
 /// `d *= f'(pre)`, value by value.
-pub fn activation_bwd(d: &mut [f32], pre: &[f32], activation: Activation) {
+pub fn activation_bwd(level: Level, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
     struct Block<'a>(&'a mut [f32], &'a [f32], Activation);
     impl Kernel for Block<'_> {
         #[inline(always)]
@@ -95,6 +103,5 @@ pub fn activation_bwd(d: &mut [f32], pre: &[f32], activation: Activation) {
             }
         }
     }
-    assert_eq!(d.len(), pre.len());
-    parallel::zip_blocks(d, pre, |d, pre| cpu::run(Block(d, pre, activation)));
+    parallel::zip_rows(d, pre, |d, pre| level.run(Block(d, pre, activation)));
 }

@@ -9,7 +9,8 @@
 use rayon::prelude::*;
 
 use crate::{
-    cpu::{self, Kernel},
+    Level,
+    cpu::Kernel,
     parallel::BLOCK,
     simd::{self, Vector},
 };
@@ -34,11 +35,11 @@ pub struct AdamW {
 }
 
 /// One update of `params` and its moments `m`, `v`; all of one length.
-pub fn adamw(params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
+pub fn adamw(level: Level, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
     assert_eq!((grads.len(), m.len(), v.len()), (params.len(), params.len(), params.len()), "adamw");
     let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
     let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
-    blocks.zip(moments).for_each(|((p, g), (m, v))| cpu::run(Block { p, g, m, v, update }));
+    blocks.zip(moments).for_each(|((p, g), (m, v))| level.run(Block { p, g, m, v, update }));
 }
 
 struct Block<'a> {

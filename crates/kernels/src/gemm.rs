@@ -1,32 +1,43 @@
-//! Matrix products on packed panels, with what follows them done while the sums are in registers.
+//! Matrix products on packed operands.
 //!
 //! ```text
-//! out[i, j] = epilogue(alpha * sum over l of a[i, l] * b[l, j])
+//! out[i][j] = finish(sum over l of a[i][l] * b[l][j])
+//!
+//! for each block of rows x group of panels        a task, on any thread
+//!     for each slice of l                         at most SLICE steps, added up in their order
+//!         pack the block's slice of a into strips
+//!         for each panel, for each strip          one register tile
+//!             out (+)= tile; after the last slice: finish
 //! ```
 //!
-//! 1. The result is cut into tasks of [`row_block`] rows by a group of panels. A task reads its rows of `A` again for every panel, so
-//!    they should stay in the second-level cache; a panel of `B` is read again for every tile of rows.
-//! 2. With few rows the panels are cut into more groups, so that all threads have work.
-//! 3. A transposed `A` is packed per task into tiles `[k][rows]`, since its columns lie far apart.
-//! 4. The weight gradient sums over tokens, of which there are many: it goes in chunks of [`TOKENS`], added up in their order.
+//! 1. The strips of a block and slice take at most [`STRIPS`] floats, so they stay in the second-level cache while all panels of
+//!    the group pass. A panel's slice passes once for all strips of the block.
+//! 2. Slices bound both, whatever `k` is. Cutting `k` costs one more load and store of `out` a slice: 1 in 1,000.
+//! 3. The right operand is packed once for all tasks; a weight that stays the same can be packed ahead ([`PackedWeight`]).
+//! 4. With few rows there are more groups, down to single panels, so that every thread has work. The number of tasks follows the
+//!    number of threads; no element's sum does.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::{
-    Activation, MatMut, MatRef, PackedWeight, activation,
-    cpu::{self, Kernel},
-    pack,
-    parallel::SharedMut,
-    scratch,
+    Epilogue, Level, MatMut, MatRef, PackedWeight,
+    cpu::Kernel,
+    epilogue::{Finish, Slice},
+    pack, scratch,
     simd::Vector,
-    tile::{Finish, PANEL, PanelProduct, Strided},
+    tile::{PANEL, Rows, Sums, Tile},
 };
 
-/// Tokens of one chunk of the weight gradient.
-const TOKENS: usize = 512;
+/// Most steps of a slice.
+const SLICE: usize = 1024;
 
-/// Tasks wanted at least, for up to about 16 threads.
-const TASKS: usize = 32;
+/// Floats of a block's strips: 384 KiB, a share of a second-level cache of 1 MiB or more.
+const STRIPS: usize = 96 * 1024;
+
+/// Tokens of one chunk of the weight gradient: bounds what is packed at a time.
+const TOKENS: usize = 1024;
 
 /// A weight `[out, in]`: as stored, or packed once.
 #[derive(Clone, Copy)]
@@ -35,19 +46,6 @@ pub enum Weight<'a> {
     Plain(MatRef<'a>),
     /// Packed; forward only.
     Packed(&'a PackedWeight),
-}
-
-/// What follows a matrix product, in this order: bias, activation, residual.
-#[derive(Default)]
-pub struct Epilogue<'a> {
-    /// Added to every row; `[out]`.
-    pub bias: Option<&'a [f32]>,
-    /// Applied after the bias.
-    pub activation: Option<Activation>,
-    /// Receives the value before the activation, for its backward; `[tokens, out]`.
-    pub pre_activation: Option<MatMut<'a>>,
-    /// Added last; `[tokens, out]`.
-    pub residual: Option<MatRef<'a>>,
 }
 
 /// An operand of [`matmul`], read as it lies or transposed.
@@ -60,33 +58,44 @@ pub enum Operand<'a> {
 }
 
 impl Operand<'_> {
-    fn shape(&self) -> (usize, usize) {
+    /// Rows of the operand as it is read.
+    pub fn rows(&self) -> usize {
         match self {
-            Self::Normal(m) => (m.rows(), m.cols()),
-            Self::Transposed(m) => (m.cols(), m.rows()),
+            Self::Normal(m) => m.rows(),
+            Self::Transposed(m) => m.cols(),
+        }
+    }
+
+    /// Columns of the operand as it is read.
+    pub fn cols(&self) -> usize {
+        match self {
+            Self::Normal(m) => m.cols(),
+            Self::Transposed(m) => m.rows(),
         }
     }
 }
 
 /// `y = epilogue(x wᵀ)`: `y` `[t, out]`, `x` `[t, in]`, `w` `[out, in]`.
-pub fn linear(mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut epilogue: Epilogue<'_>) {
+pub fn linear(level: Level, mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut epilogue: Epilogue<'_>) {
     let (n, k) = match w {
         Weight::Plain(w) => (w.rows(), w.cols()),
-        Weight::Packed(w) => (w.n, w.k),
+        Weight::Packed(w) => (w.rows(), w.cols()),
     };
     assert_eq!((y.rows(), y.cols(), x.cols()), (x.rows(), n, k), "linear: y, x and w");
-    let finish = EpilogueRows::new(&mut y, &mut epilogue);
+    let finish = Finish::with(&mut y, &mut epilogue);
+    let a = Operand::Normal(x);
     match w {
-        Weight::Packed(w) => product(Operand::Normal(x), &w.panels, n, finish),
-        Weight::Plain(w) => scratch::shared(pack::packed_len(n, k), |panels| {
-            pack::pack_transposed(panels, w);
-            product(Operand::Normal(x), panels, n, finish);
+        Weight::Packed(w) => Product { level, a, panels: w.panels(), n, finish }.run(),
+        Weight::Plain(w) => scratch::shared(pack::panels_len(n, k), |panels| {
+            pack::pack_transposed(level, panels, w);
+            Product { level, a, panels, n, finish }.run();
         }),
     }
 }
 
 /// Backward of `y = x wᵀ + b`: `dx = dy w`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
 pub fn linear_bwd(
+    level: Level,
     dx: Option<MatMut<'_>>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
@@ -96,247 +105,157 @@ pub fn linear_bwd(
 ) {
     assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
     if let Some(dx) = dx {
-        matmul(dx, Operand::Normal(dy), Operand::Normal(w), 1.0);
+        matmul(level, dx, Operand::Normal(dy), Operand::Normal(w), 1.0);
     }
     if let Some(mut dw) = dw {
-        assert_eq!((dw.rows(), dw.cols()), (w.rows(), w.cols()));
         for start in (0..dy.rows()).step_by(TOKENS) {
             let end = (start + TOKENS).min(dy.rows());
             let (dy, x) = (dy.row_range(start, end), x.row_range(start, end));
-            scaled_product(dw.reborrow(), Operand::Transposed(dy), Operand::Normal(x), 1.0, true);
+            check(&dw, Operand::Transposed(dy), Operand::Normal(x));
+            multiply(level, Finish::accumulated(&mut dw), Operand::Transposed(dy), Operand::Normal(x));
         }
     }
     if let Some(db) = db {
-        crate::reduce::add_column_sums(db, dy);
+        crate::reduce::add_column_sums(level, db, dy);
     }
 }
 
 /// `out = alpha * a b`; `out` is `[m, n]`.
-pub fn matmul(out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
-    scaled_product(out, a, b, alpha, false);
+pub fn matmul(level: Level, mut out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
+    check(&out, a, b);
+    multiply(level, Finish::scaled(&mut out, alpha), a, b);
 }
 
-fn scaled_product(mut out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32, accumulate: bool) {
-    let ((m, k), (kb, n)) = (a.shape(), b.shape());
-    assert_eq!((out.rows(), out.cols(), k), (m, n, kb), "matmul: out, a and b");
-    let finish = ScaledRows { out: SharedMut(out.data().as_mut_ptr()), stride: n, alpha, accumulate };
-    scratch::shared(pack::packed_len(n, k), |panels| {
+fn check(out: &MatMut<'_>, a: Operand<'_>, b: Operand<'_>) {
+    assert_eq!((out.rows(), out.cols(), a.cols()), (a.rows(), b.cols(), b.rows()), "product: out, a and b");
+}
+
+/// Packs `b` and multiplies.
+fn multiply(level: Level, finish: Finish<'_>, a: Operand<'_>, b: Operand<'_>) {
+    let n = b.cols();
+    scratch::shared(pack::panels_len(n, b.rows()), |panels| {
         match b {
             Operand::Normal(b) => pack::pack_rows(panels, b),
-            Operand::Transposed(b) => pack::pack_transposed(panels, b),
+            Operand::Transposed(b) => pack::pack_transposed(level, panels, b),
         }
-        product(a, panels, n, finish);
+        Product { level, a, panels, n, finish }.run();
     });
 }
 
-/// Rows of a task, in whole tiles of 12. 96 KiB of `A` leave room in the second-level cache for a panel of `B` (`128 k` bytes) and keep
-/// the pages of both in the translation buffer: 384 KiB took up to 40 % longer at `k` = 3072 on a Zen 4.
-fn row_block(k: usize) -> usize {
-    (96 * 1024 / 4 / k.max(1) / 12 * 12).clamp(24, 240)
-}
-
-/// All tasks of one product.
-fn product<F: Finish + Send + Sync>(a: Operand<'_>, panels: &[f32], n: usize, finish: F) {
-    let (m, k) = a.shape();
-    let rows = row_block(k);
-    let (row_blocks, panel_count) = (m.div_ceil(rows), n.div_ceil(PANEL));
-    if row_blocks == 0 || panel_count == 0 {
-        return;
-    }
-    let group = panel_count.div_ceil(TASKS.div_ceil(row_blocks));
-    let groups = panel_count.div_ceil(group);
-    (0..row_blocks * groups).into_par_iter().for_each(|task| {
-        let (block, first) = (task / groups, task % groups * group);
-        let rows = block * rows..((block + 1) * rows).min(m);
-        let panels = Panels { data: panels, k, n, first, last: (first + group).min(panel_count) };
-        run_task(a, rows, panels, finish);
-    });
-}
-
-/// A group of panels of `B`.
+/// One product with its right operand packed.
 #[derive(Clone, Copy)]
-struct Panels<'a> {
-    data: &'a [f32],
-    k: usize,
+struct Product<'a> {
+    level: Level,
+    a: Operand<'a>,
+    panels: &'a [f32],
     n: usize,
-    first: usize,
-    last: usize,
+    finish: Finish<'a>,
 }
 
-fn run_task<F: Finish>(a: Operand<'_>, rows: std::ops::Range<usize>, panels: Panels<'_>, finish: F) {
-    match a {
-        Operand::Normal(a) => {
-            let first = a.row_range(rows.start, rows.end);
-            let a = Strided { ptr: first.data().as_ptr(), rows: a.stride(), cols: 1 };
-            cpu::run(Task { a, rows, panels, finish });
+impl Product<'_> {
+    /// Cuts the result into tasks and runs them.
+    fn run(self) {
+        let (m, panels) = (self.a.rows(), self.n.div_ceil(PANEL));
+        assert_eq!(self.panels.len(), pack::panels_len(self.n, self.a.cols()), "packed operand");
+        if m == 0 || panels == 0 {
+            return;
         }
-        Operand::Transposed(a) => scratch::local(rows.len() * panels.k, |packed| {
-            for l in 0..panels.k {
-                packed[l * rows.len()..(l + 1) * rows.len()].copy_from_slice(&a.row(l)[rows.clone()]);
-            }
-            let a = Strided { ptr: packed.as_ptr(), rows: 1, cols: rows.len() };
-            cpu::run(Task { a, rows, panels, finish });
-        }),
+        let rows = self.block_rows();
+        let blocks = m.div_ceil(rows);
+        let group = panels.div_ceil((4 * rayon::current_num_threads()).div_ceil(blocks));
+        let groups = panels.div_ceil(if rayon::current_num_threads() == 1 { panels } else { group });
+        (0..blocks * groups).into_par_iter().for_each(|task| {
+            let (block, part) = (task / groups, task % groups);
+            let rows = block * rows..((block + 1) * rows).min(m);
+            let panels = part * panels / groups..(part + 1) * panels / groups;
+            let steps = self.slice_steps();
+            scratch::local(rows.len() * steps, |strips| {
+                self.level.run(Task { product: self, rows, panels, steps, strips });
+            });
+        });
+    }
+
+    /// Steps of a slice: equal slices, a multiple of 8 for the transposition.
+    fn slice_steps(&self) -> usize {
+        let k = self.a.cols();
+        k.div_ceil(k.div_ceil(SLICE).max(1)).next_multiple_of(8).min(k)
+    }
+
+    /// Rows of a block: about equal blocks, whole strips.
+    fn block_rows(&self) -> usize {
+        let (m, strip) = (self.a.rows(), self.level.tile_rows());
+        let most = (STRIPS / self.slice_steps().max(1)).max(strip);
+        m.div_ceil(m.div_ceil(most)).next_multiple_of(strip)
     }
 }
 
-struct Task<'a, F> {
-    /// Starts at the first of `rows`.
-    a: Strided,
-    rows: std::ops::Range<usize>,
-    panels: Panels<'a>,
-    finish: F,
+/// Some rows of the result by some panels.
+struct Task<'a> {
+    product: Product<'a>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    steps: usize,
+    strips: &'a mut [f32],
 }
 
-impl<F: Finish> Kernel for Task<'_, F> {
+impl Kernel for Task<'_> {
     #[inline(always)]
-    fn run<V: Vector>(self) {
-        let Panels { data, k, n, first, last } = self.panels;
-        assert!(data.len() >= pack::packed_len(n, k));
-        for i in first..last {
-            let col = i * PANEL;
-            let valid = PANEL.min(n - col);
-            let panel = &data[i * PANEL * k..(i + 1) * PANEL * k];
-            let product = PanelProduct {
-                a: self.a,
-                rows: self.rows.clone(),
-                panel: panel.as_ptr(),
-                k,
-                col,
-                valid,
-                finish: &self.finish,
+    fn run<V: Vector>(mut self) {
+        let k = self.product.a.cols();
+        let height = self.rows.len().div_ceil(self.rows.len().div_ceil(V::TILE_ROWS));
+        // Without steps there is still one slice, whose sums are 0.
+        for start in (0..k.max(1)).step_by(self.steps.max(1)) {
+            let slice = start..(start + self.steps).min(k);
+            self.pack_strips::<V>(slice.clone(), height);
+            for panel in self.panels.clone() {
+                self.panel::<V>(panel, slice.clone(), height);
+            }
+        }
+    }
+}
+
+impl Task<'_> {
+    #[inline(always)]
+    fn pack_strips<V: Vector>(&mut self, slice: Range<usize>, height: usize) {
+        match self.product.a {
+            Operand::Normal(a) => {
+                let a = a.row_range(self.rows.start, self.rows.end).col_range(slice.start, slice.end);
+                pack::transpose_strips::<V>(self.strips, a, height);
+            }
+            Operand::Transposed(a) => {
+                pack::copy_strips(self.strips, a.row_range(slice.start, slice.end), self.rows.clone(), height);
+            }
+        }
+    }
+
+    /// All strips by one panel.
+    #[inline(always)]
+    fn panel<V: Vector>(&self, panel: usize, slice: Range<usize>, height: usize) {
+        let (k, n, steps) = (self.product.a.cols(), self.product.n, slice.len());
+        let (col, columns) = (panel * PANEL, PANEL.min(n - panel * PANEL));
+        let b = &self.product.panels[(panel * k + slice.start) * PANEL..(panel * k + slice.end) * PANEL];
+        let place = Slice { first: slice.start == 0, last: slice.end == k };
+        let mut sums = Sums::new();
+        for first in (0..self.rows.len()).step_by(height) {
+            let rows = height.min(self.rows.len() - first);
+            let strip = &self.strips[first * steps..(first + rows) * steps];
+            let tile = Tile {
+                a: strip.as_ptr(),
+                rows: Rows::Adjacent { step: rows },
+                height: rows,
+                b: b.as_ptr(),
+                columns,
+                k: steps,
+                sums: sums.0.as_mut_ptr().cast(),
             };
-            // SAFETY: `product` cut rows and panels to the shapes its callers asserted; tasks write disjoint parts of the result.
-            unsafe { product.run::<V>() };
-        }
-    }
-}
-
-/// Writes the first `valid` floats of two vectors.
-///
-/// # Safety
-/// `valid` floats are writable at `p`.
-#[inline(always)]
-pub(crate) unsafe fn store_pair<V: Vector>(p: *mut f32, valid: usize, x: [V; 2]) {
-    if valid == 2 * V::LANES {
-        // SAFETY: the caller's promise.
-        unsafe {
-            x[0].store_ptr(p);
-            x[1].store_ptr(p.add(V::LANES));
-        }
-    } else {
-        let mut lanes = [0.0; 32];
-        x[0].store(&mut lanes);
-        x[1].store(&mut lanes[V::LANES..]);
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(lanes.as_ptr(), p, valid) };
-    }
-}
-
-/// The first `valid` floats at `p`, zeros after them.
-///
-/// # Safety
-/// `valid` floats are readable at `p`.
-#[inline(always)]
-unsafe fn load_pair<V: Vector>(p: *const f32, valid: usize) -> [V; 2] {
-    if valid == 2 * V::LANES {
-        // SAFETY: the caller's promise.
-        unsafe { [V::load_ptr(p), V::load_ptr(p.add(V::LANES))] }
-    } else {
-        let mut lanes = [0.0; 32];
-        // SAFETY: the caller's promise.
-        unsafe { std::ptr::copy_nonoverlapping(p, lanes.as_mut_ptr(), valid) };
-        [V::load(&lanes), V::load(&lanes[V::LANES..])]
-    }
-}
-
-/// `out = alpha * sums`, or `out += alpha * sums`.
-#[derive(Clone, Copy)]
-pub(crate) struct ScaledRows {
-    out: SharedMut,
-    stride: usize,
-    alpha: f32,
-    accumulate: bool,
-}
-
-impl ScaledRows {
-    /// `out = alpha * sums` for rows `stride` apart.
-    pub(crate) fn assign(out: *mut f32, stride: usize, alpha: f32) -> Self {
-        Self { out: SharedMut(out), stride, alpha, accumulate: false }
-    }
-}
-
-impl Finish for ScaledRows {
-    #[inline(always)]
-    unsafe fn row<V: Vector>(&self, r: usize, col: usize, valid: usize, sums: [V; 2]) {
-        let alpha = V::splat(self.alpha);
-        // SAFETY: the caller's promise.
-        unsafe {
-            let p = self.out.0.add(r * self.stride + col);
-            let mut x = [sums[0].mul(alpha), sums[1].mul(alpha)];
-            if self.accumulate {
-                let old = load_pair::<V>(p, valid);
-                x = [x[0].add(old[0]), x[1].add(old[1])];
+            // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile.
+            unsafe { V::multiply(tile) };
+            for (r, sums) in sums.0.iter_mut().enumerate().take(rows) {
+                // SAFETY: tasks are disjoint blocks of rows by panels.
+                unsafe {
+                    self.product.finish.slice::<V>(self.rows.start + first + r, col, &mut sums[..columns], place)
+                };
             }
-            store_pair(p, valid, x);
-        }
-    }
-}
-
-/// Bias, activation and residual. Null pointers stand for what is absent.
-#[derive(Clone, Copy)]
-struct EpilogueRows {
-    out: SharedMut,
-    pre: SharedMut,
-    bias: Strided,
-    residual: Strided,
-    stride: usize,
-    activation: Option<Activation>,
-}
-
-impl EpilogueRows {
-    /// Checks all shapes against `y`.
-    fn new(y: &mut MatMut<'_>, e: &mut Epilogue<'_>) -> Self {
-        let shape = (y.rows(), y.cols());
-        let absent = Strided { ptr: std::ptr::null(), rows: 0, cols: 1 };
-        let bias = e.bias.map_or(absent, |b| {
-            assert_eq!(b.len(), shape.1, "linear: bias");
-            Strided { ptr: b.as_ptr(), rows: 0, cols: 1 }
-        });
-        let residual = e.residual.map_or(absent, |x| {
-            assert_eq!((x.rows(), x.cols()), shape, "linear: residual");
-            Strided { ptr: x.data().as_ptr(), rows: x.stride(), cols: 1 }
-        });
-        let pre = e.pre_activation.as_mut().map_or(std::ptr::null_mut(), |p| {
-            assert_eq!((p.rows(), p.cols()), shape, "linear: pre_activation");
-            p.data().as_mut_ptr()
-        });
-        let out = SharedMut(y.data().as_mut_ptr());
-        Self { out, pre: SharedMut(pre), bias, residual, stride: shape.1, activation: e.activation }
-    }
-}
-
-impl Finish for EpilogueRows {
-    #[inline(always)]
-    unsafe fn row<V: Vector>(&self, r: usize, col: usize, valid: usize, mut x: [V; 2]) {
-        let at = r * self.stride + col;
-        // SAFETY: the caller's promise; `new` checked that everything present has the shape of the result.
-        unsafe {
-            if !self.bias.ptr.is_null() {
-                let bias = load_pair::<V>(self.bias.ptr.add(col), valid);
-                x = [x[0].add(bias[0]), x[1].add(bias[1])];
-            }
-            if !self.pre.0.is_null() {
-                store_pair(self.pre.0.add(at), valid, x);
-            }
-            if let Some(activation) = self.activation {
-                x = [activation::apply(x[0], activation), activation::apply(x[1], activation)];
-            }
-            if !self.residual.ptr.is_null() {
-                let residual = load_pair::<V>(self.residual.ptr.add(r * self.residual.rows + col), valid);
-                x = [x[0].add(residual[0]), x[1].add(residual[1])];
-            }
-            store_pair(self.out.0.add(at), valid, x);
         }
     }
 }

@@ -11,14 +11,22 @@
 use rayon::prelude::*;
 
 use crate::{
-    MatMut, MatRef,
-    cpu::{self, Kernel},
+    Level, MatMut, MatRef,
+    cpu::Kernel,
     parallel::ROWS,
     simd::{self, Vector},
 };
 
 /// Normalises each row of `x`; `stats` `[t, 2]` receives mean and `rstd`.
-pub fn layer_norm(mut y: MatMut<'_>, stats: Option<MatMut<'_>>, x: MatRef<'_>, gamma: &[f32], beta: &[f32], eps: f32) {
+pub fn layer_norm(
+    level: Level,
+    mut y: MatMut<'_>,
+    stats: Option<MatMut<'_>>,
+    x: MatRef<'_>,
+    gamma: &[f32],
+    beta: &[f32],
+    eps: f32,
+) {
     let (rows, cols) = (x.rows(), x.cols());
     assert_eq!((y.rows(), y.cols(), gamma.len(), beta.len()), (rows, cols, cols, cols), "layer_norm");
     let mut unused = Vec::new();
@@ -35,7 +43,7 @@ pub fn layer_norm(mut y: MatMut<'_>, stats: Option<MatMut<'_>>, x: MatRef<'_>, g
     let blocks = y.data().par_chunks_mut(ROWS * cols.max(1)).zip(stats.par_chunks_mut(ROWS * 2)).enumerate();
     blocks.for_each(|(i, (y, stats))| {
         let x = x.row_range(i * ROWS, i * ROWS + stats.len() / 2);
-        cpu::run(Forward { y, stats, x, gamma, beta, eps });
+        level.run(Forward { y, stats, x, gamma, beta, eps });
     });
 }
 
@@ -90,7 +98,9 @@ impl Kernel for Forward<'_> {
 }
 
 /// Backward of [`layer_norm`] from its input `x` and its `stats`; `dx` is assigned, `dgamma` and `dbeta` accumulate.
+#[allow(clippy::too_many_arguments)]
 pub fn layer_norm_bwd(
+    level: Level,
     mut dx: MatMut<'_>,
     dgamma: Option<&mut [f32]>,
     dbeta: Option<&mut [f32]>,
@@ -108,7 +118,7 @@ pub fn layer_norm_bwd(
         let (start, end) = (i * ROWS, (i * ROWS + ROWS).min(rows));
         let (dgamma, dbeta) = partial.split_at_mut(cols);
         let (dy, x, stats) = (dy.row_range(start, end), x.row_range(start, end), stats.row_range(start, end));
-        cpu::run(Backward { dx, dgamma, dbeta, dy, x, stats, gamma });
+        level.run(Backward { dx, dgamma, dbeta, dy, x, stats, gamma });
     });
     add_blocks(dgamma, &partial, cols, 0);
     add_blocks(dbeta, &partial, cols, cols);

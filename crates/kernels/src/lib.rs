@@ -1,16 +1,17 @@
 //! CPU arithmetic on slices: the only crate with `unsafe`, and the bottom of the crate graph.
 //!
-//! Every kernel is written once over a small vector trait and compiled for each instruction set; [`level`] is chosen when the process
-//! starts. Gradients of activations are assigned (`=`), gradients of parameters accumulate (`+=`). Shapes are asserted.
+//! Every kernel is written once over a small vector trait and compiled for each instruction set; a [`Level`] picks the one to run. Gradients of activations are assigned (`=`), gradients of parameters accumulate (`+=`). Shapes are asserted.
 //!
 //! No result depends on the number of threads: work is cut into blocks of fixed size, and sums across blocks are taken in their order.
 
 mod activation;
 mod adamw;
+mod aligned;
 mod attention;
 mod cpu;
 mod dropout;
 mod embed;
+mod epilogue;
 mod gemm;
 mod layer_norm;
 mod map;
@@ -20,6 +21,8 @@ mod pack;
 mod parallel;
 mod pooling;
 mod reduce;
+mod rows;
+pub mod scalar;
 mod scratch;
 mod simd;
 mod tile;
@@ -27,10 +30,11 @@ mod tile;
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use attention::{AttentionShape, Spans, attention, attention_bwd};
-pub use cpu::{Level, level};
+pub use cpu::Level;
 pub use dropout::{Dropout, dropout};
 pub use embed::{embed, embed_bwd};
-pub use gemm::{Epilogue, Operand, Weight, linear, linear_bwd, matmul};
+pub use epilogue::Epilogue;
+pub use gemm::{Operand, Weight, linear, linear_bwd, matmul};
 pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use map::{MappedFile, map_file};
 pub use matrix::{Mat, MatMut, MatRef};

@@ -121,6 +121,13 @@ impl<'a> MatRef<'a> {
         Self { cols, ..self }
     }
 
+    /// Columns `start..end`, without copying.
+    pub fn col_range(self, start: usize, end: usize) -> Self {
+        assert!(start <= end && end <= self.cols, "columns {start}..{end} of {}", self.cols);
+        let data = &self.data[start.min(self.data.len())..];
+        Self { cols: end - start, data, ..self }
+    }
+
     /// Rows `start..end`, without copying.
     pub fn row_range(self, start: usize, end: usize) -> Self {
         assert!(start <= end && end <= self.rows, "rows {start}..{end} of {}", self.rows);

@@ -1,6 +1,18 @@
-//! Token rows to one row a text, with the semantics of sentence-transformers' Pooling on unpadded texts.
+//! Token rows to one row a text, with the semantics of sentence_transformers' `Pooling` on padded batches.
 //!
-//! Every mode but max is a weighted sum of rows; the weights are those of [`weights`].
+//! All modes but the maximum are weighted sums; only their weights differ. A text of `n` tokens of which the first `skip`
+//! do not count (a masked prompt) has these weights at token `i`:
+//!
+//! | mode | weight of a counted token | every token skipped |
+//! |---|---|---|
+//! | cls | 1 for the first counted | 1 for token 0: `argmax` of an all-zero mask |
+//! | mean | `1 / counted` | 0 |
+//! | mean_sqrt_len | `1 / sqrt(counted)` | 0 |
+//! | weightedmean | `(i + 1) / sum of (i + 1)` over the counted | 0 |
+//! | lasttoken | 1 for the last | 0 |
+//! | max | (no sum) | minus infinity |
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -23,76 +35,88 @@ pub enum PoolMode {
     LastToken,
 }
 
-/// The weight of each of a text's `len` rows, of which the first `skip` do not count.
-fn weights(len: usize, skip: usize, mode: PoolMode) -> Vec<f32> {
-    let mut weights = vec![0.0; len];
-    let counted = skip.min(len)..len;
-    let count = counted.len() as f32;
-    match mode {
-        PoolMode::Cls => weights[if skip < len { skip } else { 0 }] = 1.0,
-        PoolMode::LastToken => weights[len - 1] = 1.0,
-        PoolMode::Mean => weights[counted].fill(1.0 / count.max(1e-9)),
-        PoolMode::MeanSqrtLen => weights[counted].fill(1.0 / count.max(1e-9).sqrt()),
-        PoolMode::WeightedMean => {
-            let sum: f32 = counted.clone().map(|i| (i + 1) as f32).sum();
-            counted.for_each(|i| weights[i] = (i + 1) as f32 / sum.max(1e-9));
-        }
-        PoolMode::Max => unreachable!("max has no weights"),
-    }
-    weights
-}
-
-fn add_scaled(y: &mut [f32], x: &[f32], weight: f32) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += weight * x);
-}
-
-/// The row that holds the largest value of column `c`, the first of equals; `None` if every row is skipped.
-fn largest_row(x: MatRef<'_>, rows: std::ops::Range<usize>, c: usize) -> Option<usize> {
-    rows.reduce(|best, r| if x.row(r)[c] > x.row(best)[c] { r } else { best })
-}
-
-/// `y` `[n, d]` from `x` `[t, d]`; `skip` has one entry a text.
+/// Rows of `y` `[n, d]` from `x` `[t, d]`; `skip` has one number a text.
 pub fn pool(mut y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
     spans.check(x.rows());
     assert_eq!((y.rows(), y.cols(), skip.len()), (spans.texts(), x.cols(), spans.texts()), "pool");
-    let cols = x.cols().max(1);
-    y.data().par_chunks_mut(cols).enumerate().for_each(|(i, y)| {
-        let rows = spans.rows(i);
-        if mode == PoolMode::Max {
-            return pool_max(y, x, rows.start + (skip[i] as usize).min(rows.len())..rows.end);
-        }
-        y.fill(0.0);
-        for (r, weight) in rows.clone().zip(weights(rows.len(), skip[i] as usize, mode)) {
-            add_scaled(y, x.row(r), weight);
+    let cols = y.cols().max(1);
+    y.data().par_chunks_mut(cols).enumerate().for_each(|(text, y)| {
+        let rows = x.row_range(spans.rows(text).start, spans.rows(text).end);
+        match mode {
+            PoolMode::Max => max(y, rows, skip[text] as usize),
+            _ => weighted_sum(y, rows, skip[text] as usize, mode),
         }
     });
 }
 
-/// With every row skipped, upstream takes the maximum over masked values, minus infinity.
-fn pool_max(y: &mut [f32], x: MatRef<'_>, rows: std::ops::Range<usize>) {
-    y.fill(f32::NEG_INFINITY);
-    for r in rows {
-        y.iter_mut().zip(x.row(r)).for_each(|(y, x)| *y = y.max(*x));
+/// Adds the gradient to `dx`.
+pub fn pool_bwd(mut dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
+    spans.check(x.rows());
+    assert_eq!((dx.rows(), dx.cols()), (x.rows(), x.cols()), "pool_bwd: dx and x");
+    assert_eq!((dy.rows(), dy.cols(), skip.len()), (spans.texts(), x.cols(), spans.texts()), "pool_bwd: dy");
+    for (text, &skip) in skip.iter().enumerate() {
+        let (rows, skip) = (spans.rows(text), skip as usize);
+        let (start, len) = (rows.start, rows.len());
+        if mode == PoolMode::Max {
+            max_bwd(&mut dx, dy.row(text), x, start + skip..rows.end);
+            continue;
+        }
+        for (i, weight) in weights(len, skip, mode) {
+            axpy(dx.row(start + i), weight, dy.row(text));
+        }
     }
 }
 
-/// Backward of [`pool`]: adds into `dx` `[t, d]`; `x` is the forward's input.
-pub fn pool_bwd(mut dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
-    spans.check(x.rows());
-    assert_eq!((dx.rows(), dx.cols(), dy.rows(), dy.cols()), (x.rows(), x.cols(), skip.len(), x.cols()), "pool_bwd");
-    for (i, &skip) in skip.iter().enumerate() {
-        let rows = spans.rows(i);
-        if mode == PoolMode::Max {
-            let counted = rows.start + (skip as usize).min(rows.len())..rows.end;
-            for c in 0..x.cols() {
-                if let Some(r) = largest_row(x, counted.clone(), c) {
-                    dx.row(r)[c] += dy.row(i)[c];
-                }
-            }
-            continue;
+fn weighted_sum(y: &mut [f32], x: MatRef<'_>, skip: usize, mode: PoolMode) {
+    y.fill(0.0);
+    for (i, weight) in weights(x.rows(), skip, mode) {
+        axpy(y, weight, x.row(i));
+    }
+}
+
+/// Tokens that count, with their weights.
+fn weights(len: usize, skip: usize, mode: PoolMode) -> impl Iterator<Item = (usize, f32)> {
+    let counted = len.saturating_sub(skip);
+    let tokens = match mode {
+        PoolMode::Cls if counted == 0 => 0..len.min(1),
+        PoolMode::Cls => skip..skip + 1,
+        PoolMode::LastToken if counted > 0 => len - 1..len,
+        PoolMode::LastToken | PoolMode::Max => 0..0,
+        _ => len - counted..len,
+    };
+    let total: usize = tokens.clone().map(|i| i + 1).sum();
+    tokens.map(move |i| {
+        let weight = match mode {
+            PoolMode::Mean => 1.0 / counted as f32,
+            PoolMode::MeanSqrtLen => 1.0 / (counted as f32).sqrt(),
+            PoolMode::WeightedMean => (i + 1) as f32 / total as f32,
+            _ => 1.0,
+        };
+        (i, weight)
+    })
+}
+
+fn max(y: &mut [f32], x: MatRef<'_>, skip: usize) {
+    y.fill(f32::NEG_INFINITY);
+    for row in skip..x.rows() {
+        for (y, &x) in y.iter_mut().zip(x.row(row)) {
+            *y = if x > *y { x } else { *y };
         }
-        for (r, weight) in rows.clone().zip(weights(rows.len(), skip as usize, mode)) {
-            add_scaled(dx.row(r), dy.row(i), weight);
+    }
+}
+
+/// The gradient goes to the first of equal maxima, as torch's `max(dim)` on the CPU sends it.
+fn max_bwd(dx: &mut MatMut<'_>, dy: &[f32], x: MatRef<'_>, rows: Range<usize>) {
+    for (col, dy) in dy.iter().enumerate() {
+        let best = rows.clone().reduce(|best, row| if x.row(row)[col] > x.row(best)[col] { row } else { best });
+        if let Some(best) = best {
+            dx.row(best)[col] += dy;
         }
+    }
+}
+
+fn axpy(y: &mut [f32], weight: f32, x: &[f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y += weight * x;
     }
 }

@@ -3,16 +3,16 @@
 use rayon::prelude::*;
 
 use crate::{
-    MatRef,
-    cpu::{self, Kernel},
+    Level, MatMut, MatRef,
+    cpu::Kernel,
     parallel::{BLOCK, ROWS},
-    simd::{self, Vector},
+    rows,
+    simd::Vector,
 };
 
 /// `y += x`.
-pub fn add(y: &mut [f32], x: &[f32]) {
-    assert_eq!(y.len(), x.len(), "add");
-    crate::parallel::zip_blocks(y, x, |y, x| cpu::run(Add(y, x)));
+pub fn add(level: Level, y: MatMut<'_>, x: MatRef<'_>) {
+    crate::parallel::zip_rows(y, x, |y, x| level.run(Add(y, x)));
 }
 
 struct Add<'a>(&'a mut [f32], &'a [f32]);
@@ -20,24 +20,22 @@ struct Add<'a>(&'a mut [f32], &'a [f32]);
 impl Kernel for Add<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        for i in 0..simd::count::<V>(self.0.len()) {
-            V::load_at(self.0, i, 0.0).add(V::load_at(self.1, i, 0.0)).store_at(self.0, i);
-        }
+        rows::add::<V>(self.0, self.1);
     }
 }
 
 /// `sums += ` column sums of `x`: blocks of rows summed each for itself, then in their order.
-pub(crate) fn add_column_sums(sums: &mut [f32], x: MatRef<'_>) {
+pub(crate) fn add_column_sums(level: Level, sums: &mut [f32], x: MatRef<'_>) {
     let cols = x.cols();
     assert_eq!(sums.len(), cols, "column sums");
     let mut partial = vec![0.0; x.rows().div_ceil(ROWS) * cols];
     partial.par_chunks_mut(cols.max(1)).enumerate().for_each(|(i, partial)| {
         for r in i * ROWS..(i * ROWS + ROWS).min(x.rows()) {
-            cpu::run(Add(partial, x.row(r)));
+            level.run(Add(partial, x.row(r)));
         }
     });
     for block in partial.chunks(cols.max(1)) {
-        cpu::run(Add(sums, block));
+        level.run(Add(sums, block));
     }
 }
 

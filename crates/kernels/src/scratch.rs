@@ -1,20 +1,21 @@
 //! Buffers that are used again instead of being allocated at every call.
+//!
+//! A buffer is taken out of its store while it is used, so a task that steals another task halfway finds the next one.
 
 use std::{cell::RefCell, sync::Mutex};
 
-static SHARED: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
+use crate::aligned::Aligned;
+
+static SHARED: Mutex<Vec<Aligned>> = Mutex::new(Vec::new());
 
 thread_local! {
-    static LOCAL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static LOCAL: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `f` with a buffer of `len` floats of unspecified values, from any thread.
 pub(crate) fn shared<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     let mut buffer = SHARED.lock().expect("no panic while held").pop().unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    let result = f(&mut buffer[..len]);
+    let result = f(buffer.first_mut(len));
     SHARED.lock().expect("no panic while held").push(buffer);
     result
 }
@@ -22,10 +23,7 @@ pub(crate) fn shared<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
 /// `f` with a buffer of `len` floats of unspecified values that this thread keeps.
 pub(crate) fn local<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     let mut buffer = LOCAL.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    let result = f(&mut buffer[..len]);
+    let result = f(buffer.first_mut(len));
     LOCAL.with_borrow_mut(|buffers| buffers.push(buffer));
     result
 }

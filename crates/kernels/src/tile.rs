@@ -1,127 +1,142 @@
-//! The register tile of the matrix product, `R` rows by two vectors.
+//! The register tile of every product: up to 12 rows by up to 32 columns.
 //!
 //! ```text
-//! for l in 0..k            one step: two vectors of B, R scalars of A, 2R multiply-adds
+//! for l in 0..k            one step: two vectors of b, R scalars of a, 2 R multiply-adds
 //!     for r in 0..R
-//!         c[r][0..2V] += a[r, l] * b[l, 0..2V]
+//!         sums[r][0..32] += a[r][l] * b[l][0..32]
 //! ```
 //!
-//! 1. `B` comes packed in panels of [`PANEL`] columns, `[k][PANEL]`, so that its loads are consecutive.
-//! 2. `A` is read in place through two strides, one scalar broadcast a multiply-add pair: a cache line of a row serves 16 steps.
-//! 3. With AVX-512 12 rows take 24 of the 32 registers, enough independent sums to hide the latency of the multiply-add.
-//! 4. `k` is never split: every element is one sum in the order of `l`, whatever the shape, the blocks and the threads.
+//! 1. `b` is a panel `[k][32]`: its loads are consecutive and, in an aligned buffer, never straddle cache lines.
+//! 2. `a` is a strip `[k][rows]`, or scores `[rows][32]`, both small and contiguous. Reading rows of a large matrix in place
+//!    loses up to half the speed where rows lie a multiple of 4 KiB apart (widths 1024, 3072): twelve rows then share
+//!    the eight places that one set of the first-level cache has.
+//! 3. With AVX-512, 12 rows by two vectors fill 24 of the 32 registers, enough independent sums to hide the latency of the
+//!    multiply-add; with AVX2, 6 rows by two vectors fill 12 of 16.
+//! 4. Sums leave through a small buffer in the first-level cache: what follows a product is then written once, not once
+//!    a tile height, at the price of one store and one load in `k` multiply-adds.
+//! 5. An element is one sum in the order of `l`, whatever the height of the tile it falls into.
 
 use crate::simd::Vector;
 
-/// Columns of a packed panel.
+/// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
 
-/// A matrix read through a row and a column stride, from its first element on.
+/// Most rows of a tile.
+pub(crate) const MAX_ROWS: usize = 12;
+
+/// The sums of one tile.
+#[repr(align(64))]
+pub(crate) struct Sums(pub [[f32; PANEL]; MAX_ROWS]);
+
+impl Sums {
+    pub(crate) fn new() -> Self {
+        Self([[0.0; PANEL]; MAX_ROWS])
+    }
+}
+
+/// How the rows of the left operand lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rows {
+    /// Side by side: element `(r, l)` at `r + l * step`.
+    Adjacent {
+        /// Distance between steps.
+        step: usize,
+    },
+    /// [`PANEL`] apart: element `(r, l)` at `r * PANEL + l`.
+    Panels,
+}
+
+/// One tile's work.
 #[derive(Clone, Copy)]
-pub(crate) struct Strided {
-    pub ptr: *const f32,
-    pub rows: usize,
-    pub cols: usize,
-}
-
-// SAFETY: only read, and only while the slice it was made from is borrowed.
-unsafe impl Send for Strided {}
-// SAFETY: as above.
-unsafe impl Sync for Strided {}
-
-impl Strided {
-    /// The matrix from row `r` on.
-    ///
-    /// # Safety
-    /// Row `r` lies inside.
-    #[inline(always)]
-    pub unsafe fn skip_rows(self, r: usize) -> Self {
-        // SAFETY: the caller's promise.
-        Self { ptr: unsafe { self.ptr.add(r * self.rows) }, ..self }
-    }
-}
-
-/// The sums of `R` rows of `a` with two vectors of columns of `b`.
-///
-/// # Safety
-/// `a` holds `R` rows and `k` columns; `b` holds `k` steps of [`PANEL`] floats, of which two vectors are read.
-#[inline(always)]
-pub(crate) unsafe fn tile<V: Vector, const R: usize>(a: Strided, b: *const f32, k: usize) -> [[V; 2]; R] {
-    let mut c = [[V::splat(0.0); 2]; R];
-    for l in 0..k {
-        // SAFETY: the caller's promise; l < k.
-        let b = unsafe { [V::load_ptr(b.add(l * PANEL)), V::load_ptr(b.add(l * PANEL + V::LANES))] };
-        for (r, c) in c.iter_mut().enumerate() {
-            // SAFETY: the caller's promise; r < R.
-            let x = V::splat(unsafe { *a.ptr.add(r * a.rows + l * a.cols) });
-            *c = [x.fma(b[0], c[0]), x.fma(b[1], c[1])];
-        }
-    }
-    c
-}
-
-/// Receives the finished sums, one row by two vectors at a time.
-pub(crate) trait Finish: Copy {
-    /// Row `r`, columns `col..col + 2 * LANES`, of which only the first `valid` exist in the result.
-    ///
-    /// # Safety
-    /// `r`, `col` and `valid` lie inside the result, and no other thread writes them.
-    unsafe fn row<V: Vector>(&self, r: usize, col: usize, valid: usize, sums: [V; 2]);
-}
-
-/// One panel of the product: `rows` of the result, `a` starting at the first of them, by columns `col..col + valid`.
-#[derive(Clone)]
-pub(crate) struct PanelProduct<'a, F> {
-    pub a: Strided,
-    pub rows: std::ops::Range<usize>,
-    pub panel: *const f32,
+pub(crate) struct Tile {
+    /// First element of the left operand.
+    pub a: *const f32,
+    /// Its layout.
+    pub rows: Rows,
+    /// Its rows, at most `V::TILE_ROWS`.
+    pub height: usize,
+    /// A panel.
+    pub b: *const f32,
+    /// Columns of the panel that are wanted; others may or may not be computed.
+    pub columns: usize,
+    /// Steps.
     pub k: usize,
-    pub col: usize,
-    pub valid: usize,
-    pub finish: &'a F,
+    /// Receives `height` rows of [`PANEL`].
+    pub sums: *mut f32,
 }
 
-impl<F: Finish> PanelProduct<'_, F> {
-    /// Full tiles first, then ever smaller ones.
+impl Tile {
+    /// Computes the tile.
     ///
     /// # Safety
-    /// As [`tile`], for `rows.len()` rows of `a` and a whole panel; as [`Finish::row`] for `rows` and `col..col + valid`.
+    /// `a` is readable for `height` rows and `k` steps in its layout, `b` for `k * PANEL` floats; `sums` is writable for
+    /// `height * PANEL`.
     #[inline(always)]
-    pub unsafe fn run<V: Vector>(&self) {
-        for half in (0..self.valid).step_by(2 * V::LANES) {
-            // SAFETY: the caller's promise; `half` lies inside the panel.
-            unsafe {
-                let mut r = self.rows.start;
-                if V::TILE_ROWS == 12 {
-                    r = self.tiles::<V, 12>(half, r);
-                }
-                if V::TILE_ROWS >= 6 {
-                    r = self.tiles::<V, 6>(half, r);
-                }
-                r = self.tiles::<V, 4>(half, r);
-                r = self.tiles::<V, 2>(half, r);
-                self.tiles::<V, 1>(half, r);
+    pub(crate) unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller's promise, layout by layout.
+        unsafe {
+            match self.rows {
+                Rows::Adjacent { step } => self.halves::<V, 1>(step),
+                Rows::Panels => self.halves::<V, PANEL>(1),
             }
         }
     }
 
-    /// As many tiles of `R` rows as there are from row `r` on; returns the first row left.
-    ///
-    /// # Safety
-    /// As [`Self::run`]; `half` lies inside the panel.
+    /// Two vectors of columns at a time; a single one where no more are wanted.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const R: usize>(&self, half: usize, mut r: usize) -> usize {
-        let valid = (self.valid - half).min(2 * V::LANES);
-        while r + R <= self.rows.end {
-            // SAFETY: the caller's promise; rows r..r + R exist.
+    unsafe fn halves<V: Vector, const ROW: usize>(mut self, step: usize) {
+        let columns = self.columns;
+        for first in (0..columns).step_by(2 * V::LANES) {
+            // SAFETY: the caller's promise; `first` is less than PANEL.
             unsafe {
-                let sums = tile::<V, R>(self.a.skip_rows(r - self.rows.start), self.panel.add(half), self.k);
-                for (i, sums) in sums.into_iter().enumerate() {
-                    self.finish.row(r + i, self.col + half, valid, sums);
+                if columns - first > V::LANES || V::LANES < 16 {
+                    self.heights::<V, 2, ROW>(step);
+                } else {
+                    self.heights::<V, 1, ROW>(step);
+                }
+                self.b = self.b.add(2 * V::LANES);
+                self.sums = self.sums.add(2 * V::LANES);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn heights<V: Vector, const N: usize, const ROW: usize>(self, step: usize) {
+        macro_rules! of_height {
+            ($($height:literal)*) => {
+                match self.height {
+                    // SAFETY: the caller's promise.
+                    $($height if $height <= V::TILE_ROWS => unsafe { self.sum::<V, $height, N, ROW>(step) },)*
+                    height => unreachable!("a tile of {height} rows"),
+                }
+            };
+        }
+        of_height!(1 2 3 4 5 6 7 8 9 10 11 12);
+    }
+
+    #[inline(always)]
+    unsafe fn sum<V: Vector, const R: usize, const N: usize, const ROW: usize>(self, step: usize) {
+        let mut c = [[V::splat(0.0); N]; R];
+        for l in 0..self.k {
+            // SAFETY: the caller's promise; l < k, r < R = height, i < N with N vectors inside a panel.
+            unsafe {
+                let mut b = [V::splat(0.0); N];
+                for (i, b) in b.iter_mut().enumerate() {
+                    *b = V::load_ptr(self.b.add(l * PANEL + i * V::LANES));
+                }
+                for (r, c) in c.iter_mut().enumerate() {
+                    let x = V::splat(*self.a.add(r * ROW + l * step));
+                    for (c, b) in c.iter_mut().zip(b) {
+                        *c = x.fma(b, *c);
+                    }
                 }
             }
-            r += R;
         }
-        r
+        for (r, c) in c.into_iter().enumerate() {
+            for (i, c) in c.into_iter().enumerate() {
+                // SAFETY: the caller's promise.
+                unsafe { c.store_ptr(self.sums.add(r * PANEL + i * V::LANES)) };
+            }
+        }
     }
 }

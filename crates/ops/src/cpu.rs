@@ -1,27 +1,68 @@
 //! The CPU: every operation is a kernel of `matryo_kernels`.
 
-use matryo_kernels as kernels;
+use matryo_kernels::{self as kernels, Level};
 
 use crate::{
     Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
     Weight,
 };
 
+/// Names the instruction set to use instead of the best: `avx512`, `avx2` or `portable`.
+const VARIABLE: &str = "MATRYO_CPU";
+
 /// The CPU of this machine, with the threads of rayon's current pool.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Cpu;
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    level: Level,
+    /// A value of [`VARIABLE`] that could not be followed.
+    refused: Option<String>,
+}
+
+impl Cpu {
+    /// The best instruction set of this processor, or the one that the environment variable `MATRYO_CPU` names. A name that is
+    /// unknown, or that this processor lacks, is not followed; [`Ops::describe`] says so.
+    pub fn new() -> Self {
+        let wanted = std::env::var(VARIABLE).ok().filter(|name| !name.is_empty());
+        match wanted.as_deref().map(Level::named) {
+            None => Self::at(Level::best()),
+            Some(Some(level)) => Self::at(level),
+            Some(None) => Self { refused: wanted, ..Self::at(Level::best()) },
+        }
+    }
+
+    /// A particular instruction set; its operations panic if this processor lacks it.
+    pub fn at(level: Level) -> Self {
+        Self { level, refused: None }
+    }
+
+    /// The instruction set in use.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Ops for Cpu {
     fn describe(&self) -> String {
-        format!("cpu, {}, {} threads", kernels::level().name(), rayon::current_num_threads())
+        let (level, threads) = (self.level.name(), rayon::current_num_threads());
+        let plural = if threads == 1 { "" } else { "s" };
+        let text = format!("cpu, {level}, {threads} thread{plural}");
+        let Some(refused) = &self.refused else { return text };
+        let names: Vec<&str> = Level::available().map(Level::name).collect();
+        format!("{text} ({VARIABLE}={refused} is none of {})", names.join(", "))
     }
 
     fn pack(&self, w: MatRef<'_>) -> PackedWeight {
-        PackedWeight::new(w)
+        PackedWeight::new(self.level, w)
     }
 
     fn linear(&self, y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, epilogue: Epilogue<'_>) {
-        kernels::linear(y, x, w, epilogue);
+        kernels::linear(self.level, y, x, w, epilogue);
     }
 
     fn linear_bwd(
@@ -33,11 +74,11 @@ impl Ops for Cpu {
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        kernels::linear_bwd(dx, dw, db, dy, x, w);
+        kernels::linear_bwd(self.level, dx, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
-        kernels::matmul(out, a, b, alpha);
+        kernels::matmul(self.level, out, a, b, alpha);
     }
 
     fn embed(
@@ -73,7 +114,7 @@ impl Ops for Cpu {
         beta: &[f32],
         eps: f32,
     ) {
-        kernels::layer_norm(y, stats, x, gamma, beta, eps);
+        kernels::layer_norm(self.level, y, stats, x, gamma, beta, eps);
     }
 
     fn layer_norm_bwd(
@@ -86,11 +127,11 @@ impl Ops for Cpu {
         stats: MatRef<'_>,
         gamma: &[f32],
     ) {
-        kernels::layer_norm_bwd(dx, dgamma, dbeta, dy, x, stats, gamma);
+        kernels::layer_norm_bwd(self.level, dx, dgamma, dbeta, dy, x, stats, gamma);
     }
 
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
-        kernels::activation_bwd(d.into_data(), pre.data(), activation);
+        kernels::activation_bwd(self.level, d, pre, activation);
     }
 
     fn attention(
@@ -102,7 +143,7 @@ impl Ops for Cpu {
         shape: AttentionShape,
         dropout: Option<Dropout<'_>>,
     ) {
-        kernels::attention(y, lse, qkv, spans, shape, dropout);
+        kernels::attention(self.level, y, lse, qkv, spans, shape, dropout);
     }
 
     fn attention_bwd(
@@ -116,15 +157,15 @@ impl Ops for Cpu {
         shape: AttentionShape,
         dropout: Option<Dropout<'_>>,
     ) {
-        kernels::attention_bwd(dqkv, dy, y, lse, qkv, spans, shape, dropout);
+        kernels::attention_bwd(self.level, dqkv, dy, y, lse, qkv, spans, shape, dropout);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {
-        kernels::dropout(x, dropout);
+        kernels::dropout(self.level, x, dropout);
     }
 
     fn add(&self, y: MatMut<'_>, x: MatRef<'_>) {
-        kernels::add(y.into_data(), x.data());
+        kernels::add(self.level, y, x);
     }
 
     fn pool(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
@@ -144,7 +185,7 @@ impl Ops for Cpu {
     }
 
     fn adamw(&self, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
-        kernels::adamw(params, grads, m, v, update);
+        kernels::adamw(self.level, params, grads, m, v, update);
     }
 
     fn sum_squares(&self, x: &[f32]) -> f64 {

@@ -7,15 +7,17 @@ use std::sync::Arc;
 
 mod cpu;
 mod ops;
+mod scalar;
 
 pub use cpu::Cpu;
 pub use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode,
+    Spans, Weight,
 };
 pub use ops::Ops;
+pub use scalar::Scalar;
 
 /// The CPU of this machine.
 pub fn cpu() -> Arc<dyn Ops> {
-    Arc::new(Cpu)
+    Arc::new(Cpu::new())
 }

@@ -114,7 +114,7 @@ pub trait Ops: Send + Sync {
     fn add(&self, y: MatMut<'_>, x: MatRef<'_>);
 
     /// One row a text from rows `spans[i] + skip[i] ..`: `y` `[n, d]`, `x` `[t, d]`. A text whose every row is skipped gives
-    /// what upstream's masked sum gives: 0 for means, the masked minimum for max.
+    /// what upstream gives: 0 for means and the last token, minus infinity for max, the first token for cls.
     fn pool(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode);
 
     /// Backward of [`Ops::pool`]: adds into `dx` `[t, d]`, since several modes may be concatenated. `x` is the forward's input.

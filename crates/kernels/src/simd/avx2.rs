@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::tile::Tile;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
@@ -12,7 +13,7 @@ macro_rules! instruction {
     ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {
         $(#[inline(always)]
         fn $name(self $(, $arg: Self)*) -> Self {
-            // SAFETY: values of this type exist only below `cpu::run`, which found AVX2 and FMA.
+            // SAFETY: values of this type exist only below `Level::run`, which found AVX2 and FMA.
             Self(unsafe { $intrinsic(self.0 $(, $arg.0)*) })
         })*
     };
@@ -44,7 +45,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
-        // SAFETY: only reached below `cpu::run`, which found AVX2.
+        // SAFETY: only reached below `Level::run`, which found AVX2.
         Self(unsafe { _mm256_set1_ps(x) })
     }
 
@@ -76,13 +77,58 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { transpose8(from, stride, to, step) }
+    }
+
+    unsafe fn multiply(tile: Tile) {
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn compiled(tile: Tile) {
+            // SAFETY: the caller's promise.
+            unsafe { tile.run::<Avx2>() }
+        }
+        // SAFETY: only reached below `Level::run`, which found these instructions; else the caller's promise.
+        unsafe { compiled(tile) }
+    }
+
+    #[inline(always)]
     fn sum(self) -> f32 {
         let [a, b, c, d, e, f, g, h] = self.lanes();
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
+}
 
-    #[inline(always)]
-    fn largest(self) -> f32 {
-        self.lanes().into_iter().fold(f32::NEG_INFINITY, f32::max)
+/// Eight rows of eight, transposed in registers: pairs of rows are interleaved, pairs of pairs joined, halves swapped.
+///
+/// # Safety
+/// As [`Vector::transpose8`]; the processor has AVX2.
+#[inline(always)]
+pub(super) unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut r = [_mm256_setzero_ps(); 8];
+        for (i, r) in r.iter_mut().enumerate() {
+            *r = _mm256_loadu_ps(from.add(i * stride));
+        }
+        let mut pairs = r;
+        for i in 0..4 {
+            pairs[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
+            pairs[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
+        }
+        for half in 0..2 {
+            let p = &pairs[4 * half..4 * half + 4];
+            let quads = [
+                _mm256_shuffle_ps::<0x44>(p[0], p[2]),
+                _mm256_shuffle_ps::<0xee>(p[0], p[2]),
+                _mm256_shuffle_ps::<0x44>(p[1], p[3]),
+                _mm256_shuffle_ps::<0xee>(p[1], p[3]),
+            ];
+            for (l, quad) in quads.into_iter().enumerate() {
+                let to = to.add(l * step + 4 * half);
+                _mm_storeu_ps(to, _mm256_castps256_ps128(quad));
+                _mm_storeu_ps(to.add(4 * step), _mm256_extractf128_ps::<1>(quad));
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
+use crate::tile::Tile;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(__m512);
@@ -12,7 +13,7 @@ macro_rules! instruction {
     ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {
         $(#[inline(always)]
         fn $name(self $(, $arg: Self)*) -> Self {
-            // SAFETY: values of this type exist only below `cpu::run`, which found AVX-512.
+            // SAFETY: values of this type exist only below `Level::run`, which found AVX-512.
             Self(unsafe { $intrinsic(self.0 $(, $arg.0)*) })
         })*
     };
@@ -36,7 +37,7 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     fn splat(x: f32) -> Self {
-        // SAFETY: only reached below `cpu::run`, which found AVX-512.
+        // SAFETY: only reached below `Level::run`, which found AVX-512.
         Self(unsafe { _mm512_set1_ps(x) })
     }
 
@@ -59,14 +60,24 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
-    fn sum(self) -> f32 {
-        // SAFETY: as above.
-        unsafe { _mm512_reduce_add_ps(self.0) }
+    unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { super::avx2::transpose8(from, stride, to, step) }
+    }
+
+    unsafe fn multiply(tile: Tile) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        unsafe fn compiled(tile: Tile) {
+            // SAFETY: the caller's promise.
+            unsafe { tile.run::<Avx512>() }
+        }
+        // SAFETY: only reached below `Level::run`, which found these instructions; else the caller's promise.
+        unsafe { compiled(tile) }
     }
 
     #[inline(always)]
-    fn largest(self) -> f32 {
+    fn sum(self) -> f32 {
         // SAFETY: as above.
-        unsafe { _mm512_reduce_max_ps(self.0) }
+        unsafe { _mm512_reduce_add_ps(self.0) }
     }
 }

@@ -1,6 +1,7 @@
 //! Eight lanes as an array, for any processor; the compiler makes of it what the target allows.
 
 use super::Vector;
+use crate::tile::Tile;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 8]);
@@ -85,13 +86,23 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
-    fn sum(self) -> f32 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
+        for r in 0..8 {
+            for l in 0..8 {
+                // SAFETY: the caller's promise.
+                unsafe { *to.add(l * step + r) = *from.add(r * stride + l) };
+            }
+        }
+    }
+
+    unsafe fn multiply(tile: Tile) {
+        // SAFETY: the caller's promise.
+        unsafe { tile.run::<Self>() }
     }
 
     #[inline(always)]
-    fn largest(self) -> f32 {
-        self.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
+    fn sum(self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
 }

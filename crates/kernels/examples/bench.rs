@@ -1,0 +1,82 @@
+//! Speed of the kernels that a step spends its time in: `cargo run --release -p matryo-kernels --example bench`.
+//!
+//! The best of several runs counts, since other programs only ever make a run slower. Set `RAYON_NUM_THREADS=1` for one
+//! thread; the name of an instruction set may follow as an argument.
+
+use std::{hint::black_box, time::Instant};
+
+use matryo_kernels::{
+    Activation, AttentionShape, Epilogue, Level, Mat, Operand, PackedWeight, Spans, Weight, attention, attention_bwd,
+    linear, linear_bwd, matmul,
+};
+
+fn main() {
+    let name = std::env::args().nth(1);
+    let level = name.map_or(Level::best(), |name| Level::named(&name).expect("an instruction set of this processor"));
+    println!("{}, {} threads", level.name(), rayon::current_num_threads());
+    println!("{:<46}{:>10}{:>12}", "", "ms", "GFLOP/s");
+    for (tokens, inner, outer) in
+        [(2048, 768, 3072), (2048, 3072, 768), (2048, 384, 1536), (2048, 768, 768), (512, 384, 1152), (16, 768, 3072)]
+    {
+        products(level, tokens, inner, outer);
+    }
+    for head_dim in [32, 64] {
+        heads(level, 32, 128, AttentionShape { heads: 12, head_dim });
+    }
+}
+
+fn products(level: Level, t: usize, k: usize, n: usize) {
+    let (x, w, b) = (mat(t, k), mat(n, k), mat(1, n));
+    let (mut y, mut pre) = (Mat::zeros(t, n), Mat::zeros(t, n));
+    let packed = PackedWeight::new(level, w.view());
+    let flops = 2.0 * t as f64 * k as f64 * n as f64;
+    let name = |what: &str| format!("{what} {t} x {k} x {n}");
+    let bias = || Epilogue { bias: Some(b.data()), ..Epilogue::default() };
+    report(&name("packed, bias"), flops, || linear(level, y.view_mut(), x.view(), Weight::Packed(&packed), bias()));
+    report(&name("plain, bias"), flops, || linear(level, y.view_mut(), x.view(), Weight::Plain(w.view()), bias()));
+    report(&name("packed, bias, GELU, kept"), flops, || {
+        let epilogue = Epilogue { activation: Some(Activation::Gelu), pre_activation: Some(pre.view_mut()), ..bias() };
+        linear(level, y.view_mut(), x.view(), Weight::Packed(&packed), epilogue);
+    });
+    let (mut dx, mut dw, mut db) = (Mat::zeros(t, k), Mat::zeros(n, k), vec![0.0; n]);
+    report(&name("dx"), flops, || {
+        matmul(level, dx.view_mut(), Operand::Normal(y.view()), Operand::Normal(w.view()), 1.0)
+    });
+    report(&name("dw, db"), flops, || {
+        linear_bwd(level, None, Some(dw.view_mut()), Some(&mut db), y.view(), x.view(), w.view());
+    });
+}
+
+fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
+    let (t, d) = (texts * len, shape.heads * shape.head_dim);
+    let bounds: Vec<u32> = (0..=texts).map(|i| (i * len) as u32).collect();
+    let spans = Spans { bounds: &bounds };
+    let (qkv, dy) = (mat(t, 3 * d), mat(t, d));
+    let (mut y, mut lse, mut dqkv) = (Mat::zeros(t, d), Mat::zeros(t, shape.heads), Mat::zeros(t, 3 * d));
+    let flops = 4.0 * t as f64 * len as f64 * d as f64;
+    let name = |what: &str| format!("{what} {texts} x {len}, {} heads of {}", shape.heads, shape.head_dim);
+    report(&name("attention"), flops, || {
+        attention(level, y.view_mut(), Some(lse.view_mut()), qkv.view(), spans, shape, None)
+    });
+    let y = y.view();
+    report(&name("attention_bwd"), 2.5 * flops, || {
+        attention_bwd(level, dqkv.view_mut(), dy.view(), y, lse.view(), qkv.view(), spans, shape, None);
+    });
+}
+
+/// Numbers of about unit size without a pattern.
+fn mat(rows: usize, cols: usize) -> Mat {
+    let value = |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7) % 2001) as f32 / 1000.0 - 1.0;
+    Mat::from_vec(rows, cols, (0..rows * cols).map(value).collect())
+}
+
+fn report(name: &str, flops: f64, mut f: impl FnMut()) {
+    let begin = Instant::now();
+    let mut best = f64::INFINITY;
+    while begin.elapsed().as_secs_f64() < 0.6 {
+        let start = Instant::now();
+        black_box(&mut f)();
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    println!("{name:<46}{:>10.3}{:>12.1}", best * 1e3, flops / best * 1e-9);
+}

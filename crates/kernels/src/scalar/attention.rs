@@ -1,0 +1,118 @@
+//! Self-attention of packed texts, with dropout on the probabilities, by the formulas of [`crate::attention`].
+
+use std::ops::Range;
+
+use super::product::dot;
+use crate::{AttentionShape, Dropout, MatMut, MatRef, Spans};
+
+/// One head of one text.
+#[derive(Clone, Copy)]
+struct Head<'a> {
+    qkv: MatRef<'a>,
+    shape: AttentionShape,
+    dropout: Option<Dropout<'a>>,
+    first: usize,
+    head: usize,
+}
+
+impl<'a> Head<'a> {
+    /// Columns of q, k or v (`part` 0, 1, 2) in `qkv`.
+    fn columns(&self, part: usize) -> Range<usize> {
+        let (columns, width) = (columns(self.shape, self.head), self.shape.width());
+        part * width + columns.start..part * width + columns.end
+    }
+
+    fn part(&self, part: usize, row: usize) -> &'a [f32] {
+        &self.qkv.row(row)[self.columns(part)]
+    }
+
+    fn score(&self, i: usize, j: usize) -> f64 {
+        f64::from(self.shape.scale()) * dot(self.part(0, i), self.part(1, j))
+    }
+
+    fn mask(&self, i: usize, j: usize) -> f64 {
+        let Some(dropout) = self.dropout else { return 1.0 };
+        f64::from(dropout.row(i, self.head).factor((j - self.first) as u32, dropout.rate()))
+    }
+}
+
+/// Columns of `head` in the output.
+fn columns(shape: AttentionShape, head: usize) -> Range<usize> {
+    head * shape.head_dim..(head + 1) * shape.head_dim
+}
+
+/// `y` and `lse` of every text.
+pub fn attention(
+    mut y: MatMut<'_>,
+    mut lse: Option<MatMut<'_>>,
+    qkv: MatRef<'_>,
+    spans: Spans<'_>,
+    shape: AttentionShape,
+    dropout: Option<Dropout<'_>>,
+) {
+    for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
+        for head in 0..shape.heads {
+            let at = Head { qkv, shape, dropout, first: rows.start, head };
+            for i in rows.clone() {
+                let out = &mut y.row(i)[columns(shape, head)];
+                let log_sum = attend(at, i, rows.clone(), out);
+                if let Some(lse) = &mut lse {
+                    lse.row(i)[head] = log_sum as f32;
+                }
+            }
+        }
+    }
+}
+
+/// Output and log-sum-exp of one query.
+fn attend(at: Head<'_>, i: usize, rows: Range<usize>, out: &mut [f32]) -> f64 {
+    let max = rows.clone().map(|j| at.score(i, j)).fold(f64::NEG_INFINITY, f64::max);
+    let lse = max + rows.clone().map(|j| (at.score(i, j) - max).exp()).sum::<f64>().ln();
+    for (c, out) in out.iter_mut().enumerate() {
+        let term = |j| at.mask(i, j) * (at.score(i, j) - lse).exp() * f64::from(at.part(2, j)[c]);
+        *out = rows.clone().map(term).sum::<f64>() as f32;
+    }
+    lse
+}
+
+/// `dqkv` of every text.
+#[allow(clippy::too_many_arguments)]
+pub fn attention_bwd(
+    mut dqkv: MatMut<'_>,
+    dy: MatRef<'_>,
+    y: MatRef<'_>,
+    lse: MatRef<'_>,
+    qkv: MatRef<'_>,
+    spans: Spans<'_>,
+    shape: AttentionShape,
+    dropout: Option<Dropout<'_>>,
+) {
+    dqkv.data().fill(0.0);
+    for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
+        for head in 0..shape.heads {
+            let at = Head { qkv, shape, dropout, first: rows.start, head };
+            for i in rows.clone() {
+                let g = &dy.row(i)[columns(shape, head)];
+                let d = dot(g, &y.row(i)[columns(shape, head)]);
+                for j in rows.clone() {
+                    let p = (at.score(i, j) - f64::from(lse.row(i)[head])).exp();
+                    add_pair(&mut dqkv, at, (i, j), g, (p, d));
+                }
+            }
+        }
+    }
+}
+
+/// What query `i` and key `j` add to the gradients; `p` is their probability, `d` the query's `D`.
+fn add_pair(dqkv: &mut MatMut<'_>, at: Head<'_>, (i, j): (usize, usize), g: &[f32], (p, d): (f64, f64)) {
+    let mask = at.mask(i, j);
+    let ds = p * (mask * dot(g, at.part(2, j)) - d) * f64::from(at.shape.scale());
+    let mut add = |part, row, factor: f64, x: &[f32]| {
+        for (sum, &x) in dqkv.row(row)[at.columns(part)].iter_mut().zip(x) {
+            *sum += (factor * f64::from(x)) as f32;
+        }
+    };
+    add(0, i, ds, at.part(1, j));
+    add(1, j, ds, at.part(0, i));
+    add(2, j, mask * p, g);
+}

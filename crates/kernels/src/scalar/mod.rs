@@ -1,0 +1,16 @@
+//! The reference: every operation that has a fast kernel, as the plain loop it must equal.
+//!
+//! Slow on purpose: one thread, no blocking, f64 inside. Tests compare the fast kernels to these, and a reader who wants
+//! to know what a kernel computes reads the loop here.
+
+mod activation;
+mod attention;
+mod layer_norm;
+mod optimizer;
+mod product;
+
+pub use activation::{activate, activation_bwd, derivative};
+pub use attention::{attention, attention_bwd};
+pub use layer_norm::{layer_norm, layer_norm_bwd};
+pub use optimizer::{adamw, sum_squares};
+pub use product::{linear, linear_bwd, matmul};

@@ -1,0 +1,72 @@
+//! Buffers with guards around them, and numbers to fill them.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+use matryo_kernels::{Level, Mat, MatMut, MatRef};
+use matryo_testkit::{Tolerance, assert_close, pseudo_random};
+
+const GUARD: f32 = 12345.5;
+const MARGIN: usize = 67;
+
+/// A matrix that starts at an odd place in its buffer, between guards.
+pub struct Guarded {
+    rows: usize,
+    cols: usize,
+    buffer: Vec<f32>,
+}
+
+impl Guarded {
+    /// Holds `values`.
+    pub fn new(rows: usize, cols: usize, values: &[f32]) -> Self {
+        let mut buffer = vec![GUARD; values.len() + 2 * MARGIN];
+        buffer[MARGIN..MARGIN + values.len()].copy_from_slice(values);
+        Self { rows, cols, buffer }
+    }
+
+    /// Holds values that nobody should read.
+    pub fn unset(rows: usize, cols: usize) -> Self {
+        Self::new(rows, cols, &vec![f32::NAN; rows * cols])
+    }
+
+    pub fn values(&mut self) -> &mut [f32] {
+        &mut self.buffer[MARGIN..MARGIN + self.rows * self.cols]
+    }
+
+    pub fn view_mut(&mut self) -> MatMut<'_> {
+        MatMut::new(self.rows, self.cols, self.values())
+    }
+
+    /// The values, after a look at the guards.
+    #[track_caller]
+    pub fn check(&mut self) -> &[f32] {
+        let end = MARGIN + self.rows * self.cols;
+        let outside = self.buffer[..MARGIN].iter().chain(&self.buffer[end..]);
+        assert!(outside.copied().all(|x| x == GUARD), "something was written outside");
+        self.values()
+    }
+}
+
+/// Random values in -1..1, in rows that lie further apart than they are long and start at an odd place.
+pub struct Strided(Mat, usize);
+
+impl Strided {
+    pub fn new(rows: usize, cols: usize, seed: u64) -> Self {
+        let width = cols + 5;
+        Self(Mat::from_vec(rows, width, pseudo_random(rows * width, seed)), cols)
+    }
+
+    pub fn view(&self) -> MatRef<'_> {
+        self.0.view().col_range(3, 3 + self.1)
+    }
+}
+
+/// Runs `test` at every level of this processor; the portable one is always there.
+pub fn at_every_level(mut test: impl FnMut(Level)) {
+    Level::available().for_each(&mut test);
+}
+
+/// Compares to the reference; what differs is named by `what`.
+#[track_caller]
+pub fn agree(actual: &[f32], expected: &[f32], tolerance: f64, what: &str) {
+    assert_close(actual, expected, Tolerance::Relative(tolerance), what);
+}
