@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use matryo_data::{
-    BatchSampler, ColumnTokens, Columns, Dataset, NoDuplicates, RetrievalData, Rows, Sampler, TokenCount, check,
-    column_tokens,
+    BatchSampler, ColumnTokens, Columns, Dataset, Findings, NoDuplicates, RetrievalData, Rows, Sampler, TokenCount,
+    check, column_tokens,
 };
 use matryo_losses::Loss;
 use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, resolve};
@@ -67,10 +67,8 @@ impl Trainer {
         let dim = model.encoder().dim();
         let loss = objective::build(&config)?;
         objective::check(&*loss, &data, dim)?;
-        let measure = match (config.eval_data.clone(), retrieval) {
-            (Some(path), Some(retrieval)) => Some(Measure::new(&config, path, retrieval, dim)?),
-            _ => None,
-        };
+        let measure = config.eval_data.clone().zip(retrieval);
+        let measure = measure.map(|(path, data)| Measure::new(&config, path, data, dim)).transpose()?;
         let rules = plan_steps(&config, &data)?;
         let length = rules.length(config.num_train_epochs, config.max_steps);
         let identity = Identity::new(&config, weights::hash(&model.folder().transformer_dir())?, data.fingerprint());
@@ -91,20 +89,24 @@ impl Trainer {
             length,
             identity,
         };
-        trainer.warnings = warnings(&Subject {
-            config: &trainer.config,
-            data: &trainer.data,
-            findings: &findings,
-            tokens: &trainer.tokens,
-            max_seq_length: trainer.model.max_seq_length(),
-            rules: &trainer.rules,
-            length,
-            schedule: &trainer.schedule,
-            first_epoch: &trainer.sampler.epoch(&trainer.data, 0),
-            queries: trainer.measure.as_ref().map(|measure| measure.queries),
-        });
+        trainer.warnings = trainer.look_over(&findings);
         trainer.find_resume_point()?;
         Ok(trainer)
+    }
+
+    fn look_over(&self, findings: &Findings) -> Vec<String> {
+        warnings(&Subject {
+            config: &self.config,
+            data: &self.data,
+            findings,
+            tokens: &self.tokens,
+            max_seq_length: self.model.max_seq_length(),
+            rules: &self.rules,
+            length: self.length,
+            schedule: &self.schedule,
+            first_epoch: &self.sampler.epoch(&self.data, 0),
+            queries: self.measure.as_ref().map(|measure| measure.queries),
+        })
     }
 
     /// Trains, evaluates, saves. What happens is told to `observer`.
