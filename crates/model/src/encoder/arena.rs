@@ -49,20 +49,29 @@ impl Arena {
         buffer
     }
 
-    /// Buffers in the list, and the values they have room for.
+    /// Place and length of every free buffer.
     #[cfg(test)]
-    pub(super) fn allocated(&self) -> (usize, usize) {
+    pub(super) fn allocated(&self) -> Vec<(*const f32, usize)> {
         let free = self.free.lock().expect("no one panics while holding the list");
-        (free.len(), free.iter().map(Vec::len).sum())
+        let mut all: Vec<_> = free.iter().map(|data| (data.as_ptr(), data.len())).collect();
+        all.sort();
+        all
     }
 
     /// The smallest free buffer that is large enough, and not much too large.
+    ///
+    /// If there is none, the largest that is a little too small is given up for the one to come: batches that grow from
+    /// one to the next would else leave a set of buffers a size.
     fn reuse(&self, len: usize) -> Option<Vec<f32>> {
         let mut free = self.free.lock().expect("no one panics while holding the list");
-        let largest = rounded(len).saturating_mul(LARGEST_WASTE);
-        let fits = free.iter().enumerate().filter(|(_, data)| (len..=largest).contains(&data.len()));
-        let (best, _) = fits.min_by_key(|(_, data)| data.len())?;
-        Some(free.swap_remove(best))
+        let near = rounded(len) / LARGEST_WASTE..=rounded(len).saturating_mul(LARGEST_WASTE);
+        let sizes = || free.iter().map(Vec::len).enumerate().filter(|(_, size)| near.contains(size));
+        if let Some((fit, _)) = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size) {
+            return Some(free.swap_remove(fit));
+        }
+        let outgrown = sizes().max_by_key(|(_, size)| *size)?.0;
+        free.swap_remove(outgrown);
+        None
     }
 }
 
@@ -114,6 +123,15 @@ mod tests {
         let first = arena.take(100, 8).data().as_ptr();
         assert_eq!(arena.take(60, 8).data().as_ptr(), first, "dropped and taken again, smaller");
         assert_ne!(arena.take(2, 8).data().as_ptr(), first, "too small a request to hold a large buffer");
+    }
+
+    #[test]
+    fn growing_batches_leave_no_small_buffers_behind() {
+        let arena = Arena::default();
+        for rows in 10..40 {
+            let _two = (arena.take(rows, 8), arena.take(rows, 8));
+        }
+        assert_eq!(arena.allocated().len(), 2);
     }
 
     #[test]

@@ -40,8 +40,9 @@ impl Store {
         for entry in 0..layout.entries.len() {
             let range = layout.entries[entry].range.clone();
             source.read(entry, &mut flat[range])?;
+            // Else the file's pages count as ours until the end, which doubles the peak.
+            checkpoint.release();
         }
-        checkpoint.release();
         Ok(Self::Flat(Params { layout: layout.into(), flat }))
     }
 
@@ -59,6 +60,7 @@ impl Store {
         for Tensor { first, rows, cols, .. } in blueprint.linears().map(|linear| linear.weight) {
             source.read_all(first, rows * cols, &mut values)?;
             held[first] = Held::Weight(ops.pack(MatRef::new(rows, cols, &values)));
+            checkpoint.release();
         }
         for Tensor { first, rows, cols, .. } in blueprint.small() {
             let mut values = Vec::new();

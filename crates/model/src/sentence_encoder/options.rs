@@ -19,7 +19,7 @@ pub struct EncodeOptions<'a> {
     pub truncate_dim: Option<usize>,
     /// Tokens of the longest input; beats the model's own setting.
     pub max_seq_length: Option<usize>,
-    /// Tokens of one batch; `None` is what measured fastest. Changes rounding alone.
+    /// Tokens of one batch; `None` chooses. Changes rounding alone.
     pub tokens_per_batch: Option<usize>,
     /// Called after each batch with texts done and texts in all, from any thread.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
