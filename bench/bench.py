@@ -17,7 +17,7 @@ FINANCE = HERE.parent / "examples" / "finance"
 MODELS = {"minilm": HERE.parent / "quickstart" / "base", "bert-base": HERE / ".cache" / "bert-base"}
 # passages to encode; optimizer steps of 32 pairs to train; sized for minutes, not hours, on two cores
 ENCODE = {"minilm": 560, "bert-base": 160}
-TRAIN = {"minilm": (12, "384,256,128,64,32"), "bert-base": (3, "768,512,256,128,64")}
+TRAIN = {"minilm": (6, "384,256,128,64,32"), "bert-base": (2, "768,512,256,128,64")}
 
 
 def measured(command, env=None):
