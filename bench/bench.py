@@ -143,6 +143,7 @@ def main():
     record = {"date": now.isoformat(timespec="seconds"), "commit": commit, "machine": machine(), "threads": args.threads,
               "tasks": {title: run_task(title, args) for title in args.only}}
     target = args.record or HERE / "records" / f"{now:%Y-%m-%d-%H%M}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(record, indent=1) + "\n")
     for title, task in record["tasks"].items():
         print(f"{title}: {task['speed_ratio']}x the speed, {task['memory_ratio']}x the memory of sentence-transformers")
