@@ -1,49 +1,53 @@
 //! Speed of the kernels that a step spends its time in: `cargo run --release -p matryo-kernels --example bench`.
 //!
 //! The best of several runs counts, since other programs only ever make a run slower. Set `RAYON_NUM_THREADS=1` for one
-//! thread; the name of an instruction set may follow as an argument.
+//! thread; the name of an instruction set, and of a precision, may follow as arguments.
 
 use std::{hint::black_box, time::Instant};
 
 use matryo_kernels::{
-    Activation, AttentionShape, Epilogue, Level, Mat, Operand, PackedWeight, Spans, Weight, attention, attention_bwd,
-    linear, linear_bwd, matmul,
+    Activation, Arithmetic, AttentionShape, Epilogue, Level, Mat, PackedWeight, Precision, Spans, Weight, attention,
+    attention_bwd, linear, linear_bwd,
 };
 
 fn main() {
     let name = std::env::args().nth(1);
     let level = name.map_or(Level::best(), |name| Level::named(&name).expect("an instruction set of this processor"));
-    println!("{}, {} threads", level.name(), rayon::current_num_threads());
+    let name = std::env::args().nth(2).unwrap_or_default();
+    let precision = Precision::named(&name).unwrap_or_default();
+    println!("{}, {}, {} threads", level.name(), precision.name(), rayon::current_num_threads());
     println!("{:<46}{:>10}{:>12}", "", "ms", "GFLOP/s");
     for (tokens, inner, outer) in
         [(2048, 768, 3072), (2048, 3072, 768), (2048, 384, 1536), (2048, 768, 768), (512, 384, 1152), (16, 768, 3072)]
     {
-        products(level, tokens, inner, outer);
+        products(Arithmetic { level, precision }, tokens, inner, outer);
     }
     for head_dim in [32, 64] {
         heads(level, 32, 128, AttentionShape { heads: 12, head_dim });
     }
 }
 
-fn products(level: Level, t: usize, k: usize, n: usize) {
+fn products(arithmetic: Arithmetic, t: usize, k: usize, n: usize) {
     let (x, w, b) = (mat(t, k), mat(n, k), mat(1, n));
     let (mut y, mut pre) = (Mat::zeros(t, n), Mat::zeros(t, n));
-    let packed = PackedWeight::new(level, w.view());
+    let packed = PackedWeight::new(arithmetic, w.view());
     let flops = 2.0 * t as f64 * k as f64 * n as f64;
     let name = |what: &str| format!("{what} {t} x {k} x {n}");
     let bias = || Epilogue { bias: Some(b.data()), ..Epilogue::default() };
-    report(&name("packed, bias"), flops, || linear(level, y.view_mut(), x.view(), Weight::Packed(&packed), bias()));
-    report(&name("plain, bias"), flops, || linear(level, y.view_mut(), x.view(), Weight::Plain(w.view()), bias()));
+    report(&name("packed, bias"), flops, || {
+        linear(arithmetic, y.view_mut(), x.view(), Weight::Packed(&packed), bias())
+    });
+    report(&name("plain, bias"), flops, || linear(arithmetic, y.view_mut(), x.view(), Weight::Plain(w.view()), bias()));
     report(&name("packed, bias, GELU, kept"), flops, || {
         let epilogue = Epilogue { activation: Some(Activation::Gelu), pre_activation: Some(pre.view_mut()), ..bias() };
-        linear(level, y.view_mut(), x.view(), Weight::Packed(&packed), epilogue);
+        linear(arithmetic, y.view_mut(), x.view(), Weight::Packed(&packed), epilogue);
     });
     let (mut dx, mut dw, mut db) = (Mat::zeros(t, k), Mat::zeros(n, k), vec![0.0; n]);
     report(&name("dx"), flops, || {
-        matmul(level, dx.view_mut(), Operand::Normal(y.view()), Operand::Normal(w.view()), 1.0)
+        linear_bwd(arithmetic, Some(dx.view_mut()), None, None, y.view(), x.view(), w.view());
     });
     report(&name("dw, db"), flops, || {
-        linear_bwd(level, None, Some(dw.view_mut()), Some(&mut db), y.view(), x.view(), w.view());
+        linear_bwd(arithmetic, None, Some(dw.view_mut()), Some(&mut db), y.view(), x.view(), w.view());
     });
 }
 

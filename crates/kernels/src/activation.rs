@@ -34,16 +34,25 @@ fn doubled_inner<V: Vector>(x: V) -> V {
     x.mul(cubic).mul(V::splat(2.0 * GELU_TANH.0))
 }
 
+/// `x` within the range beyond which `Phi` is 0 or 1 to the last digit of a sum with anything of unit size: the tail is 7.6e-24 at its ends,
+/// and products of smaller ones would not be normal numbers (see [`math::exp`]).
+#[inline(always)]
+fn within_tails<V: Vector>(x: V) -> V {
+    V::splat(10.0).min(V::splat(-10.0).max(x))
+}
+
 /// `x * Phi(x)`: from `x` or from 0, less the tail's share. No cancellation on either side.
 #[inline(always)]
 fn gelu<V: Vector>(x: V) -> V {
-    let (tail, _) = math::normal_tail(x);
-    V::splat(0.0).max(x).sub(math::abs(x).mul(tail))
+    let inner = within_tails(x);
+    let (tail, _) = math::normal_tail(inner);
+    V::splat(0.0).max(x).sub(math::abs(inner).mul(tail))
 }
 
 /// `Phi(x) + x * density(x)`.
 #[inline(always)]
 fn gelu_derivative<V: Vector>(x: V) -> V {
+    let x = within_tails(x);
     let (tail, density) = math::normal_tail(x);
     let phi = math::step(x).fma(tail.fma(V::splat(-2.0), V::splat(1.0)), tail);
     x.mul(V::splat(0.398_942_3)).fma(density, phi)
@@ -59,7 +68,7 @@ fn gelu_tanh_derivative<V: Vector>(x: V) -> V {
 
 /// `f(x)`.
 #[inline(always)]
-fn apply<V: Vector>(x: V, activation: Activation) -> V {
+pub(crate) fn apply<V: Vector>(x: V, activation: Activation) -> V {
     match activation {
         Activation::Gelu => gelu(x),
         Activation::GeluTanh => x.mul(math::sigmoid(doubled_inner(x))),
@@ -67,14 +76,6 @@ fn apply<V: Vector>(x: V, activation: Activation) -> V {
         Activation::Silu => x.mul(math::sigmoid(x)),
         Activation::Tanh => math::tanh(x),
         Activation::Sigmoid => math::sigmoid(x),
-    }
-}
-
-/// `x = f(x)`, value by value.
-#[inline(always)]
-pub(crate) fn activate<V: Vector>(x: &mut [f32], activation: Activation) {
-    for i in 0..simd::count::<V>(x.len()) {
-        apply(V::load_at(x, i, 0.0), activation).store_at(x, i);
     }
 }
 

@@ -1,6 +1,11 @@
-//! What follows a product, done row by row while the sums are in the first-level cache.
+//! What follows a product, done while the sums are in registers.
 
-use crate::{Activation, MatMut, MatRef, activation, parallel::SharedMut, rows, simd::Vector};
+use crate::{
+    Activation, MatMut, MatRef, activation,
+    parallel::SharedMut,
+    simd::{self, Vector},
+    tile::PANEL,
+};
 
 /// What follows a matrix product, in this order: bias, activation, residual.
 #[derive(Default)]
@@ -54,48 +59,54 @@ impl<'a> Finish<'a> {
         Self { bias, activation, pre, residual, ..Self::scaled(out, 1.0) }
     }
 
-    /// Sums of one slice of `k`: kept in the result until the last slice, then finished.
+    /// Sums of one slice of `k` of some columns of a row: kept in the result until the last slice, then finished. One pass: what is
+    /// loaded stays in registers until it is stored.
     ///
     /// # Safety
     /// Nobody else uses these columns of row `row` of the result and of the kept values meanwhile.
     #[inline(always)]
-    pub(crate) unsafe fn slice<V: Vector>(&self, row: usize, col: usize, sums: &mut [f32], slice: Slice) {
+    pub(crate) unsafe fn slice<V: Vector>(&self, row: usize, col: usize, sums: &[f32], slice: Slice<'_>) {
+        let (at, width) = (row * self.cols + col, sums.len());
         // SAFETY: the caller's promise.
-        let out = unsafe { self.out.piece(row * self.cols + col, sums.len()) };
-        if self.accumulate || !slice.first {
-            rows::add::<V>(sums, out);
-        }
-        if slice.last && !self.accumulate {
-            // SAFETY: the caller's promise.
-            unsafe { self.finish::<V>(row, col, sums) };
-        }
-        rows::copy::<V>(out, sums);
-    }
-
-    #[inline(always)]
-    unsafe fn finish<V: Vector>(&self, row: usize, col: usize, sums: &mut [f32]) {
-        if self.alpha != 1.0 {
-            rows::scale::<V>(sums, self.alpha);
-        }
-        if let Some(bias) = self.bias {
-            rows::add::<V>(sums, &bias[col..col + sums.len()]);
-        }
-        if let Some(pre) = self.pre {
-            // SAFETY: the caller's promise.
-            rows::copy::<V>(unsafe { pre.piece(row * self.cols + col, sums.len()) }, sums);
-        }
-        if let Some(f) = self.activation {
-            activation::activate::<V>(sums, f);
-        }
-        if let Some(residual) = self.residual {
-            rows::add::<V>(sums, &residual.row(row)[col..col + sums.len()]);
+        let out = unsafe { self.out.piece(at, width) };
+        // SAFETY: the caller's promise.
+        let mut pre = self.pre.map(|pre| unsafe { pre.piece(at, width) });
+        let bias = self.bias.map(|bias| &bias[col..col + width]);
+        let residual = self.residual.map(|residual| &residual.row(row)[col..col + width]);
+        let adds = self.accumulate || !slice.first;
+        for i in 0..simd::count::<V>(width) {
+            let mut x = V::load_at(sums, i, 0.0);
+            if let Some((row, columns)) = slice.scales {
+                x = x.mul(V::splat(row)).mul(V::load(&columns[i * V::LANES..]));
+            }
+            if adds {
+                x = x.add(V::load_at(out, i, 0.0));
+            }
+            if slice.last && !self.accumulate {
+                x = x.mul(V::splat(self.alpha));
+                if let Some(bias) = bias {
+                    x = x.add(V::load_at(bias, i, 0.0));
+                }
+                if let Some(pre) = &mut pre {
+                    x.store_at(pre, i);
+                }
+                if let Some(f) = self.activation {
+                    x = activation::apply(x, f);
+                }
+                if let Some(residual) = residual {
+                    x = x.add(V::load_at(residual, i, 0.0));
+                }
+            }
+            x.store_at(out, i);
         }
     }
 }
 
-/// Place of a slice of `k` among the slices of a product.
+/// Place of a slice of `k` among the slices of a product, and what its sums are multiplied by.
 #[derive(Clone, Copy)]
-pub(crate) struct Slice {
+pub(crate) struct Slice<'a> {
     pub first: bool,
     pub last: bool,
+    /// Of the row, and of each column.
+    pub scales: Option<(f32, &'a [f32; PANEL])>,
 }

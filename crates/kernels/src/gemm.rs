@@ -4,36 +4,40 @@
 //! out[i][j] = finish(sum over l of a[i][l] * b[l][j])
 //!
 //! for each block of rows x group of panels        a task, on any thread
-//!     for each slice of l                         at most SLICE steps, added up in their order
+//!     for each slice of l                         at most 1,024 steps, added up in their order
 //!         pack the block's slice of a into strips
 //!         for each panel, for each strip          one register tile
 //!             out (+)= tile; after the last slice: finish
 //! ```
 //!
-//! 1. The strips of a block and slice take at most [`STRIPS`] floats, so they stay in the second-level cache while all panels of
+//! 1. The strips of a block and slice take at most [`STRIPS`] words, so they stay in the second-level cache while all panels of
 //!    the group pass. A panel's slice passes once for all strips of the block.
 //! 2. Slices bound both, whatever `k` is. Cutting `k` costs one more load and store of `out` a slice: 1 in 1,000.
 //! 3. The right operand is packed once for all tasks; a weight that stays the same can be packed ahead ([`PackedWeight`]).
 //! 4. With few rows there are more groups, down to single panels, so that every thread has work. The number of tasks follows the
 //!    number of threads; no element's sum does.
+//! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
+//!    before these join those of other slices.
+//! 6. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
+//!    and one after the other they would take half as long again.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use crate::{
-    Epilogue, Level, MatMut, MatRef, PackedWeight,
+    Arithmetic, Epilogue, Level, MatMut, MatRef, PackedWeight,
     cpu::Kernel,
     epilogue::{Finish, Slice},
-    pack, scratch,
+    left::{self, Left},
+    pack::{self, Panels},
+    scratch,
     simd::Vector,
-    tile::{PANEL, Rows, Sums, Tile},
+    slices::Slices,
+    tile::{Multiply, PANEL, Rows, Sums, Tile},
 };
 
-/// Most steps of a slice.
-const SLICE: usize = 1024;
-
-/// Floats of a block's strips: 384 KiB, a share of a second-level cache of 1 MiB or more.
+/// Words of a block's strips: 384 KiB, a share of a second-level cache of 1 MiB or more.
 const STRIPS: usize = 96 * 1024;
 
 /// Tokens of one chunk of the weight gradient: bounds what is packed at a time.
@@ -76,7 +80,16 @@ impl Operand<'_> {
 }
 
 /// `y = epilogue(x wᵀ)`: `y` `[t, out]`, `x` `[t, in]`, `w` `[out, in]`.
-pub fn linear(level: Level, mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut epilogue: Epilogue<'_>) {
+///
+/// Panics if a packed weight was packed in another format.
+pub fn linear(
+    arithmetic: impl Into<Arithmetic>,
+    mut y: MatMut<'_>,
+    x: MatRef<'_>,
+    w: Weight<'_>,
+    mut epilogue: Epilogue<'_>,
+) {
+    let arithmetic = arithmetic.into();
     let (n, k) = match w {
         Weight::Plain(w) => (w.rows(), w.cols()),
         Weight::Packed(w) => (w.rows(), w.cols()),
@@ -85,17 +98,18 @@ pub fn linear(level: Level, mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut
     let finish = Finish::with(&mut y, &mut epilogue);
     let a = Operand::Normal(x);
     match w {
-        Weight::Packed(w) => Product { level, a, panels: w.panels(), n, finish }.run(),
-        Weight::Plain(w) => scratch::shared(pack::panels_len(n, k), |panels| {
-            pack::pack_transposed(level, panels, w);
-            Product { level, a, panels, n, finish }.run();
-        }),
+        Weight::Packed(w) => {
+            let panels = w.panels();
+            assert_eq!(panels.slices().format(), arithmetic.format(), "linear: format of the packed weight");
+            Product { level: arithmetic.level, a, panels, finish }.run();
+        }
+        Weight::Plain(w) => multiply(arithmetic, finish, a, Operand::Transposed(w)),
     }
 }
 
 /// Backward of `y = x wᵀ + b`: `dx = dy w`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
 pub fn linear_bwd(
-    level: Level,
+    arithmetic: impl Into<Arithmetic>,
     dx: Option<MatMut<'_>>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
@@ -103,27 +117,29 @@ pub fn linear_bwd(
     x: MatRef<'_>,
     w: MatRef<'_>,
 ) {
+    let arithmetic = arithmetic.into();
     assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
-    if let Some(dx) = dx {
-        matmul(level, dx, Operand::Normal(dy), Operand::Normal(w), 1.0);
+    if let Some(mut dx) = dx {
+        check(&dx, Operand::Normal(dy), Operand::Normal(w));
+        multiply(arithmetic, Finish::scaled(&mut dx, 1.0), Operand::Normal(dy), Operand::Normal(w));
     }
     if let Some(mut dw) = dw {
         for start in (0..dy.rows()).step_by(TOKENS) {
             let end = (start + TOKENS).min(dy.rows());
             let (dy, x) = (dy.row_range(start, end), x.row_range(start, end));
             check(&dw, Operand::Transposed(dy), Operand::Normal(x));
-            multiply(level, Finish::accumulated(&mut dw), Operand::Transposed(dy), Operand::Normal(x));
+            multiply(arithmetic, Finish::accumulated(&mut dw), Operand::Transposed(dy), Operand::Normal(x));
         }
     }
     if let Some(db) = db {
-        crate::reduce::add_column_sums(level, db, dy);
+        crate::reduce::add_column_sums(arithmetic.level, db, dy);
     }
 }
 
-/// `out = alpha * a b`; `out` is `[m, n]`.
+/// `out = alpha * a b`, in `f32`; `out` is `[m, n]`.
 pub fn matmul(level: Level, mut out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
     check(&out, a, b);
-    multiply(level, Finish::scaled(&mut out, alpha), a, b);
+    multiply(level.into(), Finish::scaled(&mut out, alpha), a, b);
 }
 
 fn check(out: &MatMut<'_>, a: Operand<'_>, b: Operand<'_>) {
@@ -131,14 +147,13 @@ fn check(out: &MatMut<'_>, a: Operand<'_>, b: Operand<'_>) {
 }
 
 /// Packs `b` and multiplies.
-fn multiply(level: Level, finish: Finish<'_>, a: Operand<'_>, b: Operand<'_>) {
-    let n = b.cols();
-    scratch::shared(pack::panels_len(n, b.rows()), |panels| {
-        match b {
-            Operand::Normal(b) => pack::pack_rows(panels, b),
-            Operand::Transposed(b) => pack::pack_transposed(level, panels, b),
-        }
-        Product { level, a, panels, n, finish }.run();
+fn multiply(arithmetic: Arithmetic, finish: Finish<'_>, a: Operand<'_>, b: Operand<'_>) {
+    let (n, slices) = (b.cols(), Slices::new(b.rows(), arithmetic.format()));
+    let level = arithmetic.level;
+    let (words, scales) = pack::panels_len(n, slices);
+    scratch::shared(words + scales, |storage| {
+        pack::pack(level, storage, b, slices);
+        Product { level, a, panels: Panels::new(storage, n, slices), finish }.run();
     });
 }
 
@@ -147,16 +162,15 @@ fn multiply(level: Level, finish: Finish<'_>, a: Operand<'_>, b: Operand<'_>) {
 struct Product<'a> {
     level: Level,
     a: Operand<'a>,
-    panels: &'a [f32],
-    n: usize,
+    panels: Panels<'a>,
     finish: Finish<'a>,
 }
 
 impl Product<'_> {
     /// Cuts the result into tasks and runs them.
     fn run(self) {
-        let (m, panels) = (self.a.rows(), self.n.div_ceil(PANEL));
-        assert_eq!(self.panels.len(), pack::panels_len(self.n, self.a.cols()), "packed operand");
+        let (m, panels, slices) = (self.a.rows(), self.panels.columns().div_ceil(PANEL), self.panels.slices());
+        assert_eq!(self.a.cols(), slices.k(), "packed operand");
         if m == 0 || panels == 0 {
             return;
         }
@@ -168,23 +182,18 @@ impl Product<'_> {
             let (block, part) = (task / groups, task % groups);
             let rows = block * rows..((block + 1) * rows).min(m);
             let panels = part * panels / groups..(part + 1) * panels / groups;
-            let steps = self.slice_steps();
-            scratch::local(rows.len() * steps, |strips| {
-                self.level.run(Task { product: self, rows, panels, steps, strips });
+            scratch::local(Left::buffer_len(rows.len(), slices), |buffer| {
+                let left = Left::new(self.a, rows, slices, buffer);
+                self.level.run(Task { product: self, panels, left });
             });
         });
     }
 
-    /// Steps of a slice: equal slices, a multiple of 8 for the transposition.
-    fn slice_steps(&self) -> usize {
-        let k = self.a.cols();
-        k.div_ceil(k.div_ceil(SLICE).max(1)).next_multiple_of(8).min(k)
-    }
-
     /// Rows of a block: about equal blocks, whole strips.
     fn block_rows(&self) -> usize {
-        let (m, strip) = (self.a.rows(), self.level.tile_rows());
-        let most = (STRIPS / self.slice_steps().max(1)).max(strip);
+        let (m, slices) = (self.a.rows(), self.panels.slices());
+        let strip = if slices.format().is_tiled() { left::BLOCK } else { self.level.tile_rows() };
+        let most = (STRIPS / slices.words(0).max(1)).max(strip);
         m.div_ceil(m.div_ceil(most)).next_multiple_of(strip)
     }
 }
@@ -192,70 +201,138 @@ impl Product<'_> {
 /// Some rows of the result by some panels.
 struct Task<'a> {
     product: Product<'a>,
-    rows: Range<usize>,
     panels: Range<usize>,
-    steps: usize,
-    strips: &'a mut [f32],
+    left: Left<'a>,
 }
 
 impl Kernel for Task<'_> {
     #[inline(always)]
     fn run<V: Vector>(mut self) {
-        let k = self.product.a.cols();
-        let height = self.rows.len().div_ceil(self.rows.len().div_ceil(V::TILE_ROWS));
-        // Without steps there is still one slice, whose sums are 0.
-        for start in (0..k.max(1)).step_by(self.steps.max(1)) {
-            let slice = start..(start + self.steps).min(k);
-            self.pack_strips::<V>(slice.clone(), height);
-            for panel in self.panels.clone() {
-                self.panel::<V>(panel, slice.clone(), height);
+        let (slices, rows) = (self.left.slices, self.left.rows.len());
+        let height = rows.div_ceil(rows.div_ceil(V::TILE_ROWS));
+        for slice in 0..slices.count() {
+            self.left.pack::<V>(slice, height);
+            if slices.format().is_tiled() {
+                self.tiles::<V>(slice);
+            } else {
+                self.strips::<V>(slice, height, self.product.level.multiply(slices.format()));
             }
         }
     }
 }
 
 impl Task<'_> {
+    /// All panels by all strips.
     #[inline(always)]
-    fn pack_strips<V: Vector>(&mut self, slice: Range<usize>, height: usize) {
-        match self.product.a {
-            Operand::Normal(a) => {
-                let a = a.row_range(self.rows.start, self.rows.end).col_range(slice.start, slice.end);
-                pack::transpose_strips::<V>(self.strips, a, height);
-            }
-            Operand::Transposed(a) => {
-                pack::copy_strips(self.strips, a.row_range(slice.start, slice.end), self.rows.clone(), height);
+    fn strips<V: Vector>(&self, slice: usize, height: usize, multiply: Multiply) {
+        let (rows, words) = (self.left.rows.len(), self.left.slices.words(slice));
+        let mut sums = Sums::new();
+        for panel in self.panels.clone() {
+            let b = self.product.panels.words(panel, slice);
+            for first in (0..rows).step_by(height) {
+                let rows = height.min(rows - first);
+                let strip = &self.left.packed()[first * words..(first + rows) * words];
+                let tile = Tile {
+                    a: strip.as_ptr(),
+                    rows: Rows::Adjacent { step: rows },
+                    height: rows,
+                    b: b.as_ptr(),
+                    columns: self.columns(panel),
+                    k: words,
+                    sums: sums.0.as_mut_ptr().cast(),
+                };
+                // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile;
+                // `Level::multiply` checked the instruction set.
+                unsafe { multiply(tile) };
+                for (r, sums) in sums.0.iter().enumerate().take(rows) {
+                    self.finish::<V>(first + r, panel, slice, sums);
+                }
             }
         }
     }
 
-    /// All strips by one panel.
+    /// All panels by all blocks of 32 rows. The rows of one are finished between the steps of the next.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn panel<V: Vector>(&self, panel: usize, slice: Range<usize>, height: usize) {
-        let (k, n, steps) = (self.product.a.cols(), self.product.n, slice.len());
-        let (col, columns) = (panel * PANEL, PANEL.min(n - panel * PANEL));
-        let b = &self.product.panels[(panel * k + slice.start) * PANEL..(panel * k + slice.end) * PANEL];
-        let place = Slice { first: slice.start == 0, last: slice.end == k };
-        let mut sums = Sums::new();
-        for first in (0..self.rows.len()).step_by(height) {
-            let rows = height.min(self.rows.len() - first);
-            let strip = &self.strips[first * steps..(first + rows) * steps];
-            let tile = Tile {
-                a: strip.as_ptr(),
-                rows: Rows::Adjacent { step: rows },
-                height: rows,
-                b: b.as_ptr(),
-                columns,
-                k: steps,
-                sums: sums.0.as_mut_ptr().cast(),
-            };
-            // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile.
-            unsafe { V::multiply(tile) };
-            for (r, sums) in sums.0.iter_mut().enumerate().take(rows) {
-                // SAFETY: tasks are disjoint blocks of rows by panels.
-                unsafe {
-                    self.product.finish.slice::<V>(self.rows.start + first + r, col, &mut sums[..columns], place)
-                };
+    fn tiles<V: Vector>(&self, slice: usize) {
+        use crate::simd::amx::{BLOCK, STEP, Tiles};
+        let (rows, stride, steps) =
+            (self.left.rows.len(), self.left.stride(slice), self.left.slices.words(slice) / STEP);
+        let (mut sums, mut turn) = ([[[0.0; BLOCK]; BLOCK]; 2], 0);
+        let mut open = Open { panel: 0, rows: 0..0 };
+        // SAFETY: only a level with AMX has operands in tiles, and it was checked; no other tiles live on this thread, since
+        // nothing below starts another product.
+        let mut tiles = unsafe { Tiles::configure() };
+        for panel in self.panels.clone() {
+            let b = self.product.panels.words(panel, slice);
+            for first in (0..rows).step_by(BLOCK) {
+                let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
+                tiles.zero();
+                let (count, mut credit) = (open.rows.len(), 0);
+                for step in 0..steps {
+                    let (a, b) =
+                        (a[step * STEP..].as_ptr(), b[step * STEP * PANEL..(step + 1) * STEP * PANEL].as_ptr());
+                    // SAFETY: `a` holds 32 rows from there on, `b` the step's rows of words.
+                    unsafe {
+                        if first + STEP < rows {
+                            tiles.step(a, stride, b);
+                        } else {
+                            tiles.half_step(a, stride, b);
+                        }
+                    }
+                    credit += count;
+                    while credit >= steps {
+                        credit -= steps;
+                        self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+                    }
+                }
+                while !open.rows.is_empty() {
+                    self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+                }
+                tiles.store(&mut sums[turn]);
+                turn = 1 - turn;
+                open = Open { panel, rows: first..rows.min(first + BLOCK) };
             }
         }
+        drop(tiles);
+        while !open.rows.is_empty() {
+            self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+        }
     }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn tiles<V: Vector>(&self, _: usize) {
+        unreachable!("a level with AMX on another architecture");
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn finish_next<V: Vector>(&self, open: &mut Open, slice: usize, sums: &[[f32; PANEL]; PANEL]) {
+        let row = open.rows.start;
+        open.rows.start += 1;
+        self.finish::<V>(row, open.panel, slice, &sums[row % PANEL]);
+    }
+
+    /// Sums of row `row` of the block.
+    #[inline(always)]
+    fn finish<V: Vector>(&self, row: usize, panel: usize, slice: usize, sums: &[f32; PANEL]) {
+        let scales = self.left.scale(row).zip(self.product.panels.scales(panel, slice));
+        let place = Slice { first: slice == 0, last: slice + 1 == self.left.slices.count(), scales };
+        let sums = &sums[..self.columns(panel)];
+        // SAFETY: tasks are disjoint blocks of rows by panels.
+        unsafe { self.product.finish.slice::<V>(self.left.rows.start + row, panel * PANEL, sums, place) };
+    }
+
+    /// Columns of a panel.
+    #[inline(always)]
+    fn columns(&self, panel: usize) -> usize {
+        PANEL.min(self.product.panels.columns() - panel * PANEL)
+    }
+}
+
+/// Rows whose sums are waiting to be finished.
+#[cfg(target_arch = "x86_64")]
+struct Open {
+    panel: usize,
+    rows: Range<usize>,
 }

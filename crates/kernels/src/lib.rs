@@ -14,18 +14,24 @@ mod embed;
 mod epilogue;
 mod gemm;
 mod layer_norm;
+mod left;
 mod map;
 mod matrix;
+mod multiply;
 mod normalize;
 mod pack;
+mod packed_weight;
 mod parallel;
 mod pooling;
+mod precision;
 mod reduce;
 mod rows;
 pub mod scalar;
 mod scratch;
 mod simd;
+mod slices;
 mod tile;
+mod words;
 
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
@@ -39,6 +45,10 @@ pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use map::{MappedFile, map_file};
 pub use matrix::{Mat, MatMut, MatRef};
 pub use normalize::{normalize, normalize_bwd};
-pub use pack::PackedWeight;
+pub use packed_weight::PackedWeight;
 pub use pooling::{PoolMode, pool, pool_bwd};
+pub use precision::{Arithmetic, Precision};
 pub use reduce::{add, sum_squares};
+#[cfg(target_arch = "x86_64")]
+#[doc(hidden)]
+pub use simd::amx::assume_amx;

@@ -4,67 +4,179 @@
 //! becomes strips of up to 12 rows, each `[k][rows]`. Both are one move: a matrix is copied in narrow columns, or
 //! transposed in narrow columns. The transposition goes through registers, 8 by 8: element by element it would cost a fifth
 //! of a product of 2,000 rows.
+//!
+//! In a 16-bit format values become words first ([`crate::words`]), and `k` counts words. A word travels in the place of an `f32` and is
+//! moved, never calculated with.
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{Level, MatRef, aligned::Aligned, cpu::Kernel, simd::Vector, tile::PANEL};
+use crate::{
+    Level, MatRef, Operand, aligned,
+    cpu::Kernel,
+    precision::Format,
+    scratch,
+    simd::Vector,
+    slices::Slices,
+    tile::PANEL,
+    words::{self, Scale, Side},
+};
 
-/// A weight `[out, in]` packed for the forward product.
-pub struct PackedWeight {
-    rows: usize,
-    cols: usize,
-    panels: Aligned,
+/// Number of `f32` and of scales that the panels of an operand of `n` columns take.
+pub(crate) fn panels_len(n: usize, slices: Slices) -> (usize, usize) {
+    let panels = n.div_ceil(PANEL);
+    let scales = if slices.format() == Format::Int16 { slices.count() } else { 0 };
+    (panels * PANEL * slices.total(), panels * PANEL * scales)
 }
 
-impl PackedWeight {
-    /// Packs `w` `[out, in]`.
-    pub fn new(level: Level, w: MatRef<'_>) -> Self {
-        let (rows, cols) = (w.rows(), w.cols());
-        let mut panels = Aligned::default();
-        pack_transposed(level, panels.first_mut(panels_len(rows, cols)), w);
-        Self { rows, cols, panels }
+/// A right operand, packed: `[panels][slices][words][32]`, and for integers `[panels][slices][32]` scales.
+#[derive(Clone, Copy)]
+pub(crate) struct Panels<'a> {
+    words: &'a [f32],
+    scales: &'a [f32],
+    slices: Slices,
+    columns: usize,
+}
+
+impl<'a> Panels<'a> {
+    /// `storage` as [`pack`] filled it.
+    pub(crate) fn new(storage: &'a [f32], columns: usize, slices: Slices) -> Self {
+        let (words, scales) = panels_len(columns, slices);
+        assert_eq!(storage.len(), words + scales, "a packed operand");
+        let (words, scales) = storage.split_at(words);
+        Self { words, scales, slices, columns }
     }
 
-    /// Rows of the weight: the width of the product.
-    pub fn rows(&self) -> usize {
-        self.rows
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
     }
 
-    /// Columns of the weight: the width of the input.
-    pub fn cols(&self) -> usize {
-        self.cols
+    pub(crate) fn slices(&self) -> Slices {
+        self.slices
     }
 
-    pub(crate) fn panels(&self) -> &[f32] {
-        &self.panels.values()[..panels_len(self.rows, self.cols)]
+    /// The words of a slice of a panel.
+    #[inline(always)]
+    pub(crate) fn words(&self, panel: usize, slice: usize) -> &'a [f32] {
+        let start = (panel * self.slices.total() + self.slices.start(slice)) * PANEL;
+        &self.words[start..start + self.slices.words(slice) * PANEL]
     }
 
-    /// The weight as it was.
-    pub fn unpack(&self) -> crate::Mat {
-        let at = |row: usize, col: usize| self.panels()[(row / PANEL * self.cols + col) * PANEL + row % PANEL];
-        let values = (0..self.rows).flat_map(|row| (0..self.cols).map(move |col| at(row, col)));
-        crate::Mat::from_vec(self.rows, self.cols, values.collect())
+    /// The scales of a slice of a panel, if there are any.
+    #[inline(always)]
+    pub(crate) fn scales(&self, panel: usize, slice: usize) -> Option<&'a [f32; PANEL]> {
+        let start = (panel * self.slices.count() + slice) * PANEL;
+        self.scales.get(start..).and_then(|scales| scales.first_chunk())
+    }
+
+    /// The value of step `step` of column `column`, as it is multiplied.
+    pub(crate) fn value(&self, step: usize, column: usize) -> f32 {
+        let (slices, format) = (self.slices, self.slices.format());
+        let slice = (0..slices.count()).find(|&i| slices.values(i).contains(&step)).expect("a step of the operand");
+        let within = step - slices.values(slice).start;
+        let (panel, lane, per) = (column / PANEL, column % PANEL, format.values_per_word());
+        let part = |part: usize| {
+            let word = self.words(panel, slice)[(part * slices.part(slice) + within / per) * PANEL + lane];
+            words::value(word.to_bits(), within % per, format)
+        };
+        // The right operand's parts are hi, mid, hi.
+        let value = if format.parts() > 1 { part(0) + part(1) } else { part(0) };
+        self.scales(panel, slice).map_or(value, |scales| value * scales[lane])
     }
 }
 
-/// Floats that `n` columns of `k` steps take.
-pub(crate) fn panels_len(n: usize, k: usize) -> usize {
-    n.next_multiple_of(PANEL) * k
+/// Packs `b` into `storage`.
+pub(crate) fn pack(level: Level, storage: &mut [f32], b: Operand<'_>, slices: Slices) {
+    let columns = b.cols();
+    let (words, scales) = panels_len(columns, slices);
+    assert_eq!((storage.len(), b.rows()), (words + scales, slices.k()), "pack: storage and steps");
+    let (words, scales) = storage.split_at_mut(words);
+    let words = words.par_chunks_mut((PANEL * slices.total()).max(1));
+    let pack = |panel: usize, words: &mut [f32], scales: &mut [f32]| {
+        let columns = panel * PANEL..((panel + 1) * PANEL).min(columns);
+        let most = PANEL * (slices.words(0) + 1);
+        scratch::local(most, |scratch| level.run(Pack { words, scales, b, columns, slices, scratch }));
+    };
+    match slices.format() {
+        Format::Int16 => words
+            .zip(scales.par_chunks_mut(PANEL * slices.count()))
+            .enumerate()
+            .for_each(|(panel, (words, scales))| pack(panel, words, scales)),
+        _ => words.enumerate().for_each(|(panel, words)| pack(panel, words, &mut [])),
+    }
 }
 
-/// Packs `bᵀ` for `b` `[n, k]`.
-pub(crate) fn pack_transposed(level: Level, panels: &mut [f32], b: MatRef<'_>) {
-    panels.par_chunks_mut((PANEL * b.cols()).max(1)).enumerate().for_each(|(i, panel)| {
-        let rows = b.row_range(i * PANEL, (i * PANEL + PANEL).min(b.rows()));
-        level.run(Transpose { to: panel, from: rows });
-    });
+/// One panel.
+struct Pack<'a> {
+    words: &'a mut [f32],
+    scales: &'a mut [f32],
+    b: Operand<'a>,
+    columns: Range<usize>,
+    slices: Slices,
+    scratch: &'a mut [f32],
 }
 
-/// Packs `b` `[k, n]`.
-pub(crate) fn pack_rows(panels: &mut [f32], b: MatRef<'_>) {
-    panels.par_chunks_mut((PANEL * b.rows()).max(1)).enumerate().for_each(|(i, panel)| {
-        copy_panel(panel, b, i * PANEL);
-    });
+impl Kernel for Pack<'_> {
+    #[inline(always)]
+    fn run<V: Vector>(mut self) {
+        match (self.b, self.slices.format()) {
+            (Operand::Normal(b), Format::F32) => copy_panel(self.words, b, self.columns.start),
+            (Operand::Transposed(b), Format::F32) => {
+                transpose_panel::<V>(self.words, b.row_range(self.columns.start, self.columns.end));
+            }
+            (Operand::Normal(b), _) => (0..self.slices.count()).for_each(
+                #[inline(always)]
+                |slice| self.across(b, slice),
+            ),
+            (Operand::Transposed(b), _) => (0..self.slices.count()).for_each(
+                #[inline(always)]
+                |slice| self.along::<V>(b, slice),
+            ),
+        }
+    }
+}
+
+impl Pack<'_> {
+    /// The place of a slice.
+    #[inline(always)]
+    fn place(&self, slice: usize) -> Range<usize> {
+        let start = self.slices.start(slice) * PANEL;
+        start..start + self.slices.words(slice) * PANEL
+    }
+
+    /// A slice of columns that lie as rows `[columns, k]`.
+    #[inline(always)]
+    fn along<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
+        let (values, width, format) = (self.slices.values(slice), self.slices.words(slice), self.slices.format());
+        let place = self.place(slice);
+        let rows = &mut self.scratch[..self.columns.len() * width];
+        for (i, row) in self.columns.clone().enumerate() {
+            let x = &b.row(row)[values.clone()];
+            let scale = if format == Format::Int16 { Scale::of(x) } else { Scale::ONE };
+            if let Some(down) = self.scales.get_mut(slice * PANEL + i) {
+                *down = scale.down;
+            }
+            words::along(aligned::bits_mut(&mut rows[i * width..][..width]), x, scale.up, format, Side::Right);
+        }
+        transpose_panel::<V>(&mut self.words[place], MatRef::new(self.columns.len(), width, rows));
+    }
+
+    /// A slice of columns that lie as such `[k, columns]`.
+    #[inline(always)]
+    fn across(&mut self, b: MatRef<'_>, slice: usize) {
+        let (values, place, format) = (self.slices.values(slice), self.place(slice), self.slices.format());
+        let x = b.row_range(values.start, values.end).col_range(self.columns.start, self.columns.end);
+        let (ups, squares) = self.scratch.split_at_mut(PANEL);
+        if let Some(downs) = self.scales.get_mut(slice * PANEL..(slice + 1) * PANEL) {
+            Scale::of_columns(x, ups, downs, squares);
+        }
+        for (step, row) in self.words[place].chunks_exact_mut(PANEL).enumerate() {
+            let (row, beyond) = aligned::bits_mut(row).split_at_mut(x.cols());
+            words::across(row, x, step, ups, format, Side::Right);
+            beyond.fill(0);
+        }
+    }
 }
 
 /// Packs `b` `[k, n]` on this thread.
@@ -91,18 +203,6 @@ fn copy_panel(panel: &mut [f32], b: MatRef<'_>, first: usize) {
     }
 }
 
-struct Transpose<'a> {
-    to: &'a mut [f32],
-    from: MatRef<'a>,
-}
-
-impl Kernel for Transpose<'_> {
-    #[inline(always)]
-    fn run<V: Vector>(self) {
-        transpose_panel::<V>(self.to, self.from);
-    }
-}
-
 /// `from` `[up to PANEL, k]` to a panel, missing columns zero.
 #[inline(always)]
 pub(crate) fn transpose_panel<V: Vector>(to: &mut [f32], from: MatRef<'_>) {
@@ -123,7 +223,7 @@ pub(crate) fn transpose_strips<V: Vector>(to: &mut [f32], from: MatRef<'_>, heig
 
 /// `to[l * step + r] = from[r][l]`.
 #[inline(always)]
-fn transpose<V: Vector>(to: &mut [f32], step: usize, from: MatRef<'_>) {
+pub(crate) fn transpose<V: Vector>(to: &mut [f32], step: usize, from: MatRef<'_>) {
     let (rows, k) = (from.rows(), from.cols());
     if rows < 8 {
         return transpose_scalar(to, step, from, 0);

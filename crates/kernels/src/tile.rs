@@ -16,7 +16,39 @@
 //!    a tile height, at the price of one store and one load in `k` multiply-adds.
 //! 5. An element is one sum in the order of `l`, whatever the height of the tile it falls into.
 
-use crate::simd::Vector;
+/// Lanes of sums, and the instruction that adds products to them.
+pub(crate) trait Unit {
+    /// Vector of words.
+    type Words: Copy;
+    /// Vector of sums.
+    type Sums: Copy;
+    /// Sums in a vector.
+    const LANES: usize;
+    /// Most rows of a tile: as many as fit beside two vectors of words.
+    const TILE_ROWS: usize;
+
+    fn zero() -> Self::Sums;
+    /// # Safety
+    /// `LANES` words are readable at `p`.
+    unsafe fn load(p: *const f32) -> Self::Words;
+    /// One word in every lane.
+    ///
+    /// # Safety
+    /// A word is readable at `p`.
+    unsafe fn splat(p: *const f32) -> Self::Words;
+    fn add_product(sums: Self::Sums, x: Self::Words, b: Self::Words) -> Self::Sums;
+    /// Writes sums as `f32`.
+    ///
+    /// # Safety
+    /// `LANES` floats are writable at `p`.
+    unsafe fn store(sums: Self::Sums, p: *mut f32);
+}
+
+/// [`Tile::run`], compiled for one instruction set.
+///
+/// # Safety
+/// As there, and the processor has the instruction set.
+pub(crate) type Multiply = unsafe fn(Tile);
 
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
@@ -53,7 +85,7 @@ pub(crate) struct Tile {
     pub a: *const f32,
     /// Its layout.
     pub rows: Rows,
-    /// Its rows, at most `V::TILE_ROWS`.
+    /// Its rows, at most [`Unit::TILE_ROWS`].
     pub height: usize,
     /// A panel.
     pub b: *const f32,
@@ -72,41 +104,41 @@ impl Tile {
     /// `a` is readable for `height` rows and `k` steps in its layout, `b` for `k * PANEL` floats; `sums` is writable for
     /// `height * PANEL`.
     #[inline(always)]
-    pub(crate) unsafe fn run<V: Vector>(self) {
+    pub(crate) unsafe fn run<U: Unit>(self) {
         // SAFETY: the caller's promise, layout by layout.
         unsafe {
             match self.rows {
-                Rows::Adjacent { step } => self.halves::<V, 1>(step),
-                Rows::Panels => self.halves::<V, PANEL>(1),
+                Rows::Adjacent { step } => self.halves::<U, 1>(step),
+                Rows::Panels => self.halves::<U, PANEL>(1),
             }
         }
     }
 
     /// Two vectors of columns at a time; a single one where no more are wanted.
     #[inline(always)]
-    unsafe fn halves<V: Vector, const ROW: usize>(mut self, step: usize) {
+    unsafe fn halves<U: Unit, const ROW: usize>(mut self, step: usize) {
         let columns = self.columns;
-        for first in (0..columns).step_by(2 * V::LANES) {
+        for first in (0..columns).step_by(2 * U::LANES) {
             // SAFETY: the caller's promise; `first` is less than PANEL.
             unsafe {
-                if columns - first > V::LANES || V::LANES < 16 {
-                    self.heights::<V, 2, ROW>(step);
+                if columns - first > U::LANES || U::LANES < 16 {
+                    self.heights::<U, 2, ROW>(step);
                 } else {
-                    self.heights::<V, 1, ROW>(step);
+                    self.heights::<U, 1, ROW>(step);
                 }
-                self.b = self.b.add(2 * V::LANES);
-                self.sums = self.sums.add(2 * V::LANES);
+                self.b = self.b.add(2 * U::LANES);
+                self.sums = self.sums.add(2 * U::LANES);
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn heights<V: Vector, const N: usize, const ROW: usize>(self, step: usize) {
+    unsafe fn heights<U: Unit, const N: usize, const ROW: usize>(self, step: usize) {
         macro_rules! of_height {
             ($($height:literal)*) => {
                 match self.height {
                     // SAFETY: the caller's promise.
-                    $($height if $height <= V::TILE_ROWS => unsafe { self.sum::<V, $height, N, ROW>(step) },)*
+                    $($height if $height <= U::TILE_ROWS => unsafe { self.sum::<U, $height, N, ROW>(step) },)*
                     height => unreachable!("a tile of {height} rows"),
                 }
             };
@@ -115,19 +147,19 @@ impl Tile {
     }
 
     #[inline(always)]
-    unsafe fn sum<V: Vector, const R: usize, const N: usize, const ROW: usize>(self, step: usize) {
-        let mut c = [[V::splat(0.0); N]; R];
+    unsafe fn sum<U: Unit, const R: usize, const N: usize, const ROW: usize>(self, step: usize) {
+        let mut c = [[U::zero(); N]; R];
         for l in 0..self.k {
             // SAFETY: the caller's promise; l < k, r < R = height, i < N with N vectors inside a panel.
             unsafe {
-                let mut b = [V::splat(0.0); N];
-                for (i, b) in b.iter_mut().enumerate() {
-                    *b = V::load_ptr(self.b.add(l * PANEL + i * V::LANES));
-                }
+                let b: [_; N] = std::array::from_fn(
+                    #[inline(always)]
+                    |i| U::load(self.b.add(l * PANEL + i * U::LANES)),
+                );
                 for (r, c) in c.iter_mut().enumerate() {
-                    let x = V::splat(*self.a.add(r * ROW + l * step));
+                    let x = U::splat(self.a.add(r * ROW + l * step));
                     for (c, b) in c.iter_mut().zip(b) {
-                        *c = x.fma(b, *c);
+                        *c = U::add_product(*c, x, b);
                     }
                 }
             }
@@ -135,7 +167,7 @@ impl Tile {
         for (r, c) in c.into_iter().enumerate() {
             for (i, c) in c.into_iter().enumerate() {
                 // SAFETY: the caller's promise.
-                unsafe { c.store_ptr(self.sums.add(r * PANEL + i * V::LANES)) };
+                unsafe { U::store(c, self.sums.add(r * PANEL + i * U::LANES)) };
             }
         }
     }

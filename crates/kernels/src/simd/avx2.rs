@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
-use crate::tile::Tile;
+use crate::{multiply, tile::Tile};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(__m256);
@@ -82,14 +82,10 @@ impl Vector for Avx2 {
         unsafe { transpose8(from, stride, to, step) }
     }
 
+    #[inline(always)]
     unsafe fn multiply(tile: Tile) {
-        #[target_feature(enable = "avx2,fma")]
-        unsafe fn compiled(tile: Tile) {
-            // SAFETY: the caller's promise.
-            unsafe { tile.run::<Avx2>() }
-        }
-        // SAFETY: only reached below `Level::run`, which found these instructions; else the caller's promise.
-        unsafe { compiled(tile) }
+        // SAFETY: the caller's promise; values of this type exist only where these instructions do.
+        unsafe { multiply::avx2(tile) }
     }
 
     #[inline(always)]

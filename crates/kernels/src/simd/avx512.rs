@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::Vector;
-use crate::tile::Tile;
+use crate::{multiply, tile::Tile};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(__m512);
@@ -65,14 +65,10 @@ impl Vector for Avx512 {
         unsafe { super::avx2::transpose8(from, stride, to, step) }
     }
 
+    #[inline(always)]
     unsafe fn multiply(tile: Tile) {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        unsafe fn compiled(tile: Tile) {
-            // SAFETY: the caller's promise.
-            unsafe { tile.run::<Avx512>() }
-        }
-        // SAFETY: only reached below `Level::run`, which found these instructions; else the caller's promise.
-        unsafe { compiled(tile) }
+        // SAFETY: the caller's promise; values of this type exist only where these instructions do.
+        unsafe { multiply::avx512(tile) }
     }
 
     #[inline(always)]

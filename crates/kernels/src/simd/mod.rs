@@ -5,13 +5,17 @@
 //! (a closure does not inherit the features of the function around it).
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod dot;
 pub(crate) mod math;
 pub(crate) mod portable;
 
-use crate::tile::Tile;
+use crate::tile::{Tile, Unit};
 
 /// `LANES` floats. Only [`crate::Level`] names an implementation, after it has checked that the processor has it.
 pub(crate) trait Vector: Copy {
@@ -45,10 +49,10 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// All of these are readable and writable.
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize);
-    /// [`Tile::run`], compiled once an instruction set instead of once a use.
+    /// The register tile of products of floats ([`crate::multiply`]).
     ///
     /// # Safety
-    /// As there.
+    /// As [`Tile::run`].
     unsafe fn multiply(tile: Tile);
     /// Sum of the lanes, in a fixed order.
     fn sum(self) -> f32;
@@ -104,4 +108,42 @@ pub(crate) trait Vector: Copy {
 #[inline(always)]
 pub(crate) fn count<V: Vector>(len: usize) -> usize {
     len.div_ceil(V::LANES)
+}
+
+/// Multiply-adds of floats.
+pub(crate) struct Fma<V>(std::marker::PhantomData<V>);
+
+impl<V: Vector> Unit for Fma<V> {
+    type Words = V;
+    type Sums = V;
+    const LANES: usize = V::LANES;
+    const TILE_ROWS: usize = V::TILE_ROWS;
+
+    #[inline(always)]
+    fn zero() -> V {
+        V::splat(0.0)
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load_ptr(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(p: *const f32) -> V {
+        // SAFETY: the caller's promise.
+        V::splat(unsafe { *p })
+    }
+
+    #[inline(always)]
+    fn add_product(sums: V, x: V, b: V) -> V {
+        x.fma(b, sums)
+    }
+
+    #[inline(always)]
+    unsafe fn store(sums: V, p: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { sums.store_ptr(p) }
+    }
 }

@@ -1,7 +1,10 @@
 //! Eight lanes as an array, for any processor; the compiler makes of it what the target allows.
 
 use super::Vector;
-use crate::tile::Tile;
+use crate::{
+    multiply,
+    tile::{Tile, Unit},
+};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Portable([f32; 8]);
@@ -95,14 +98,55 @@ impl Vector for Portable {
         }
     }
 
+    #[inline(always)]
     unsafe fn multiply(tile: Tile) {
         // SAFETY: the caller's promise.
-        unsafe { tile.run::<Self>() }
+        unsafe { multiply::portable(tile) }
     }
 
     #[inline(always)]
     fn sum(self) -> f32 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+}
+
+/// Pairs of 16-bit integers, as an array.
+pub(crate) struct Pairs;
+
+impl Unit for Pairs {
+    type Words = [u32; 8];
+    type Sums = [i32; 8];
+    const LANES: usize = 8;
+    const TILE_ROWS: usize = Portable::TILE_ROWS;
+
+    #[inline(always)]
+    fn zero() -> [i32; 8] {
+        [0; 8]
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> [u32; 8] {
+        // SAFETY: the caller's promise; words are as large and aligned as floats.
+        unsafe { *p.cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(p: *const f32) -> [u32; 8] {
+        // SAFETY: the caller's promise.
+        [unsafe { *p.cast() }; 8]
+    }
+
+    #[inline(always)]
+    fn add_product(sums: [i32; 8], x: [u32; 8], b: [u32; 8]) -> [i32; 8] {
+        let half = |word: u32, half: u32| i32::from((word >> (16 * half)) as i16);
+        let product = |i: usize| half(x[i], 0) * half(b[i], 0) + half(x[i], 1) * half(b[i], 1);
+        std::array::from_fn(|i| sums[i] + product(i))
+    }
+
+    #[inline(always)]
+    unsafe fn store(sums: [i32; 8], p: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { *p.cast::<[f32; 8]>() = sums.map(|sum| sum as f32) };
     }
 }

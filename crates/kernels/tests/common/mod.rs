@@ -70,3 +70,25 @@ pub fn at_every_level(mut test: impl FnMut(Level)) {
 pub fn agree(actual: &[f32], expected: &[f32], tolerance: f64, what: &str) {
     assert_close(actual, expected, Tolerance::Relative(tolerance), what);
 }
+
+/// Compares `a bᵀ`, row by row and column by column, relative to the norms of the row of `a` and the row of `b`.
+#[track_caller]
+pub fn norm_products(
+    actual: &[f32],
+    expected: MatRef<'_>,
+    (a, b): (MatRef<'_>, MatRef<'_>),
+    tolerance: f64,
+    what: &str,
+) {
+    let norm = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let columns: Vec<f64> = (0..b.rows()).map(|row| norm(b.row(row))).collect();
+    for row in 0..expected.rows() {
+        let scale = norm(a.row(row));
+        for (col, (norm, &wanted)) in columns.iter().zip(expected.row(row)).enumerate() {
+            let found = actual[row * expected.cols() + col];
+            let error = (f64::from(found) - f64::from(wanted)).abs();
+            let shape = (expected.rows(), a.cols(), expected.cols());
+            assert!(error <= tolerance * scale * norm, "{what}, {shape:?}, [{row}][{col}]: {found} for {wanted}");
+        }
+    }
+}
