@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use matryo_model::{EncodeOptions, Encoded, HubOptions, SentenceEncoder};
 
 use crate::{
-    args::ModelArgs,
+    args::{ModelArgs, PrecisionArgs},
     console::Console,
     error::CliError,
     progress::{self, download::DownloadBar},
@@ -15,15 +15,19 @@ use crate::{
 const ENCODING: &str = "encoding {bar:24} {pos}/{len} texts, {eta} left";
 
 /// Opens a model and tells what was assumed about it.
-pub fn open(args: &ModelArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
-    let model = open_silently(args, console)?;
+pub fn open(args: &ModelArgs, precision: PrecisionArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
+    let model = open_silently(args, precision, console)?;
     model.folder().notes.iter().for_each(|note| console.note(note));
     Ok(model)
 }
 
 /// Opens a model.
-pub fn open_silently(args: &ModelArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
-    Ok(SentenceEncoder::open(resolve(args, console)?)?)
+pub fn open_silently(
+    args: &ModelArgs,
+    PrecisionArgs { precision }: PrecisionArgs,
+    console: &Console,
+) -> Result<SentenceEncoder, CliError> {
+    Ok(SentenceEncoder::open_on(resolve(args, console)?, matryo_ops::cpu_in(precision))?)
 }
 
 /// The folder of a model, downloaded if need be.

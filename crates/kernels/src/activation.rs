@@ -34,11 +34,11 @@ fn doubled_inner<V: Vector>(x: V) -> V {
     x.mul(cubic).mul(V::splat(2.0 * GELU_TANH.0))
 }
 
-/// `x` within the range beyond which `Phi` is 0 or 1 to the last digit of a sum with anything of unit size: the tail is 7.6e-24 at its ends,
-/// and products of smaller ones would not be normal numbers (see [`math::exp`]).
+/// `x` within the range beyond which `Phi` is 0 or 1 to the last digit of a sum with anything of unit size: the tail is 6e-16 at its ends,
+/// and products of much smaller ones would not be normal numbers (see [`math::exp`]).
 #[inline(always)]
 fn within_tails<V: Vector>(x: V) -> V {
-    V::splat(10.0).min(V::splat(-10.0).max(x))
+    V::splat(8.0).min(V::splat(-8.0).max(x))
 }
 
 /// `x * Phi(x)`: from `x` or from 0, less the tail's share. No cancellation on either side.

@@ -28,10 +28,3 @@ impl Aligned {
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 16) }
     }
 }
-
-/// Floats as what carries words.
-#[inline(always)]
-pub(crate) fn bits_mut(x: &mut [f32]) -> &mut [u32] {
-    // SAFETY: both types have one size and alignment, and every bit pattern is a value of either.
-    unsafe { std::slice::from_raw_parts_mut(x.as_mut_ptr().cast(), x.len()) }
-}

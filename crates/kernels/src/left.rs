@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use crate::{
-    MatRef, Operand, aligned, pack,
+    MatRef, Operand, pack,
     precision::Format,
+    scale::Scale,
     simd::Vector,
     slices::Slices,
-    words::{self, Scale, Side},
+    words::{self, Side},
 };
 
 /// Rows of the operand, with room for one slice of them.
@@ -94,17 +95,17 @@ impl<'a> Left<'a> {
             Format::F32 => pack::transpose_strips::<V>(self.storage, a, height),
             Format::Tiles | Format::Tiles3 => {
                 for (row, words) in self.storage.chunks_exact_mut(width + GAP).take(a.rows()).enumerate() {
-                    words::along(aligned::bits_mut(&mut words[..width]), a.row(row), 1.0, format, Side::Left);
+                    words::along::<V>(&mut words[..width], a.row(row), 1.0, format, Side::Left);
                 }
             }
             Format::Rounded | Format::Bf16 | Format::Int16 => {
                 for row in 0..a.rows() {
-                    let scale = if format == Format::Int16 { Scale::of(a.row(row)) } else { Scale::ONE };
+                    let scale = if format == Format::Int16 { Scale::of::<V>(a.row(row)) } else { Scale::ONE };
                     if let Some(down) = self.downs.get_mut(row) {
                         *down = scale.down;
                     }
-                    let words = aligned::bits_mut(&mut self.scratch[row * width..(row + 1) * width]);
-                    words::along(words, a.row(row), scale.up, format, Side::Left);
+                    let words = &mut self.scratch[row * width..(row + 1) * width];
+                    words::along::<V>(words, a.row(row), scale.up, format, Side::Left);
                 }
                 let words = MatRef::new(a.rows(), width, &self.scratch[..a.rows() * width]);
                 pack::transpose_strips::<V>(self.storage, words, height);
@@ -122,10 +123,10 @@ impl<'a> Left<'a> {
         let (words, scales) = self.scratch.split_at_mut(rows * width);
         let (ups, squares) = scales.split_at_mut(scales.len() / 2);
         if format == Format::Int16 {
-            Scale::of_columns(a, ups, self.downs, squares);
+            Scale::of_columns::<V>(a, ups, self.downs, squares);
         }
         for (step, words) in words.chunks_exact_mut(rows).enumerate() {
-            words::across(aligned::bits_mut(words), a, step, ups, format, Side::Left);
+            words::across::<V>(words, a, step, ups, format, Side::Left);
         }
         let words = MatRef::new(width, rows, words);
         if format.is_tiled() {

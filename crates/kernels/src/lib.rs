@@ -27,6 +27,7 @@ mod precision;
 mod reduce;
 mod rows;
 pub mod scalar;
+mod scale;
 mod scratch;
 mod simd;
 mod slices;

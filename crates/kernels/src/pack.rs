@@ -13,14 +13,15 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::{
-    Level, MatRef, Operand, aligned,
+    Level, MatRef, Operand,
     cpu::Kernel,
     precision::Format,
+    scale::Scale,
     scratch,
     simd::Vector,
     slices::Slices,
     tile::PANEL,
-    words::{self, Scale, Side},
+    words::{self, Side},
 };
 
 /// Number of `f32` and of scales that the panels of an operand of `n` columns take.
@@ -125,14 +126,17 @@ impl Kernel for Pack<'_> {
             (Operand::Transposed(b), Format::F32) => {
                 transpose_panel::<V>(self.words, b.row_range(self.columns.start, self.columns.end));
             }
-            (Operand::Normal(b), _) => (0..self.slices.count()).for_each(
-                #[inline(always)]
-                |slice| self.across(b, slice),
-            ),
-            (Operand::Transposed(b), _) => (0..self.slices.count()).for_each(
-                #[inline(always)]
-                |slice| self.along::<V>(b, slice),
-            ),
+            // Loops, no `for_each`: its closure would be compiled without the instruction set.
+            (Operand::Normal(b), _) => {
+                for slice in 0..self.slices.count() {
+                    self.across::<V>(b, slice);
+                }
+            }
+            (Operand::Transposed(b), _) => {
+                for slice in 0..self.slices.count() {
+                    self.along::<V>(b, slice);
+                }
+            }
         }
     }
 }
@@ -153,28 +157,28 @@ impl Pack<'_> {
         let rows = &mut self.scratch[..self.columns.len() * width];
         for (i, row) in self.columns.clone().enumerate() {
             let x = &b.row(row)[values.clone()];
-            let scale = if format == Format::Int16 { Scale::of(x) } else { Scale::ONE };
+            let scale = if format == Format::Int16 { Scale::of::<V>(x) } else { Scale::ONE };
             if let Some(down) = self.scales.get_mut(slice * PANEL + i) {
                 *down = scale.down;
             }
-            words::along(aligned::bits_mut(&mut rows[i * width..][..width]), x, scale.up, format, Side::Right);
+            words::along::<V>(&mut rows[i * width..][..width], x, scale.up, format, Side::Right);
         }
         transpose_panel::<V>(&mut self.words[place], MatRef::new(self.columns.len(), width, rows));
     }
 
     /// A slice of columns that lie as such `[k, columns]`.
     #[inline(always)]
-    fn across(&mut self, b: MatRef<'_>, slice: usize) {
+    fn across<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
         let (values, place, format) = (self.slices.values(slice), self.place(slice), self.slices.format());
         let x = b.row_range(values.start, values.end).col_range(self.columns.start, self.columns.end);
         let (ups, squares) = self.scratch.split_at_mut(PANEL);
         if let Some(downs) = self.scales.get_mut(slice * PANEL..(slice + 1) * PANEL) {
-            Scale::of_columns(x, ups, downs, squares);
+            Scale::of_columns::<V>(x, ups, downs, squares);
         }
         for (step, row) in self.words[place].chunks_exact_mut(PANEL).enumerate() {
-            let (row, beyond) = aligned::bits_mut(row).split_at_mut(x.cols());
-            words::across(row, x, step, ups, format, Side::Right);
-            beyond.fill(0);
+            let (row, beyond) = row.split_at_mut(x.cols());
+            words::across::<V>(row, x, step, ups, format, Side::Right);
+            beyond.fill(0.0);
         }
     }
 }

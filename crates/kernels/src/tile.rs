@@ -152,10 +152,10 @@ impl Tile {
         for l in 0..self.k {
             // SAFETY: the caller's promise; l < k, r < R = height, i < N with N vectors inside a panel.
             unsafe {
-                let b: [_; N] = std::array::from_fn(
-                    #[inline(always)]
-                    |i| U::load(self.b.add(l * PANEL + i * U::LANES)),
-                );
+                let mut b = [U::load(self.b.add(l * PANEL)); N];
+                for (i, b) in b.iter_mut().enumerate().skip(1) {
+                    *b = U::load(self.b.add(l * PANEL + i * U::LANES));
+                }
                 for (r, c) in c.iter_mut().enumerate() {
                     let x = U::splat(self.a.add(r * ROW + l * step));
                     for (c, b) in c.iter_mut().zip(b) {

@@ -1,8 +1,12 @@
 //! Values as words of 32 bits: pairs of 16-bit values of neighbouring steps, or one rounded `f32`.
 //!
-//! Plain loops without branches, which the compiler turns into vector code inside a kernel. All levels make the same bits.
+//! Words travel in the place of floats and are moved, never calculated with. All levels make the same bits.
 
-use crate::{MatRef, precision::Format};
+use crate::{
+    MatRef,
+    precision::Format,
+    simd::{self, Vector},
+};
 
 /// Which operand of a product; the parts of [`Format::Tiles3`] differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -11,212 +15,108 @@ pub(crate) enum Side {
     Right,
 }
 
-/// Factor that makes the values of a row, or of a column, 16-bit integers, and the factor back.
-#[derive(Clone, Copy)]
-pub(crate) struct Scale {
-    pub up: f32,
-    pub down: f32,
+/// What becomes of a value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Half {
+    /// Rounded to bf16.
+    High,
+    /// What [`Half::High`] leaves, rounded to bf16.
+    Mid,
+    /// A 16-bit integer.
+    Integer,
 }
 
-/// Largest Euclidean norm of a row before it is rounded. Rounding adds at most half a unit times the root of 1,024 steps, 16;
-/// together that stays below 2^15.5 = 46,340.9.
-const NORM: f32 = 46_300.0;
-
-/// Largest size of a value.
-const LARGEST: f32 = 32_766.0;
-
-/// A row of nothing but smaller values than this counts as zeros.
-const TINY: f32 = 1e-30;
-
-impl Scale {
-    /// Of a format without scales.
-    pub(crate) const ONE: Self = Self { up: 1.0, down: 1.0 };
-
-    /// From the largest size of a value, and the sum of squares of the values divided by it.
+impl Half {
+    /// The bits of each value in the lower half of its lane.
     #[inline(always)]
-    fn new(largest: f32, squares: f32) -> Self {
-        if largest < TINY {
-            return Self { up: 0.0, down: 0.0 };
+    fn of<V: Vector>(self, x: V, scale: V) -> V {
+        match self {
+            Self::High => x.round_to_bf16().upper_halves(),
+            Self::Mid => x.sub(x.round_to_bf16()).round_to_bf16().upper_halves(),
+            // The sum with 1.5 * 2^23, whose mantissa counts in units of 1.
+            Self::Integer => x.mul(scale).add(V::splat(12_582_912.0)),
         }
-        let up = (NORM / squares.sqrt()).min(LARGEST) / largest;
-        // Not a number, or infinite, somewhere: then so is the result, as in `f32`.
-        if squares.is_finite() && up > 0.0 { Self { up, down: 1.0 / up } } else { Self { up: 0.0, down: f32::NAN } }
     }
 
-    /// Of one row. Sums run in 16 lanes whatever the level is.
+    /// Of a part of a format.
     #[inline(always)]
-    pub(crate) fn of(x: &[f32]) -> Self {
-        let (mut largest, mut squares) = ([0.0_f32; 16], [0.0_f32; 16]);
-        let (whole, rest) = x.as_chunks::<16>();
-        for x in whole {
-            for (largest, x) in largest.iter_mut().zip(x) {
-                *largest = larger(*largest, *x);
-            }
-        }
-        let largest = rest.iter().chain(&largest).fold(0.0, |a, &x| larger(a, x));
-        let inverse = 1.0 / largest;
-        for x in whole {
-            for (sum, x) in squares.iter_mut().zip(x) {
-                *sum += (x * inverse) * (x * inverse);
-            }
-        }
-        let rest: f32 = rest.iter().map(|x| (x * inverse) * (x * inverse)).sum();
-        Self::new(largest, squares.iter().sum::<f32>() + rest)
-    }
-
-    /// Of each column of `x`; `squares` is scratch.
-    #[inline(always)]
-    pub(crate) fn of_columns(x: MatRef<'_>, ups: &mut [f32], downs: &mut [f32], squares: &mut [f32]) {
-        let columns = x.cols();
-        let (ups, downs, squares) = (&mut ups[..columns], &mut downs[..columns], &mut squares[..columns]);
-        downs.fill(0.0);
-        for row in 0..x.rows() {
-            for (largest, &x) in downs.iter_mut().zip(x.row(row)) {
-                *largest = larger(*largest, x);
-            }
-        }
-        for (up, largest) in ups.iter_mut().zip(&*downs) {
-            *up = 1.0 / largest;
-        }
-        squares.fill(0.0);
-        for row in 0..x.rows() {
-            for ((sum, inverse), &x) in squares.iter_mut().zip(&*ups).zip(x.row(row)) {
-                *sum += (x * inverse) * (x * inverse);
-            }
-        }
-        for ((up, down), squares) in ups.iter_mut().zip(downs).zip(squares) {
-            let scale = Self::new(*down, *squares);
-            (*up, *down) = (scale.up, scale.down);
+    fn of_part(format: Format, part: usize, side: Side) -> Self {
+        match (format, part, side) {
+            (Format::Int16, ..) => Self::Integer,
+            (Format::Tiles3, 2, Side::Left) | (Format::Tiles3, 1, Side::Right) => Self::Mid,
+            _ => Self::High,
         }
     }
-}
-
-/// The larger size.
-#[inline(always)]
-fn larger(largest: f32, x: f32) -> f32 {
-    let size = x.abs();
-    if size > largest { size } else { largest }
-}
-
-/// A value in 16 bits, of which the lower half of the result is made.
-trait Half: Copy {
-    fn bits(self, x: f32, scale: f32) -> u32;
-}
-
-/// Rounded to bf16, to nearest even.
-#[derive(Clone, Copy)]
-struct High;
-
-/// What [`High`] leaves, rounded to bf16.
-#[derive(Clone, Copy)]
-struct Mid;
-
-/// A 16-bit integer.
-#[derive(Clone, Copy)]
-struct Integer;
-
-impl Half for High {
-    #[inline(always)]
-    fn bits(self, x: f32, _: f32) -> u32 {
-        let bits = x.to_bits();
-        let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16;
-        if x.is_nan() { 0x7fc0 } else { rounded }
-    }
-}
-
-impl Half for Mid {
-    #[inline(always)]
-    fn bits(self, x: f32, scale: f32) -> u32 {
-        High.bits(x - rounded(x), scale)
-    }
-}
-
-impl Half for Integer {
-    /// The lower half of the sum with 1.5 * 2^23, whose mantissa counts in units of 1.
-    #[inline(always)]
-    fn bits(self, x: f32, scale: f32) -> u32 {
-        (x * scale + 12_582_912.0).to_bits() & 0xffff
-    }
-}
-
-/// `x` rounded to bf16.
-#[inline(always)]
-fn rounded(x: f32) -> f32 {
-    f32::from_bits(High.bits(x, 1.0) << 16)
 }
 
 /// Words of `x`, whose values are consecutive steps: the parts of a slice, one after the other, filled up with zeros.
 #[inline(always)]
-pub(crate) fn along(words: &mut [u32], x: &[f32], scale: f32, format: Format, side: Side) {
-    let part = words.len() / format.parts();
-    match format {
-        Format::F32 => unreachable!("floats are copied"),
-        Format::Rounded => {
-            for (word, x) in words.iter_mut().zip(x) {
-                *word = rounded(*x).to_bits();
-            }
+pub(crate) fn along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, format: Format, side: Side) {
+    if format == Format::Rounded {
+        for i in 0..simd::count::<V>(x.len()) {
+            V::load_at(x, i, 0.0).round_to_bf16().store_at(words, i);
         }
-        Format::Bf16 | Format::Tiles => pairs_along(words, x, scale, High),
-        Format::Int16 => pairs_along(words, x, scale, Integer),
-        Format::Tiles3 => {
-            let (first, rest) = words.split_at_mut(part);
-            let (second, third) = rest.split_at_mut(part);
-            pairs_along(first, x, scale, High);
-            let (high, mid) = if side == Side::Left { (second, third) } else { (third, second) };
-            high.copy_from_slice(first);
-            pairs_along(mid, x, scale, Mid);
+        return;
+    }
+    let part = words.len() / format.parts();
+    if part > 0 {
+        for (i, words) in words.chunks_exact_mut(part).enumerate() {
+            pairs_along::<V>(words, x, scale, Half::of_part(format, i, side));
         }
     }
 }
 
 #[inline(always)]
-fn pairs_along(words: &mut [u32], x: &[f32], scale: f32, half: impl Half) {
-    let (pairs, rest) = x.as_chunks::<2>();
-    for (word, [a, b]) in words.iter_mut().zip(pairs) {
-        *word = half.bits(*a, scale) | half.bits(*b, scale) << 16;
+fn pairs_along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, half: Half) {
+    let (scale, width) = (V::splat(scale), V::LANES / 2);
+    for i in 0..simd::count::<V>(x.len()) {
+        let bits = half.of(V::load_at(x, i, 0.0), scale);
+        match words.get_mut(i * width..(i + 1) * width) {
+            // SAFETY: there is room for half a vector.
+            Some(words) => unsafe { bits.store_lower_halves(words.as_mut_ptr()) },
+            None => {
+                let (mut last, rest) = ([0.0; 8], &mut words[i * width..]);
+                // SAFETY: a vector has at most 16 lanes.
+                unsafe { bits.store_lower_halves(last.as_mut_ptr()) };
+                rest.copy_from_slice(&last[..rest.len()]);
+            }
+        }
     }
-    let mut end = pairs.len();
-    if let [last] = rest {
-        words[end] = half.bits(*last, scale);
-        end += 1;
-    }
-    words[end..].fill(0);
+    let written = words.len().min(simd::count::<V>(x.len()) * width);
+    words[written..].fill(0.0);
 }
 
 /// Word row `step` of a slice of which `x` `[steps, columns]` holds the values; integers are scaled by `scales`, one a column.
 #[inline(always)]
-pub(crate) fn across(words: &mut [u32], x: MatRef<'_>, step: usize, scales: &[f32], format: Format, side: Side) {
-    let part = x.rows().div_ceil(2).next_multiple_of(format.step());
-    match (format, step / part, side) {
-        (Format::F32, ..) => unreachable!("floats are copied"),
-        (Format::Rounded, ..) => {
-            for (word, x) in words.iter_mut().zip(x.row(step)) {
-                *word = rounded(*x).to_bits();
-            }
+pub(crate) fn across<V: Vector>(
+    words: &mut [f32],
+    x: MatRef<'_>,
+    step: usize,
+    scales: &[f32],
+    format: Format,
+    side: Side,
+) {
+    let columns = simd::count::<V>(x.cols());
+    if format == Format::Rounded {
+        for i in 0..columns {
+            V::load_at(x.row(step), i, 0.0).round_to_bf16().store_at(words, i);
         }
-        (Format::Int16, ..) => pair_across(words, x, step, scales, Integer),
-        (Format::Tiles3, 2, Side::Left) | (Format::Tiles3, 1, Side::Right) => {
-            pair_across(words, x, step % part, x.row(0), Mid);
-        }
-        // Without scales any row stands in for them.
-        (Format::Bf16 | Format::Tiles | Format::Tiles3, ..) => pair_across(words, x, step % part, x.row(0), High),
+        return;
     }
-}
-
-#[inline(always)]
-fn pair_across(words: &mut [u32], x: MatRef<'_>, pair: usize, scales: &[f32], half: impl Half) {
-    let words = &mut words[..x.cols()];
-    if 2 * pair + 1 < x.rows() {
-        let (a, b) = (x.row(2 * pair), x.row(2 * pair + 1));
-        for (((word, a), b), scale) in words.iter_mut().zip(a).zip(b).zip(scales) {
-            *word = half.bits(*a, *scale) | half.bits(*b, *scale) << 16;
-        }
-    } else if 2 * pair < x.rows() {
-        for ((word, a), scale) in words.iter_mut().zip(x.row(2 * pair)).zip(scales) {
-            *word = half.bits(*a, *scale);
-        }
-    } else {
-        words.fill(0);
+    let part = x.rows().div_ceil(2).next_multiple_of(format.step());
+    let (pair, half) = (step % part, Half::of_part(format, step / part, side));
+    // Without scales any row stands in for them.
+    let scales = if format == Format::Int16 { scales } else { x.row(0) };
+    if 2 * pair >= x.rows() {
+        return words.fill(0.0);
+    }
+    let (first, has_second) = (x.row(2 * pair), 2 * pair + 1 < x.rows());
+    let second = if has_second { x.row(2 * pair + 1) } else { first };
+    for i in 0..columns {
+        let scale = V::load_at(&scales[..x.cols()], i, 0.0);
+        let lower = half.of(V::load_at(first, i, 0.0), scale);
+        let upper = half.of(V::load_at(second, i, 0.0), scale);
+        lower.join_halves(if has_second { upper } else { V::splat(0.0) }).store_at(words, i);
     }
 }
 
@@ -233,51 +133,62 @@ pub(crate) fn value(word: u32, half: usize, format: Format) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Level, cpu::Kernel, scale::Scale};
+
+    /// The words of some values at a level.
+    fn words(level: Level, x: &[f32], scale: f32, format: Format) -> Vec<u32> {
+        struct Along<'a>(&'a mut [f32], &'a [f32], f32, Format);
+        impl Kernel for Along<'_> {
+            #[inline(always)]
+            fn run<V: Vector>(self) {
+                along::<V>(self.0, self.1, self.2, self.3, Side::Left);
+            }
+        }
+        let mut words = vec![0.0; x.len().div_ceil(format.values_per_word()) * format.parts()];
+        level.run(Along(&mut words, x, scale, format));
+        words.into_iter().map(f32::to_bits).collect()
+    }
 
     #[test]
     fn bf16_rounds_to_nearest_even() {
-        for (x, bits) in [
-            (1.0, 0x3f80),
-            (f32::from_bits(0x3f80_8000), 0x3f80),
-            (f32::from_bits(0x3f81_8000), 0x3f82),
-            (f32::from_bits(0x3f80_8001), 0x3f81),
-            (f32::MAX, 0x7f80),
-            (f32::NAN, 0x7fc0),
-            (f32::NEG_INFINITY, 0xff80),
-        ] {
-            assert_eq!(High.bits(x, 1.0), bits, "{x:e}");
+        for level in Level::available() {
+            for (x, bits) in [
+                (1.0, 0x3f80),
+                (f32::from_bits(0x3f80_8000), 0x3f80),
+                (f32::from_bits(0x3f81_8000), 0x3f82),
+                (f32::from_bits(0x3f80_8001), 0x3f81),
+                (f32::MAX, 0x7f80),
+                (f32::NAN, 0x7fc0),
+                (f32::NEG_INFINITY, 0xff80),
+            ] {
+                assert_eq!(words(level, &[x, 1.0], 1.0, Format::Bf16), [bits | 0x3f80_0000], "{x:e}, {}", level.name());
+            }
         }
     }
 
     #[test]
     fn two_parts_hold_sixteen_bits() {
         for x in [1.234_567_8_f32, -3.0e-5, 7.77e8] {
-            let mid = f32::from_bits(Mid.bits(x, 1.0) << 16);
-            assert!((x - rounded(x) - mid).abs() <= x.abs() * 2.0_f32.powi(-17), "{x}");
+            let words = words(Level::best(), &[x, 0.0], 1.0, Format::Tiles3);
+            let [hi, again, mid] = [0, 1, 2].map(|part| value(words[part], 0, Format::Tiles3));
+            assert!(hi == again && (x - hi - mid).abs() <= x.abs() * 2.0_f32.powi(-16), "{x}");
         }
     }
 
     #[test]
-    fn a_row_of_integers_keeps_its_norm_and_its_largest() {
-        let flat = vec![-0.37; 1024];
+    fn a_row_of_integers_keeps_its_norm_and_its_digits() {
         let mut spike = vec![1e-3; 1024];
         spike[5] = 800.0;
-        for row in [flat, spike, vec![0.0; 7], vec![-1e20; 3], vec![1e-25; 9]] {
-            let scale = Scale::of(&row);
-            let mut words = vec![0; row.len().div_ceil(2)];
-            along(&mut words, &row, scale.up, Format::Int16, Side::Left);
-            let integers = |i: usize| f64::from(value(words[i / 2], i % 2, Format::Int16));
-            let norm: f64 = (0..row.len()).map(|i| integers(i).powi(2)).sum::<f64>().sqrt();
-            assert!(norm < 46_340.9);
-            let unit = f64::from(scale.down);
-            (0..row.len()).for_each(|i| assert!((integers(i) * unit - f64::from(row[i])).abs() <= 0.501 * unit));
-        }
-    }
-
-    #[test]
-    fn what_is_not_finite_stays_so() {
-        for x in [f32::NAN, f32::INFINITY] {
-            assert!(Scale::of(&[1.0, x, 2.0]).down.is_nan());
+        for row in [vec![-0.37; 1024], spike, vec![0.0; 7], vec![-1e25; 3], vec![1e-25; 9], vec![-4.0]] {
+            let scale = Scale::of::<simd::portable::Portable>(&row);
+            for level in Level::available() {
+                let words = words(level, &row, scale.up, Format::Int16);
+                let integer = |i: usize| f64::from(value(words[i / 2], i % 2, Format::Int16));
+                let norm: f64 = (0..row.len()).map(|i| integer(i).powi(2)).sum::<f64>().sqrt();
+                assert!(norm < 46_340.9);
+                let unit = f64::from(scale.down);
+                (0..row.len()).for_each(|i| assert!((integer(i) * unit - f64::from(row[i])).abs() <= 0.501 * unit));
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use hub::{HubOptions, HubProgress, resolve};
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
-pub use quantize::{Precision, Quantized, Ranges, UnknownPrecision, quantize};
+pub use quantize::{Quantization, Quantized, Ranges, UnknownQuantization, quantize};
 pub use save::{FolderLayout, SaveOptions, save};
 pub use sentence_encoder::{EncodeOptions, Encoded, SentenceEncoder};
 pub use similarity::{pairwise_similarity, similarity};

@@ -6,7 +6,7 @@ use matryo_ops::Mat;
 
 /// What one value of an embedding becomes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Precision {
+pub enum Quantization {
     /// Left as it is.
     #[default]
     Float32,
@@ -20,7 +20,7 @@ pub enum Precision {
     Ubinary,
 }
 
-impl Precision {
+impl Quantization {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Float32, Self::Int8, Self::Uint8, Self::Binary, Self::Ubinary];
 
@@ -41,22 +41,22 @@ impl Precision {
     }
 }
 
-impl fmt::Display for Precision {
+impl fmt::Display for Quantization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-/// A name that is none of [`Precision::ALL`].
+/// A name that is none of [`Quantization::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown precision `{0}`, expected float32, int8, uint8, binary or ubinary")]
-pub struct UnknownPrecision(pub String);
+#[error("unknown type of values `{0}`, expected float32, int8, uint8, binary or ubinary")]
+pub struct UnknownQuantization(pub String);
 
-impl FromStr for Precision {
-    type Err = UnknownPrecision;
+impl FromStr for Quantization {
+    type Err = UnknownQuantization;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownPrecision(name.to_owned()))
+        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownQuantization(name.to_owned()))
     }
 }
 
@@ -112,19 +112,19 @@ pub enum Quantized {
 /// Quantises embeddings; `int8` and `uint8` take `ranges`, else the ranges of `embeddings` themselves.
 ///
 /// Panics if `ranges` has another width than `embeddings`.
-pub fn quantize(embeddings: Mat, precision: Precision, ranges: Option<&Ranges>) -> Quantized {
+pub fn quantize(embeddings: Mat, precision: Quantization, ranges: Option<&Ranges>) -> Quantized {
     let rows = embeddings.rows();
     let bytes = match precision {
-        Precision::Float32 => return Quantized::Float32(embeddings),
-        Precision::Int8 | Precision::Uint8 => match ranges {
+        Quantization::Float32 => return Quantized::Float32(embeddings),
+        Quantization::Int8 | Quantization::Uint8 => match ranges {
             Some(ranges) => steps(&embeddings, ranges),
             None => steps(&embeddings, &Ranges::of(&embeddings)),
         },
-        Precision::Binary | Precision::Ubinary => bits(&embeddings),
+        Quantization::Binary | Quantization::Ubinary => bits(&embeddings),
     };
     let cols = if precision.needs_ranges() { embeddings.cols() } else { embeddings.cols().div_ceil(8) };
     match precision {
-        Precision::Int8 | Precision::Binary => {
+        Quantization::Int8 | Quantization::Binary => {
             Quantized::Int8 { rows, cols, data: bytes.into_iter().map(less_128).collect() }
         }
         _ => Quantized::Uint8 { rows, cols, data: bytes },

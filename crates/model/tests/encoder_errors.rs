@@ -101,7 +101,7 @@ fn check_names(what: &str, name: impl Fn(&str) -> String) {
     assert_close(found.data(), &golden()["default"].data, Tolerance::Absolute(1e-5), what);
     let entries = &model.encoder().params().unwrap().layout.entries;
     assert!(entries.iter().any(|e| e.name == name("embeddings.LayerNorm.bias")), "{what}");
-    SentenceEncoder::open_for_training(dir.path(), &["encoder.layer.0.*".to_owned()]).unwrap();
+    SentenceEncoder::open_for_training(dir.path(), matryo_ops::cpu(), &["encoder.layer.0.*".to_owned()]).unwrap();
 }
 
 #[test]

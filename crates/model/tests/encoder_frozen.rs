@@ -12,7 +12,7 @@ const PLACES: [usize; 5] = [0, 2, 3, 5, 6];
 
 fn grads(patterns: &[&str]) -> Grads {
     let patterns: Vec<String> = patterns.iter().map(|p| (*p).to_owned()).collect();
-    let model = SentenceEncoder::open_for_training(with_dense().path(), &patterns).unwrap();
+    let model = SentenceEncoder::open_for_training(with_dense().path(), matryo_ops::cpu(), &patterns).unwrap();
     gradient(&model, &[&PLACES], &Mat::from_vec(9, 24, pseudo_random(9 * 24, 5)), 0)
 }
 
@@ -89,7 +89,9 @@ fn decay_is_for_matrices() {
 
 #[test]
 fn a_pattern_that_matches_nothing_is_an_error() {
-    let open = |pattern: &str| SentenceEncoder::open_for_training(tiny_bert(), &[pattern.to_owned()]).err().unwrap();
+    let open = |pattern: &str| {
+        SentenceEncoder::open_for_training(tiny_bert(), matryo_ops::cpu(), &[pattern.to_owned()]).err().unwrap()
+    };
     let error = open("encoder.layers.*");
     assert_eq!(error.to_string(), "no parameter matches the pattern `encoder.layers.*`");
     assert!(error.hint().unwrap().contains("embeddings.word_embeddings.weight"));

@@ -2,7 +2,7 @@
 //!
 //! `golden/quantize.safetensors`: 16 rows and 30 columns of real embeddings, one column constant.
 
-use matryo_model::{Precision, Quantized, Ranges, quantize};
+use matryo_model::{Quantization, Quantized, Ranges, quantize};
 use matryo_ops::Mat;
 use safetensors::SafeTensors;
 
@@ -16,7 +16,7 @@ fn floats(name: &str) -> Mat {
 }
 
 #[track_caller]
-fn assert_golden(name: &str, precision: Precision, ranges: Option<&Ranges>) {
+fn assert_golden(name: &str, precision: Quantization, ranges: Option<&Ranges>) {
     let golden = SafeTensors::deserialize(GOLDEN).unwrap();
     let expected = golden.tensor(name).unwrap();
     let (shape, bytes) = match quantize(floats("x"), precision, ranges) {
@@ -30,35 +30,35 @@ fn assert_golden(name: &str, precision: Precision, ranges: Option<&Ranges>) {
 
 #[test]
 fn ranges_from_the_embeddings_themselves() {
-    assert_golden("int8", Precision::Int8, None);
-    assert_golden("uint8", Precision::Uint8, None);
+    assert_golden("int8", Quantization::Int8, None);
+    assert_golden("uint8", Quantization::Uint8, None);
 }
 
 #[test]
 fn ranges_from_calibration_embeddings() {
     let first = floats("x").view().row_range(0, 6).to_mat();
-    assert_golden("int8_calibrated", Precision::Int8, Some(&Ranges::of(&first)));
-    assert_golden("uint8_calibrated", Precision::Uint8, Some(&Ranges::of(&first)));
+    assert_golden("int8_calibrated", Quantization::Int8, Some(&Ranges::of(&first)));
+    assert_golden("uint8_calibrated", Quantization::Uint8, Some(&Ranges::of(&first)));
 }
 
 #[test]
 fn given_ranges_clip() {
     let given = floats("ranges");
     let ranges = Ranges { min: given.row(0).to_vec(), max: given.row(1).to_vec() };
-    assert_golden("int8_ranges", Precision::Int8, Some(&ranges));
-    assert_golden("uint8_ranges", Precision::Uint8, Some(&ranges));
+    assert_golden("int8_ranges", Quantization::Int8, Some(&ranges));
+    assert_golden("uint8_ranges", Quantization::Uint8, Some(&ranges));
 }
 
 #[test]
 fn bits_of_a_width_that_is_no_multiple_of_eight() {
-    assert_golden("binary", Precision::Binary, None);
-    assert_golden("ubinary", Precision::Ubinary, None);
+    assert_golden("binary", Quantization::Binary, None);
+    assert_golden("ubinary", Quantization::Ubinary, None);
 }
 
 #[test]
 fn names_go_both_ways() {
-    for precision in Precision::ALL {
+    for precision in Quantization::ALL {
         assert_eq!(precision.to_string().parse(), Ok(precision));
     }
-    assert!("int4".parse::<Precision>().unwrap_err().to_string().contains("ubinary"));
+    assert!("int4".parse::<Quantization>().unwrap_err().to_string().contains("ubinary"));
 }

@@ -92,7 +92,7 @@ fn opened_for_training_gives_the_same() {
 
 #[test]
 fn dropout_is_for_training_only() {
-    let dropped = SentenceEncoder::open_for_training(with_dropout(0.3, 0.3).path(), &[]).unwrap();
+    let dropped = SentenceEncoder::open_for_training(with_dropout(0.3, 0.3).path(), matryo_ops::cpu(), &[]).unwrap();
     assert_close(dropped.encode(&texts()).unwrap().data(), &golden()["default"].data, CLOSE, "no dropout in encode");
 }
 

@@ -1,55 +1,78 @@
 //! The CPU: every operation is a kernel of `matryo_kernels`.
 
-use matryo_kernels::{self as kernels, Level};
+use matryo_kernels::{self as kernels, Arithmetic, Level, Precision};
 
 use crate::{
     Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
     Weight,
 };
 
-/// Names the instruction set to use instead of the best: `avx512`, `avx2` or `portable`.
+/// Names the instruction set to use instead of the best, as [`Level::name`] does.
 const VARIABLE: &str = "MATRYO_CPU";
 
 /// The CPU of this machine, with the threads of rayon's current pool.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    level: Level,
+    arithmetic: Arithmetic,
+    /// Whether the precision was asked for.
+    chosen: bool,
     /// A value of [`VARIABLE`] that could not be followed.
     refused: Option<String>,
 }
 
 impl Cpu {
-    /// The best instruction set of this processor, or the one that the environment variable `MATRYO_CPU` names. A name that is
-    /// unknown, or that this processor lacks, is not followed; [`Ops::describe`] says so.
-    pub fn new() -> Self {
+    /// The best instruction set of this processor, or the one that the environment variable `MATRYO_CPU` names, in `precision` or, without
+    /// one, in the fastest within 1e-5 of the Python libraries. A name that is unknown, or that this processor lacks, is not
+    /// followed; [`Ops::describe`] says so.
+    pub fn new(precision: Option<Precision>) -> Self {
         let wanted = std::env::var(VARIABLE).ok().filter(|name| !name.is_empty());
-        match wanted.as_deref().map(Level::named) {
-            None => Self::at(Level::best()),
-            Some(Some(level)) => Self::at(level),
-            Some(None) => Self { refused: wanted, ..Self::at(Level::best()) },
-        }
+        let named = wanted.as_deref().and_then(Level::named);
+        let level = named.unwrap_or_else(Level::best);
+        let arithmetic = Arithmetic { level, precision: precision.unwrap_or(Precision::best(level)) };
+        Self { arithmetic, chosen: precision.is_some(), refused: wanted.filter(|_| named.is_none()) }
     }
 
-    /// A particular instruction set; its operations panic if this processor lacks it.
-    pub fn at(level: Level) -> Self {
-        Self { level, refused: None }
+    /// A particular instruction set, in single precision unless the argument says otherwise; operations panic if this processor
+    /// lacks it.
+    pub fn at(arithmetic: impl Into<Arithmetic>) -> Self {
+        Self { arithmetic: arithmetic.into(), chosen: true, refused: None }
     }
 
     /// The instruction set in use.
     pub fn level(&self) -> Level {
-        self.level
+        self.arithmetic.level
+    }
+
+    /// Why this precision, or what it means here.
+    fn reason(&self) -> &'static str {
+        match (self.chosen, self.arithmetic.precision, self.level()) {
+            (false, ..) => "the fastest here whose vectors are those of the Python libraries within 1e-5",
+            (_, Precision::F32, _) => "as asked: results are those of the Python libraries to rounding",
+            (_, Precision::F32x3, Level::Amx) => "as asked: bf16 in two parts on AMX",
+            (_, Precision::F32x3, _) => "as asked: without AMX the same as f32",
+            (_, Precision::Bf16, Level::Amx | Level::Avx512Bf16) => {
+                "as asked: linear layers multiply bf16, sums are f32"
+            }
+            (_, Precision::Bf16, _) => "as asked: linear layers multiply values rounded to bf16, in the time of f32",
+            (_, Precision::Int16, Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
+                "as asked: linear layers multiply 16-bit integers exactly"
+            }
+            (_, Precision::Int16, _) => {
+                "as asked: linear layers multiply 16-bit integers, without VNNI no faster than f32"
+            }
+        }
     }
 }
 
 impl Default for Cpu {
     fn default() -> Self {
-        Self::new()
+        Self::new(None)
     }
 }
 
 impl Ops for Cpu {
     fn describe(&self) -> String {
-        let (level, threads) = (self.level.name(), rayon::current_num_threads());
+        let (level, threads) = (self.level().name(), rayon::current_num_threads());
         let plural = if threads == 1 { "" } else { "s" };
         let text = format!("cpu, {level}, {threads} thread{plural}");
         let Some(refused) = &self.refused else { return text };
@@ -57,12 +80,20 @@ impl Ops for Cpu {
         format!("{text} ({VARIABLE}={refused} is none of {})", names.join(", "))
     }
 
+    fn precision(&self) -> Precision {
+        self.arithmetic.precision
+    }
+
+    fn describe_precision(&self) -> String {
+        format!("{} ({})", self.arithmetic.precision.name(), self.reason())
+    }
+
     fn pack(&self, w: MatRef<'_>) -> PackedWeight {
-        PackedWeight::new(self.level, w)
+        PackedWeight::new(self.arithmetic, w)
     }
 
     fn linear(&self, y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, epilogue: Epilogue<'_>) {
-        kernels::linear(self.level, y, x, w, epilogue);
+        kernels::linear(self.arithmetic, y, x, w, epilogue);
     }
 
     fn linear_bwd(
@@ -74,11 +105,11 @@ impl Ops for Cpu {
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        kernels::linear_bwd(self.level, dx, dw, db, dy, x, w);
+        kernels::linear_bwd(self.arithmetic, dx, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
-        kernels::matmul(self.level, out, a, b, alpha);
+        kernels::matmul(self.level(), out, a, b, alpha);
     }
 
     fn embed(
@@ -114,7 +145,7 @@ impl Ops for Cpu {
         beta: &[f32],
         eps: f32,
     ) {
-        kernels::layer_norm(self.level, y, stats, x, gamma, beta, eps);
+        kernels::layer_norm(self.level(), y, stats, x, gamma, beta, eps);
     }
 
     fn layer_norm_bwd(
@@ -127,11 +158,11 @@ impl Ops for Cpu {
         stats: MatRef<'_>,
         gamma: &[f32],
     ) {
-        kernels::layer_norm_bwd(self.level, dx, dgamma, dbeta, dy, x, stats, gamma);
+        kernels::layer_norm_bwd(self.level(), dx, dgamma, dbeta, dy, x, stats, gamma);
     }
 
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
-        kernels::activation_bwd(self.level, d, pre, activation);
+        kernels::activation_bwd(self.level(), d, pre, activation);
     }
 
     fn attention(
@@ -143,7 +174,7 @@ impl Ops for Cpu {
         shape: AttentionShape,
         dropout: Option<Dropout<'_>>,
     ) {
-        kernels::attention(self.level, y, lse, qkv, spans, shape, dropout);
+        kernels::attention(self.level(), y, lse, qkv, spans, shape, dropout);
     }
 
     fn attention_bwd(
@@ -157,15 +188,15 @@ impl Ops for Cpu {
         shape: AttentionShape,
         dropout: Option<Dropout<'_>>,
     ) {
-        kernels::attention_bwd(self.level, dqkv, dy, y, lse, qkv, spans, shape, dropout);
+        kernels::attention_bwd(self.level(), dqkv, dy, y, lse, qkv, spans, shape, dropout);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {
-        kernels::dropout(self.level, x, dropout);
+        kernels::dropout(self.level(), x, dropout);
     }
 
     fn add(&self, y: MatMut<'_>, x: MatRef<'_>) {
-        kernels::add(self.level, y, x);
+        kernels::add(self.level(), y, x);
     }
 
     fn pool(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
@@ -185,7 +216,7 @@ impl Ops for Cpu {
     }
 
     fn adamw(&self, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
-        kernels::adamw(self.level, params, grads, m, v, update);
+        kernels::adamw(self.level(), params, grads, m, v, update);
     }
 
     fn sum_squares(&self, x: &[f32]) -> f64 {

@@ -11,13 +11,18 @@ mod scalar;
 
 pub use cpu::Cpu;
 pub use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode,
-    Spans, Weight,
+    Activation, AdamW, Arithmetic, AttentionShape, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand,
+    PackedWeight, PoolMode, Precision, Spans, Weight,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;
 
-/// The CPU of this machine.
+/// The CPU of this machine, in the fastest precision within 1e-5 of the Python libraries.
 pub fn cpu() -> Arc<dyn Ops> {
-    Arc::new(Cpu::new())
+    cpu_in(None)
+}
+
+/// The CPU of this machine in a precision; see [`Cpu::new`].
+pub fn cpu_in(precision: Option<Precision>) -> Arc<dyn Ops> {
+    Arc::new(Cpu::new(precision))
 }

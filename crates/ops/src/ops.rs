@@ -1,14 +1,20 @@
 //! The trait that an encoder computes through.
 
 use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, PackedWeight, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision,
+    Spans, Weight,
 };
 
 /// The operations on one device. Shapes stand in brackets; `t` is tokens, `n` texts, `d` width.
 pub trait Ops: Send + Sync {
     /// What it runs on and why, in words: `cpu, avx512, 2 threads`.
     fn describe(&self) -> String;
+
+    /// How exactly linear layers are multiplied, forward and backward.
+    fn precision(&self) -> Precision;
+
+    /// The precision and why, in words: `f32 (the fastest here ...)`.
+    fn describe_precision(&self) -> String;
 
     /// Packs `w` `[out, in]` for repeated forward products.
     fn pack(&self, w: MatRef<'_>) -> PackedWeight;

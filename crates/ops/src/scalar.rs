@@ -3,8 +3,8 @@
 use matryo_kernels::{self as kernels, Level, scalar};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode,
+    Precision, Spans, Weight,
 };
 
 /// The reference device.
@@ -14,6 +14,14 @@ pub struct Scalar;
 impl Ops for Scalar {
     fn describe(&self) -> String {
         "cpu, scalar reference".to_owned()
+    }
+
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+
+    fn describe_precision(&self) -> String {
+        "f32 (sums in f64)".to_owned()
     }
 
     fn pack(&self, w: MatRef<'_>) -> PackedWeight {

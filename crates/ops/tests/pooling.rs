@@ -8,7 +8,7 @@ const X: [f32; 8] = [1.0, 8.0, 2.0, 4.0, 6.0, 0.0, 5.0, 7.0];
 #[track_caller]
 fn pooled(mode: PoolMode, skip: [u32; 2], expected: [f32; 4]) {
     let mut y = Mat::zeros(2, 2);
-    Cpu::new().pool(y.view_mut(), MatRef::new(4, 2, &X), Spans { bounds: &[0, 3, 4] }, &skip, mode);
+    Cpu::default().pool(y.view_mut(), MatRef::new(4, 2, &X), Spans { bounds: &[0, 3, 4] }, &skip, mode);
     assert_eq!(y.data(), expected, "{mode:?} after {skip:?}");
 }
 

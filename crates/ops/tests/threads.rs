@@ -18,7 +18,7 @@ fn mat(rows: usize, cols: usize, seed: u64) -> Mat {
 fn invariant<T: PartialEq + Send>(run: impl Fn(&dyn Ops) -> T + Sync) {
     let with = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-        pool.install(|| run(&Cpu::new()))
+        pool.install(|| run(&Cpu::default()))
     };
     let one = with(1);
     for threads in [2, 3, 7] {

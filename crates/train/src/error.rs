@@ -85,6 +85,12 @@ pub enum TrainError {
         /// The key that it needs.
         other: &'static str,
     },
+    /// `bf16` and `precision` contradict each other.
+    #[error("`bf16 = true` and `precision = \"{precision}\"` contradict each other")]
+    TwoPrecisions {
+        /// What `precision` says.
+        precision: &'static str,
+    },
     /// `matryoshka_weights` does not go with `matryoshka_dims`.
     #[error("`matryoshka_weights` has {weights} entries, expected {dims}, one for each of `matryoshka_dims`")]
     WeightCount {

@@ -109,7 +109,7 @@ pub struct RunPlan {
     /// Optimizer steps of the warm-up.
     pub warmup_steps: u64,
     /// Number format of the arithmetic and why.
-    pub precision: &'static str,
+    pub precision: String,
     /// What it runs on.
     pub device: String,
     /// Threads it uses.

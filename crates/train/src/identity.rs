@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{TrainConfig, TrainError};
 
 /// Settings that the weights depend on. `retain`, threads, and everything about evaluating, saving and logging may change.
-const SETTINGS: [&str; 32] = [
+const SETTINGS: [&str; 33] = [
     "columns",
     "ignore_columns",
     "loss",
@@ -38,6 +38,7 @@ const SETTINGS: [&str; 32] = [
     "seed",
     "data_seed",
     "compat",
+    "precision",
     "tokens_per_batch",
     "load_best_model_at_end",
     "metric_for_best_model",

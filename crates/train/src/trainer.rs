@@ -8,6 +8,7 @@ use matryo_data::{
 };
 use matryo_losses::Loss;
 use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, resolve};
+use matryo_ops::cpu_in;
 
 use crate::{
     TrainError, TrainOutcome,
@@ -136,7 +137,7 @@ impl Trainer {
             batches_per_epoch: self.rules.loader_len,
             steps: self.length.steps,
             warmup_steps: self.schedule.warmup,
-            precision: "f32: results are those of the Python libraries to rounding",
+            precision: encoder.ops().describe_precision(),
             device: encoder.ops().describe(),
             threads: rayon::current_num_threads(),
             resumed_step: self.resume.as_ref().map(|point| point.progress.step),
@@ -205,7 +206,8 @@ fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
 fn open_model(config: &TrainConfig, progress: &dyn HubProgress) -> Result<(PathBuf, SentenceEncoder), ModelError> {
     let options = HubOptions { revision: config.model_revision.clone(), ..HubOptions::from_env() };
     let path = resolve(&config.model, &options, progress)?;
-    let mut model = SentenceEncoder::open_for_training(&path, &config.freeze)?;
+    let mut model =
+        SentenceEncoder::open_for_training(&path, cpu_in(config.precision.map(Into::into)), &config.freeze)?;
     if let Some(tokens) = config.max_seq_length {
         model.set_max_seq_length(tokens)?;
     }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use clap::Args;
-use matryo_model::{EncodeOptions, Encoded, Precision, Quantized, quantize};
-use serde_json::json;
+use matryo_model::{EncodeOptions, Encoded, Quantization, Quantized, quantize};
+use matryo_ops::Precision;
+use serde_json::{Value, json};
 
 use super::{Context, Outcome};
 use crate::{
-    args::{EncodingArgs, ModelArgs, precision_parser},
+    args::{EncodingArgs, ModelArgs, PrecisionArgs, quantization_parser},
     error::CliError,
     model,
     output::{self, Format, jsonl, values},
@@ -25,7 +26,7 @@ use crate::{
 /// Texts are arguments, a file (.txt, .jsonl, .csv, .tsv, .parquet), or lines of standard input. Embeddings go to
 /// --output, or to standard output as JSON arrays, one a line (with --json as objects with their text). How many texts
 /// were too long and cut is told on standard error. With --output and --json, a report goes to standard output: count,
-/// dim, precision, tokens, truncated, seconds, tokens_per_second, output.
+/// dim, quantize, precision, tokens, truncated, seconds, tokens_per_second, output.
 #[derive(Debug, Args)]
 pub struct EncodeArgs {
     #[command(flatten)]
@@ -42,8 +43,10 @@ pub struct EncodeArgs {
     normalize: bool,
     /// Type of the values; int8 and uint8 lay 256 steps between the least and the greatest value of each column of
     /// this very input, binary and ubinary keep the signs, eight to a byte
-    #[arg(long, default_value = "float32", value_name = "TYPE", value_parser = precision_parser())]
-    precision: Precision,
+    #[arg(long, default_value = "float32", value_name = "TYPE", value_parser = quantization_parser())]
+    quantize: Quantization,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 /// Fewer rows than this leave the ranges of `int8` to chance; upstream warns below it too.
@@ -61,20 +64,25 @@ struct Cost {
 pub fn run(args: &EncodeArgs, context: &Context) -> Result<Outcome, CliError> {
     let target = args.output.as_deref().map(check_target).transpose()?;
     let texts = texts::gather(&args.texts)?;
-    let model = model::open(&args.model, &context.console)?;
+    let model = model::open(&args.model, args.precision, &context.console)?;
     let options = EncodeOptions { normalize: args.normalize, ..args.encoding.options() };
     let started = Instant::now();
     let encoded = model::encode(&model, &texts, options, &context.console)?;
     let cost = Cost::new(&texts, &encoded, started.elapsed());
-    if args.precision.needs_ranges() && texts.len() < ROWS_FOR_RANGES {
-        context.console.warn(&format!("{} takes its ranges from only {} texts", args.precision, texts.len()));
+    if args.quantize.needs_ranges() && texts.len() < ROWS_FOR_RANGES {
+        context.console.warn(&format!("{} takes its ranges from only {} texts", args.quantize, texts.len()));
     }
-    let embeddings = quantize(encoded.embeddings, args.precision, None);
+    let embeddings = quantize(encoded.embeddings, args.quantize, None);
     cost.say(context);
     match target {
         Some((path, format)) => {
             output::write(path, format, &texts, &embeddings)?;
-            report(path, &embeddings, args.precision, &cost, context)?;
+            if context.json {
+                let precision = model.encoder().ops().precision();
+                stdout::print_json(&report(path, &embeddings, args.quantize, precision, &cost))?;
+            } else {
+                context.console.say(&format!("wrote {}", path.display()));
+            }
         }
         None if context.json => stdout::print(|out| jsonl::write_objects(out, &texts, &embeddings))?,
         None => stdout::print(|out| jsonl::write_arrays(out, &embeddings))?,
@@ -90,27 +98,18 @@ fn check_target(path: &Path) -> Result<(&Path, Format), CliError> {
 }
 
 /// The report of a file, for scripts.
-fn report(
-    path: &Path,
-    embeddings: &Quantized,
-    precision: Precision,
-    cost: &Cost,
-    context: &Context,
-) -> Result<(), CliError> {
-    if !context.json {
-        context.console.say(&format!("wrote {}", path.display()));
-        return Ok(());
-    }
-    stdout::print_json(&json!({
+fn report(path: &Path, embeddings: &Quantized, quantization: Quantization, precision: Precision, cost: &Cost) -> Value {
+    json!({
         "count": cost.texts,
         "dim": values::shape(embeddings).1,
+        "quantize": quantization.name(),
         "precision": precision.name(),
         "tokens": cost.tokens,
         "truncated": cost.truncated,
         "seconds": cost.seconds,
         "tokens_per_second": cost.rate(),
         "output": path,
-    }))
+    })
 }
 
 impl Cost {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{Context, Outcome};
 use crate::{
-    args::{ModelArgs, similarity_parser},
+    args::{ModelArgs, PrecisionArgs, similarity_parser},
     error::CliError,
     metrics, model, output,
     requirement::Requirement,
@@ -32,6 +32,8 @@ use crate::{
 pub struct EvalArgs {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     /// BEIR folder (corpus.jsonl, queries.jsonl, qrels), or file of question/passage pairs
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
@@ -68,8 +70,8 @@ struct Measured {
 pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome, CliError> {
     args.save.as_deref().map_or(Ok(()), output::check_folder)?;
     let data = RetrievalData::open(&args.data)?;
-    let model = model::open(&args.model, &context.console)?;
-    let baseline = args.baseline.as_ref().map(|name| open_baseline(name, context)).transpose()?;
+    let model = model::open(&args.model, args.precision, &context.console)?;
+    let baseline = args.baseline.as_ref().map(|name| open_baseline(name, args.precision, context)).transpose()?;
     let options = options(args, &model);
     let keys = keys(&options);
     args.require.iter().try_for_each(|requirement| requirement.check(&keys))?;
@@ -84,8 +86,8 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome, CliError> {
     Ok(judge(&args.require, &measured.model, context))
 }
 
-fn open_baseline(name: &str, context: &Context) -> Result<SentenceEncoder, CliError> {
-    model::open(&ModelArgs { model: name.to_owned(), revision: None }, &context.console)
+fn open_baseline(name: &str, precision: PrecisionArgs, context: &Context) -> Result<SentenceEncoder, CliError> {
+    model::open(&ModelArgs { model: name.to_owned(), revision: None }, precision, &context.console)
 }
 
 fn options(args: &EvalArgs, model: &SentenceEncoder) -> InformationRetrievalOptions {

@@ -6,13 +6,21 @@ use matryo_ops::PoolMode;
 use serde::Serialize;
 
 use super::{Context, Outcome};
-use crate::{args::ModelArgs, error::CliError, model, progress::grouped, stdout, table};
+use crate::{
+    args::{ModelArgs, PrecisionArgs},
+    error::CliError,
+    model,
+    progress::grouped,
+    stdout, table,
+};
 
 /// Tell what a model is and how it runs here.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 /// The facts, in the order to show.
@@ -30,13 +38,13 @@ struct Info {
     similarity: &'static str,
     device: String,
     threads: usize,
-    precision: &'static str,
+    precision: String,
     notes: Vec<String>,
 }
 
 /// Opens the model, so that what is told has been checked, and prints.
 pub fn run(args: &InfoArgs, context: &Context) -> Result<Outcome, CliError> {
-    let model = model::open_silently(&args.model, &context.console)?;
+    let model = model::open_silently(&args.model, args.precision, &context.console)?;
     let info = Info::of(&model)?;
     if context.json {
         stdout::print_json(&info)?;
@@ -64,7 +72,7 @@ impl Info {
             similarity: settings.similarity.map_or("cosine (default)", SimilarityFn::name),
             device: model.encoder().ops().describe(),
             threads: rayon::current_num_threads(),
-            precision: "f32: results are those of the Python libraries to rounding; f16 and bf16 weights are widened as they are read",
+            precision: model.encoder().ops().describe_precision(),
             notes: folder.notes.clone(),
         })
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Context, Outcome};
 use crate::{
-    args::{ModelArgs, similarity_parser},
+    args::{ModelArgs, PrecisionArgs, similarity_parser},
     error::CliError,
     model, stdout,
     texts::{self, TextArgs},
@@ -24,6 +24,8 @@ use matryo_ops::Mat;
 pub struct SimilarityArgs {
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     texts: TextArgs,
     /// File with the texts to compare with (formats as for --input)
@@ -55,7 +57,7 @@ pub struct SimilarityArgs {
 /// Compares and prints.
 pub fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome, CliError> {
     let (left, right) = sides(args)?;
-    let model = model::open(&args.model, &context.console)?;
+    let model = model::open(&args.model, args.precision, &context.console)?;
     let function = args.score.unwrap_or_else(|| model.similarity_fn());
     let truncate_dim = args.truncate_dim.map(NonZeroUsize::get);
     let encode = |texts: &[String], role| {

@@ -35,9 +35,9 @@ fn values_are_those_of_sentence_transformers() {
 #[test]
 fn quantised_values_are_those_of_sentence_transformers() {
     let golden = golden();
-    assert_close(&encode(&["--precision", "ubinary"]), &rows(&golden["ubinary"]), 0.0);
+    assert_close(&encode(&["--quantize", "ubinary"]), &rows(&golden["ubinary"]), 0.0);
     // A step is 1/255 of a column's range, so a value at the edge of a step may fall on either side.
-    assert_close(&encode(&["--precision", "int8"]), &rows(&golden["int8"]), 1.0);
+    assert_close(&encode(&["--quantize", "int8"]), &rows(&golden["int8"]), 1.0);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn npy_holds_the_values() {
     assert_eq!((&report["count"], &report["dim"], &report["truncated"]), (&json!(4), &json!(32), &json!(0)));
     assert!(report["tokens"].as_u64().unwrap() > 20 && report["seconds"].is_f64(), "{report}");
 
-    let (bytes, _) = encode_to(dir.path(), "b.npy", &["--precision", "ubinary"]);
+    let (bytes, _) = encode_to(dir.path(), "b.npy", &["--quantize", "ubinary"]);
     let expected: Vec<u8> = rows(&golden()["ubinary"]).concat().iter().map(|x| *x as u8).collect();
     assert!(String::from_utf8_lossy(&bytes[10..128]).contains("'|u1', 'fortran_order': False, 'shape': (4, 4)"));
     assert_eq!(bytes[128..], expected);

@@ -77,6 +77,47 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn round_to_bf16(self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let bits = _mm256_castps_si256(self.0);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let sum = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)));
+            let rounded = _mm256_and_si256(sum, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+            let is_nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0);
+            let nan = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fc0_0000));
+            Self(_mm256_blendv_ps(_mm256_castsi256_ps(rounded), nan, is_nan))
+        }
+    }
+
+    #[inline(always)]
+    fn upper_halves(self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm256_castsi256_ps(_mm256_srli_epi32::<16>(_mm256_castps_si256(self.0))) })
+    }
+
+    #[inline(always)]
+    fn join_halves(self, upper: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let lower = _mm256_and_si256(_mm256_castps_si256(self.0), _mm256_set1_epi32(0xffff));
+            let upper = _mm256_slli_epi32::<16>(_mm256_castps_si256(upper.0));
+            Self(_mm256_castsi256_ps(_mm256_or_si256(lower, upper)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lower_halves(self, p: *mut f32) {
+        // SAFETY: the caller's promise; unaligned stores are allowed. The pack works within 128 bits, so its halves are
+        // joined from quarters 0 and 2.
+        unsafe {
+            let lower = _mm256_and_si256(_mm256_castps_si256(self.0), _mm256_set1_epi32(0xffff));
+            let packed = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(lower, lower));
+            _mm_storeu_si128(p.cast(), _mm256_castsi256_si128(packed));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         // SAFETY: the caller's promise.
         unsafe { transpose8(from, stride, to, step) }

@@ -60,6 +60,41 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn round_to_bf16(self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let bits = _mm512_castps_si512(self.0);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+            let rounded = _mm512_and_si512(sum, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm512_castsi512_ps(_mm512_mask_set1_epi32(rounded, is_nan, 0x7fc0_0000)))
+        }
+    }
+
+    #[inline(always)]
+    fn upper_halves(self) -> Self {
+        // SAFETY: as above.
+        Self(unsafe { _mm512_castsi512_ps(_mm512_srli_epi32::<16>(_mm512_castps_si512(self.0))) })
+    }
+
+    #[inline(always)]
+    fn join_halves(self, upper: Self) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            let lower = _mm512_and_si512(_mm512_castps_si512(self.0), _mm512_set1_epi32(0xffff));
+            let upper = _mm512_slli_epi32::<16>(_mm512_castps_si512(upper.0));
+            Self(_mm512_castsi512_ps(_mm512_or_si512(lower, upper)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lower_halves(self, p: *mut f32) {
+        // SAFETY: the caller's promise; unaligned stores are allowed.
+        unsafe { _mm256_storeu_si256(p.cast(), _mm512_cvtepi32_epi16(_mm512_castps_si512(self.0))) }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         // SAFETY: the caller's promise.
         unsafe { super::avx2::transpose8(from, stride, to, step) }

@@ -49,6 +49,17 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// All of these are readable and writable.
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize);
+    /// Rounded to bf16, to nearest even: the lower half of every lane is 0.
+    fn round_to_bf16(self) -> Self;
+    /// The upper half of every lane in its lower half, and zeros above.
+    fn upper_halves(self) -> Self;
+    /// The lower halves of `self` below those of `upper`.
+    fn join_halves(self, upper: Self) -> Self;
+    /// The lower halves of all lanes, side by side.
+    ///
+    /// # Safety
+    /// `LANES / 2` floats are writable at `p`.
+    unsafe fn store_lower_halves(self, p: *mut f32);
     /// The register tile of products of floats ([`crate::multiply`]).
     ///
     /// # Safety

@@ -89,6 +89,32 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn round_to_bf16(self) -> Self {
+        Self(self.0.map(|x| {
+            let bits = x.to_bits();
+            let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
+            f32::from_bits(if x.is_nan() { 0x7fc0_0000 } else { rounded })
+        }))
+    }
+
+    #[inline(always)]
+    fn upper_halves(self) -> Self {
+        Self(self.0.map(|x| f32::from_bits(x.to_bits() >> 16)))
+    }
+
+    #[inline(always)]
+    fn join_halves(self, upper: Self) -> Self {
+        self.zip(upper, |a, b| f32::from_bits(a.to_bits() & 0xffff | b.to_bits() << 16))
+    }
+
+    #[inline(always)]
+    unsafe fn store_lower_halves(self, p: *mut f32) {
+        let word = |i: usize| f32::from_bits(self.0[2 * i].to_bits() & 0xffff | self.0[2 * i + 1].to_bits() << 16);
+        // SAFETY: the caller's promise.
+        unsafe { *p.cast::<[f32; 4]>() = std::array::from_fn(word) };
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         for r in 0..8 {
             for l in 0..8 {

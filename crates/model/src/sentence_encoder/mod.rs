@@ -7,7 +7,7 @@ mod prompt;
 
 use std::{path::Path, sync::Arc};
 
-use matryo_ops::{Mat, Ops};
+use matryo_ops::{Mat, Ops, Precision};
 
 pub use options::{EncodeOptions, Encoded};
 
@@ -34,9 +34,14 @@ impl SentenceEncoder {
         Self::with(ModelFolder::open(path.as_ref())?, |folder| Encoder::for_inference(folder, ops))
     }
 
-    /// Opens a model folder for training on the CPU; see [`Encoder::for_training`] for `frozen`.
-    pub fn open_for_training(path: impl AsRef<Path>, frozen: &[String]) -> Result<Self, ModelError> {
-        Self::with(ModelFolder::open(path.as_ref())?, |folder| Encoder::for_training(folder, matryo_ops::cpu(), frozen))
+    /// As [`SentenceEncoder::open`], with the linear layers multiplied in a precision of choice.
+    pub fn open_in(path: impl AsRef<Path>, precision: Precision) -> Result<Self, ModelError> {
+        Self::open_on(path, matryo_ops::cpu_in(Some(precision)))
+    }
+
+    /// Opens a model folder for training; see [`Encoder::for_training`] for `frozen`.
+    pub fn open_for_training(path: impl AsRef<Path>, ops: Arc<dyn Ops>, frozen: &[String]) -> Result<Self, ModelError> {
+        Self::with(ModelFolder::open(path.as_ref())?, |folder| Encoder::for_training(folder, ops, frozen))
     }
 
     fn with(

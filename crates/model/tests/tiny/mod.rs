@@ -86,7 +86,7 @@ fn set_pooling(dir: &Path, modes: &[&str], include_prompt: bool) {
 }
 
 pub fn for_training(dir: &Path) -> SentenceEncoder {
-    SentenceEncoder::open_for_training(dir, &[]).unwrap()
+    SentenceEncoder::open_for_training(dir, matryo_ops::cpu(), &[]).unwrap()
 }
 
 pub fn for_inference(dir: &Path) -> Encoder {

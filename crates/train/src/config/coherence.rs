@@ -1,6 +1,8 @@
 //! Settings against each other: what contradicts itself is found before anything is read.
 
-use super::{LrScheduler, Strategy, TrainConfig};
+use matryo_ops::Precision;
+
+use super::{LrScheduler, PrecisionWord, Strategy, TrainConfig};
 use crate::{TrainError, schedule::POLYNOMIAL_END};
 
 impl TrainConfig {
@@ -9,6 +11,24 @@ impl TrainConfig {
         self.check_matryoshka()?;
         self.check_schedule()?;
         if self.load_best_model_at_end { self.check_best() } else { Ok(()) }
+    }
+
+    /// `bf16` and `precision` say one thing.
+    pub(super) fn join_precisions(&mut self) -> Result<(), TrainError> {
+        match self.precision {
+            Some(precision) if self.bf16 && precision != PrecisionWord::Bf16 => {
+                let precision = Precision::from(precision).name();
+                Err(TrainError::TwoPrecisions { precision })
+            }
+            None if self.bf16 => {
+                self.precision = Some(PrecisionWord::Bf16);
+                Ok(())
+            }
+            _ => {
+                self.bf16 = self.precision == Some(PrecisionWord::Bf16);
+                Ok(())
+            }
+        }
     }
 
     /// Whether anything is evaluated at all.

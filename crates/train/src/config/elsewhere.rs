@@ -36,7 +36,9 @@ pub(crate) enum Reason {
 impl Reason {
     fn text(self) -> &'static str {
         match self {
-            Self::Precision => "matryo trains in f32",
+            Self::Precision => {
+                "`precision` and `bf16` choose how matryo multiplies, in training and in evaluation; there is no float16"
+            }
             Self::Distributed => "matryo trains on one machine, in one process",
             Self::Hub => "matryo does not publish models; upload output_dir when the run is over",
             Self::Reporting => {
@@ -74,7 +76,7 @@ const NONE: Harmless = Values(&[]);
 /// that `TrainConfig` lacks.
 #[rustfmt::skip]
 static ELSEWHERE: &[(&str, Reason, Harmless)] = &[
-    ("bf16", Precision, OFF), ("fp16", Precision, OFF), ("bf16_full_eval", Precision, OFF), ("fp16_full_eval", Precision, OFF),
+    ("fp16", Precision, OFF), ("bf16_full_eval", Precision, OFF), ("fp16_full_eval", Precision, OFF),
     ("tf32", Precision, OFF), ("fp16_opt_level", Precision, Values(&["\"O1\""])), ("fp16_backend", Precision, Values(&["\"auto\""])),
     ("half_precision_backend", Precision, Values(&["\"auto\""])),
     ("local_rank", Distributed, Values(&["-1", "0"])), ("ddp_backend", Distributed, NONE), ("ddp_find_unused_parameters", Distributed, Any),

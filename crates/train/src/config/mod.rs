@@ -21,7 +21,7 @@ pub use keys::KeyInfo;
 pub use kind::Kind;
 pub use source::Origin;
 use values::FolderLayoutWord;
-pub use values::{Compat, LrScheduler, Prompts, Resume, Retain, SamplerKind, Strategy};
+pub use values::{Compat, LrScheduler, PrecisionWord, Prompts, Resume, Retain, SamplerKind, Strategy};
 
 use crate::TrainError;
 
@@ -80,6 +80,8 @@ pub struct TrainConfig {
     pub data_seed: Option<u64>,
     pub resume_from_checkpoint: Resume,
     pub compat: Compat,
+    pub precision: Option<PrecisionWord>,
+    pub bf16: bool,
     pub tokens_per_batch: usize,
     pub retain: Retain,
     pub model_name: Option<String>,
@@ -108,6 +110,7 @@ impl TrainConfig {
         let without_effect = elsewhere::take_harmless(&mut given)?;
         let mut config = given.into_config()?;
         config.without_effect = without_effect;
+        config.join_precisions()?;
         config.check_coherence()?;
         Ok(config)
     }

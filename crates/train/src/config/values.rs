@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use matryo_model::FolderLayout;
+use matryo_ops::Precision;
 use serde::{Deserialize, Serialize};
 
 /// When something happens during training.
@@ -59,6 +60,28 @@ pub enum Compat {
     /// sentence-transformers 3.0.
     #[serde(rename = "3.0")]
     V3_0,
+}
+
+/// The words for [`Precision`], which lives where it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum PrecisionWord {
+    F32,
+    F32x3,
+    Bf16,
+    Int16,
+}
+
+impl From<PrecisionWord> for Precision {
+    fn from(word: PrecisionWord) -> Self {
+        match word {
+            PrecisionWord::F32 => Self::F32,
+            PrecisionWord::F32x3 => Self::F32x3,
+            PrecisionWord::Bf16 => Self::Bf16,
+            PrecisionWord::Int16 => Self::Int16,
+        }
+    }
 }
 
 /// The words for [`FolderLayout`], which lives where it is used.
