@@ -66,7 +66,7 @@ fn a_published_list_can_be_copied() {
 #[test]
 fn keys_of_upstream_are_refused_with_a_reason() {
     let cases = [
-        ("bf16 = true", "`bf16 = true` is not supported: matryo trains in f32\n  in ", "config.toml, line 4"),
+        ("fp16 = true", "`fp16 = true` is not supported: `precision` and `bf16` choose", "config.toml, line 4"),
         ("push_to_hub = true", "matryo does not publish models", "line 4"),
         ("\ndeepspeed = \"ds.json\"", "in one process", "line 5"),
         ("optim = \"adafactor\"", "the optimizer is AdamW", "line 4"),
