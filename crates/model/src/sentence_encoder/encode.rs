@@ -1,8 +1,9 @@
 //! Encoding many texts: tokenize, cut into batches, embed, put back into the given order.
+//!
+//! Threads that find no batch of a window left tokenize the next one.
 
 use std::{
     borrow::Cow,
-    ops::Range,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -52,11 +53,15 @@ impl SentenceEncoder {
         let mut embeddings = Mat::zeros(texts.len(), plan.dim);
         let (mut truncated, mut tokens) = (0, 0);
         let rows = Rows { embeddings: Mutex::new(&mut embeddings), done: AtomicUsize::new(0) };
-        for window in windows(texts) {
-            let ids = self.tokenize(&texts[window.clone()], &plan)?;
+        let windows = windows(texts);
+        let tokenize = |i: usize| windows.get(i).map(|window| self.tokenize(&texts[window.clone()], &plan)).transpose();
+        let mut next = tokenize(0)?;
+        for (i, window) in windows.iter().enumerate() {
+            let Some(ids) = next else { break };
             truncated += ids.iter().filter(|t| t.truncated).count();
             tokens += ids.iter().map(|t| t.ids.len() as u64).sum::<u64>();
-            self.encode_window(&ids, window, &plan, &rows, texts.len());
+            let encode = || self.encode_window(&ids, window.start, &plan, &rows, texts.len());
+            next = rayon::join(encode, || tokenize(i + 1)).1?;
         }
         Ok(Encoded { embeddings, truncated, tokens })
     }
@@ -77,12 +82,12 @@ impl SentenceEncoder {
         texts.par_iter().map(one).collect()
     }
 
-    /// Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
-    fn encode_window(&self, ids: &[TokenIds], window: Range<usize>, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
+    /// Encodes the texts from `start` on. Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
+    fn encode_window(&self, ids: &[TokenIds], start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
         let lengths: Vec<usize> = ids.iter().map(|t| t.ids.len()).collect();
         batches(&lengths, plan.budget).into_par_iter().for_each(|places| {
             let part = self.encode_batch(ids, &places, plan);
-            rows.put(&part, window.start, &places);
+            rows.put(&part, start, &places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
             if let Some(progress) = plan.options.progress {
                 progress(done, total);
