@@ -199,3 +199,20 @@ fn a_later_window_can_fail() {
     let error = model.encode(&many).unwrap_err();
     assert!(matches!(error, ModelError::Tokenize { ref text, .. } if text == "\u{1f980}"), "{error}");
 }
+
+#[test]
+fn kept_tokens_change_no_bit_and_spare_the_tokenizer() {
+    let dir = prompted(&[("query", "query: ")], None);
+    let (fresh, mut keeping) = (SentenceEncoder::open(dir.path()).unwrap(), SentenceEncoder::open(dir.path()).unwrap());
+    keeping.keep_tokens(1 << 20);
+    for max_seq_length in [None, None, Some(8)] {
+        for role in [Role::Query, Role::Document] {
+            let options = || EncodeOptions { role, max_seq_length, ..EncodeOptions::default() };
+            let (expected, found) =
+                (fresh.encode_with(&texts(), &options()), keeping.encode_with(&texts(), &options()));
+            assert_eq!(found.unwrap(), expected.unwrap(), "{role:?}, {max_seq_length:?}");
+        }
+    }
+    let calls = [fresh.texts_tokenized(), keeping.texts_tokenized()].map(|texts| texts / self::texts().len());
+    assert_eq!(calls, [6, 4], "the second round was remembered");
+}

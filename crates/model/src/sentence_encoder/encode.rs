@@ -5,7 +5,7 @@
 use std::{
     borrow::Cow,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -17,8 +17,9 @@ use super::{
     EncodeOptions, Encoded, SentenceEncoder,
     batches::{batches, windows},
     prompt::Prompt,
+    tokens::{Given, WindowTokens},
 };
-use crate::{ModelError, TokenBatch, TokenIds};
+use crate::{ModelError, TokenBatch};
 
 /// From 256 to 4096 tokens the time per token is the same within a few percent (MiniLM and BERT-base, AVX-512), while the
 /// memory of a batch grows with them; this leaves room for a few long texts.
@@ -58,8 +59,8 @@ impl SentenceEncoder {
         let mut next = tokenize(0)?;
         for (i, window) in windows.iter().enumerate() {
             let Some(ids) = next else { break };
-            truncated += ids.iter().filter(|t| t.truncated).count();
-            tokens += ids.iter().map(|t| t.ids.len() as u64).sum::<u64>();
+            truncated += ids.truncated;
+            tokens += ids.tokens() as u64;
             let encode = || self.encode_window(&ids, window.start, &plan, &rows, texts.len());
             next = rayon::join(encode, || tokenize(i + 1)).1?;
         }
@@ -77,16 +78,17 @@ impl SentenceEncoder {
         Ok(Plan { prompt: self.prompt(options, max_len)?, max_len, dim, budget, options })
     }
 
-    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Vec<TokenIds>, ModelError> {
-        let one = |text: &S| self.tokenizer.encode(&with_prompt(&plan.prompt.text, text.as_ref()), plan.max_len);
-        texts.par_iter().map(one).collect()
+    /// The token ids of a window, from the memory if it has them.
+    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Arc<WindowTokens>, ModelError> {
+        let given = Given { texts, prompt: &plan.prompt.text, max_len: plan.max_len };
+        let one = |text: &S| self.tokenizer.encode(&with_prompt(given.prompt, text.as_ref()), given.max_len);
+        self.token_memory.get(&given, || texts.par_iter().map(one).collect())
     }
 
     /// Encodes the texts from `start` on. Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
-    fn encode_window(&self, ids: &[TokenIds], start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
-        let lengths: Vec<usize> = ids.iter().map(|t| t.ids.len()).collect();
-        batches(&lengths, plan.budget).into_par_iter().for_each(|places| {
-            let part = self.encode_batch(ids, &places, plan);
+    fn encode_window(&self, tokens: &WindowTokens, start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
+        batches(&tokens.lengths(), plan.budget).into_par_iter().for_each(|places| {
+            let part = self.encode_batch(tokens, &places, plan);
             rows.put(&part, start, &places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
             if let Some(progress) = plan.options.progress {
@@ -95,10 +97,10 @@ impl SentenceEncoder {
         });
     }
 
-    fn encode_batch(&self, ids: &[TokenIds], places: &[usize], plan: &Plan<'_>) -> Mat {
+    fn encode_batch(&self, tokens: &WindowTokens, places: &[usize], plan: &Plan<'_>) -> Mat {
         let mut batch = TokenBatch::new();
         for &place in places {
-            batch.push(&ids[place].ids, place as u64, plan.prompt.skip);
+            batch.push(tokens.text(place), place as u64, plan.prompt.skip);
         }
         let full = self.encoder.embed(&batch);
         let mut kept = if plan.dim < full.cols() { full.view().first_cols(plan.dim).to_mat() } else { full };
