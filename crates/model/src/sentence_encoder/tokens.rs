@@ -25,7 +25,7 @@ pub(super) struct WindowTokens {
 /// Token ids from call to call, by window, while there is room: what comes first stays.
 ///
 /// A window is recognised by the SHA-256 of what the tokenizer was given, so a changed text, prompt or length is another
-/// window. Hashing costs about a hundredth of tokenizing.
+/// window. Hashing passes over the bytes once, which is little beside tokenizing.
 #[derive(Default)]
 pub(super) struct TokenMemory {
     /// Bytes of ids that are kept at most; 0 keeps and hashes nothing.
