@@ -29,7 +29,7 @@ pub use hub::{HubOptions, HubProgress, resolve};
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
 pub use quantize::{Quantization, Quantized, Ranges, UnknownQuantization, quantize};
-pub use save::{FolderLayout, SaveOptions, save};
+pub use save::{FolderLayout, SaveOptions, save, write_tensors};
 pub use sentence_encoder::{EncodeOptions, Encoded, SentenceEncoder};
 pub use similarity::{pairwise_similarity, similarity};
 pub use spec::Spec;

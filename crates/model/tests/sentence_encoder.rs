@@ -172,3 +172,47 @@ fn what_the_model_does_not_have_is_refused() {
     let error = SentenceEncoder::open(dir.path()).unwrap().encode_with(&texts(), &options).unwrap_err();
     assert_eq!(error.hint().unwrap(), "the model has a, b");
 }
+
+/// More texts than the first windows hold: where they are cut, and what is tokenized meanwhile, changes no bit.
+#[test]
+fn windows_change_no_bit() {
+    let model = open();
+    let short: Vec<String> = texts().iter().map(|text| text.chars().take(12).collect()).collect();
+    let many: Vec<&str> = (0..4000).map(|i| short[i * i % short.len()].as_str()).collect();
+    let expected = model.encode(&short).unwrap();
+    let encoded = model.encode_with(&many, &EncodeOptions::default()).unwrap();
+    for i in 0..many.len() {
+        assert_eq!(encoded.embeddings.row(i), expected.row(i * i % short.len()), "text {i}");
+    }
+    let tokens = |text: &&str| model.tokenizer().encode(text, 128).unwrap().ids.len() as u64;
+    assert_eq!(encoded.tokens, many.iter().map(tokens).sum::<u64>());
+}
+
+/// A text that cannot be expressed is told of wherever it stands, with the texts before it encoded or not.
+#[test]
+fn a_later_window_can_fail() {
+    let dir = copy_of_tiny();
+    edit(dir.path(), "tokenizer.json", |json| json["model"]["unk_token"] = json!("[NONE]"));
+    let model = SentenceEncoder::open(dir.path()).unwrap();
+    let mut many = vec!["the"; 3000];
+    many[2999] = "\u{1f980}";
+    let error = model.encode(&many).unwrap_err();
+    assert!(matches!(error, ModelError::Tokenize { ref text, .. } if text == "\u{1f980}"), "{error}");
+}
+
+#[test]
+fn kept_tokens_change_no_bit_and_spare_the_tokenizer() {
+    let dir = prompted(&[("query", "query: ")], None);
+    let (fresh, mut keeping) = (SentenceEncoder::open(dir.path()).unwrap(), SentenceEncoder::open(dir.path()).unwrap());
+    keeping.keep_tokens(1 << 20);
+    for max_seq_length in [None, None, Some(8)] {
+        for role in [Role::Query, Role::Document] {
+            let options = || EncodeOptions { role, max_seq_length, ..EncodeOptions::default() };
+            let (expected, found) =
+                (fresh.encode_with(&texts(), &options()), keeping.encode_with(&texts(), &options()));
+            assert_eq!(found.unwrap(), expected.unwrap(), "{role:?}, {max_seq_length:?}");
+        }
+    }
+    let calls = [fresh.texts_tokenized(), keeping.texts_tokenized()].map(|texts| texts / self::texts().len());
+    assert_eq!(calls, [6, 4], "the second round was remembered");
+}

@@ -141,34 +141,6 @@ pub enum TrainError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The moments could not be written.
-    #[error("cannot write {}: {source}", path.display())]
-    WriteMoments {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: Box<safetensors::SafeTensorError>,
-    },
-    /// The moments of a checkpoint are damaged or those of another model.
-    #[error("not the moments of this model: {source}\n  in {}", path.display())]
-    Moments {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        source: Box<safetensors::SafeTensorError>,
-    },
-    /// A moment has another shape than its parameter.
-    #[error("tensor `{name}` has shape {found:?}, expected {expected:?} in f32\n  in {}", path.display())]
-    MomentShape {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its shape.
-        found: Vec<usize>,
-        /// The parameter's shape.
-        expected: Vec<usize>,
-    },
     /// The record of a checkpoint is damaged.
     #[error("not the state of a training run: {source}\n  in {}", path.display())]
     CheckpointState {

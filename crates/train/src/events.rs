@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use matryo_eval::Report;
 
+pub use crate::memory::MemoryPlan;
 use crate::{TrainOutcome, config::TrainConfig};
 
 /// Something that happened in a training run.
@@ -116,6 +117,8 @@ pub struct RunPlan {
     pub threads: usize,
     /// Optimizer step of the checkpoint that the run goes on from.
     pub resumed_step: Option<u64>,
+    /// The peak of its memory, predicted.
+    pub memory: MemoryPlan,
     /// Facts worth a line that are no warnings.
     pub notes: Vec<String>,
 }

@@ -10,7 +10,7 @@ use matryo_losses::{Loss, LossBatch};
 use matryo_model::{Activations, Encoder, Grads, TokenBatch};
 use matryo_ops::Mat;
 
-use crate::texts::TextBatch;
+use crate::{TrainConfig, texts::TextBatch};
 
 /// How gradients are computed.
 pub(crate) struct Gradient<'a> {
@@ -29,7 +29,21 @@ struct MicroBatch {
     tokens: Arc<TokenBatch>,
 }
 
-impl Gradient<'_> {
+/// Bytes of one batch on its way through the encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PassMemory {
+    /// Activations.
+    pub kept: usize,
+    /// What is used beside them.
+    pub working: usize,
+}
+
+impl<'a> Gradient<'a> {
+    /// As the settings of a run want it.
+    pub fn new(encoder: &'a Encoder, loss: &'a dyn Loss, config: &TrainConfig) -> Self {
+        Self { encoder, loss, tokens_per_batch: config.tokens_per_batch, retain: config.retain.count() }
+    }
+
     /// Adds `scale` times the gradient of the batch's loss to `grads` and returns the loss, unscaled.
     pub fn accumulate(&self, batch: &TextBatch, seed: u64, scale: f64, grads: &mut Grads) -> f64 {
         let plan = cut(batch, self.tokens_per_batch);
@@ -43,18 +57,46 @@ impl Gradient<'_> {
         loss
     }
 
+    /// The most that [`Gradient::accumulate`] holds at a time.
+    pub fn memory(&self, batch: &TextBatch) -> PassMemory {
+        let plan = cut(batch, self.tokens_per_batch);
+        let kept = |micro: &MicroBatch| self.encoder.kept_bytes(micro.tokens.tokens(), micro.places.len());
+        let retained: usize = plan.iter().take(self.retain).map(kept).sum();
+        // One at a time, when those that were retained are gone.
+        let again = plan.iter().skip(self.retain).map(kept).max().unwrap_or(0);
+        let largest = plan.iter().map(|micro| micro.tokens.tokens()).max().unwrap_or(0);
+        let pass = self.encoder.working_bytes(largest) + self.encoder.packed_bytes(largest);
+        PassMemory { kept: retained.max(again), working: pass.max(self.loss_bytes(batch)) }
+    }
+
+    /// Scores of every row's first text with the others of all rows, and embeddings in the forms that a loss makes of them:
+    /// the columns, stacked, scaled, and the gradients of these.
+    fn loss_bytes(&self, batch: &TextBatch) -> usize {
+        let (columns, rows) = (batch.columns.len(), batch.columns.first().map_or(0, Vec::len));
+        let (scores, embeddings) = (rows * rows * columns.saturating_sub(1), columns * rows * self.encoder.dim());
+        (scores + 6 * embeddings) * size_of::<f32>()
+    }
+
     /// Pass 1: the embedding of every text, and the activations that are kept.
     fn embed(&self, plan: &[MicroBatch], texts: usize, seed: u64) -> (Mat, Vec<Option<Activations>>) {
         let mut embeddings = Mat::zeros(texts, self.encoder.dim());
         let mut kept = Vec::with_capacity(plan.len());
         for (index, micro) in plan.iter().enumerate() {
-            let (rows, activations) = self.encoder.forward(micro.tokens.clone(), seed);
+            let (rows, activations) = self.embed_one(micro, index < self.retain, seed);
             for (i, &place) in micro.places.iter().enumerate() {
                 embeddings.row_mut(place).copy_from_slice(rows.row(i));
             }
-            kept.push((index < self.retain).then_some(activations));
+            kept.push(activations);
         }
         (embeddings, kept)
+    }
+
+    fn embed_one(&self, micro: &MicroBatch, keep: bool, seed: u64) -> (Mat, Option<Activations>) {
+        if !keep {
+            return (self.encoder.embed_in_training(&micro.tokens, seed), None);
+        }
+        let (rows, activations) = self.encoder.forward(micro.tokens.clone(), seed);
+        (rows, Some(activations))
     }
 
     /// The loss, and the scaled gradient with respect to the embedding of every text: the sum over all its places.
@@ -99,15 +141,35 @@ fn gather(rows: &Mat, places: &[usize]) -> Mat {
 
 #[cfg(test)]
 mod tests {
+    use matryo_model::SentenceEncoder;
+
     use super::*;
     use crate::texts::Text;
 
+    fn batch(lengths: &[usize]) -> TextBatch {
+        let text = |(id, &len): (usize, &usize)| Text { ids: vec![7; len].into(), id: id as u64, skip: 0 };
+        TextBatch { texts: lengths.iter().enumerate().map(text).collect(), columns: Vec::new() }
+    }
+
+    /// Micro-batches of 12, 9, 8 and 4 tokens: what is retained, or one of those that are computed again if that is more.
+    #[test]
+    fn memory_is_that_of_what_is_kept_at_a_time() {
+        let model = SentenceEncoder::open_for_training(matryo_testkit::tiny_bert(), matryo_ops::cpu(), &[]).unwrap();
+        let (encoder, loss) = (model.encoder(), matryo_losses::MultipleNegativesRankingLoss::default());
+        let kept = |retain| {
+            let gradient = Gradient { encoder, loss: &loss, tokens_per_batch: 10, retain };
+            gradient.memory(&batch(&[3, 9, 1, 4, 4, 12])).kept
+        };
+        let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)].map(|(tokens, texts)| encoder.kept_bytes(tokens, texts));
+        assert_eq!(kept(0), sizes[0]);
+        assert_eq!(kept(1), sizes[0]);
+        assert_eq!(kept(2), sizes[0] + sizes[1]);
+        assert_eq!(kept(usize::MAX), sizes.iter().sum::<usize>());
+    }
+
     #[test]
     fn micro_batches_hold_every_text_once_within_the_budget() {
-        let lengths = [3_usize, 9, 1, 4, 4, 12];
-        let text = |(id, &len): (usize, &usize)| Text { ids: vec![7; len].into(), id: id as u64, skip: 0 };
-        let batch = TextBatch { texts: lengths.iter().enumerate().map(text).collect(), columns: Vec::new() };
-        let plan = cut(&batch, 10);
+        let plan = cut(&batch(&[3, 9, 1, 4, 4, 12]), 10);
         let places: Vec<_> = plan.iter().map(|micro| micro.places.clone()).collect();
         assert_eq!(places, [vec![5], vec![1], vec![3, 4], vec![0, 2]]);
         assert_eq!(plan[2].tokens.text_ids, [3, 4]);

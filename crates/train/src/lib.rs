@@ -12,6 +12,7 @@ mod gradient;
 mod identity;
 mod intervals;
 mod measure;
+mod memory;
 mod moments;
 mod numbers;
 mod objective;

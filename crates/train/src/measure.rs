@@ -21,6 +21,8 @@ pub(crate) struct Measure {
     pub queries: usize,
     /// Documents that are searched.
     pub documents: usize,
+    /// Bytes of all texts.
+    pub text_bytes: usize,
     /// Pairs of a query and a relevant document.
     pub relevant: usize,
     /// SHA-256 of the data.
@@ -32,6 +34,7 @@ impl Measure {
     pub fn new(config: &TrainConfig, path: PathBuf, data: RetrievalData, dim: usize) -> Result<Self, TrainError> {
         let dims = config.matryoshka_dims.clone().unwrap_or_else(|| vec![dim]);
         let (fingerprint, relevant) = (data.fingerprint(), data.relevant.values().map(|ids| ids.len()).sum());
+        let text_bytes = data.queries.iter().chain(&data.corpus).map(|(_, text)| text.len()).sum();
         let options = InformationRetrievalOptions {
             dims: Some(dims.clone()),
             primary: match config.compat {
@@ -45,7 +48,12 @@ impl Measure {
         evaluator.check(dim)?;
         check_best(config, metrics)?;
         let (queries, documents) = (evaluator.query_ids().len(), evaluator.documents());
-        Ok(Self { evaluator, dims, path, queries, documents, relevant, fingerprint })
+        Ok(Self { evaluator, dims, path, queries, documents, relevant, fingerprint, text_bytes })
+    }
+
+    /// Documents whose embeddings are held at a time.
+    pub fn documents_at_once(&self) -> usize {
+        self.documents.min(InformationRetrievalOptions::default().corpus_chunk_size)
     }
 
     /// Measures the model as it stands.
@@ -85,5 +93,37 @@ fn check_best(config: &TrainConfig, available: Vec<String>) -> Result<(), TrainE
             Err(TrainError::UnknownMetric { metric: metric.to_owned(), available })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{TrainConfig, Trainer};
+
+    /// Five widths, two evaluations: every text goes through the tokenizer once.
+    #[test]
+    fn texts_are_tokenized_once_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let row = |i: usize| serde_json::json!({"anchor": format!("What happened in {i}?"), "positive": format!("Revenue rose in {i}.")});
+        let data = dir.path().join("pairs.jsonl");
+        std::fs::write(&data, (0..20).map(|i| format!("{}\n", row(i))).collect::<String>()).unwrap();
+        let (base, data) = (matryo_testkit::tiny_bert().display().to_string(), data.display().to_string());
+        let output = dir.path().join("out").display().to_string();
+        let flags = [
+            ("model", base),
+            ("train_data", data.clone()),
+            ("eval_data", data),
+            ("output_dir", output),
+            ("columns", "anchor,positive".to_owned()),
+            ("loss", "MultipleNegativesRankingLoss".to_owned()),
+            ("matryoshka_dims", "32,16,8,4,2".to_owned()),
+        ];
+        let flags: Vec<_> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let trainer = Trainer::new(TrainConfig::load(None, &flags).unwrap()).unwrap();
+        let measure = trainer.measure.as_ref().unwrap();
+        let first = measure.run(&trainer.model).unwrap();
+        assert_eq!(trainer.model.texts_tokenized(), measure.queries + measure.documents);
+        assert_eq!((measure.run(&trainer.model).unwrap(), first.len()), (first, 5));
+        assert_eq!(trainer.model.texts_tokenized(), 40);
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     progress::Progress,
     record::{self, Facts, Final},
     seeds,
-    texts::TextStore,
     trainer_state::TrainerState,
 };
 
@@ -34,9 +33,6 @@ pub(crate) struct Run<'a> {
     pub observer: &'a mut dyn Observer,
     optimizer: Optimizer,
     grads: Grads,
-    texts: TextStore,
-    /// Without dropout, equal texts are encoded once.
-    unique: bool,
     clock: Clock,
 }
 
@@ -52,10 +48,7 @@ struct Clock {
 impl<'a> Run<'a> {
     /// Puts everything in place, from a checkpoint or from the beginning, and makes the output folder.
     pub fn new(mut trainer: Trainer, observer: &'a mut dyn Observer) -> Result<Self, TrainError> {
-        let texts = TextStore::new(&trainer.model, &trainer.data, trainer.config.prompts.as_ref())?;
         let facts = Facts::new(&trainer);
-        let spec = trainer.model.encoder().spec();
-        let unique = spec.hidden_dropout == 0.0 && spec.attention_dropout == 0.0;
         let output_dir = trainer.config.output_dir.clone();
         let unwritable = |source| TrainError::OutputFolder { path: output_dir.clone(), source };
         std::fs::create_dir_all(&output_dir).map_err(unwritable)?;
@@ -74,7 +67,7 @@ impl<'a> Run<'a> {
         }
         csv_rows::keep(&output_dir.join(EVAL_FOLDER), progress.evaluations.len())?;
         let clock = Clock { mark: Instant::now(), training: 0.0, tokens: 0, steps: 0 };
-        Ok(Self { trainer, facts, progress, observer, optimizer, grads, texts, unique, clock })
+        Ok(Self { trainer, facts, progress, observer, optimizer, grads, clock })
     }
 
     /// The whole run.
@@ -120,14 +113,9 @@ impl<'a> Run<'a> {
     }
 
     fn micro_batch(&mut self, rows: &[u32], index: u64, trained: u64) -> Result<(), TrainError> {
-        let trainer = &self.trainer;
-        let batch = self.texts.batch(trainer.model.tokenizer(), &trainer.data, rows, self.unique)?;
-        let gradient = Gradient {
-            encoder: trainer.model.encoder(),
-            loss: &*trainer.loss,
-            tokens_per_batch: trainer.config.tokens_per_batch,
-            retain: trainer.config.retain.count(),
-        };
+        let trainer = &mut self.trainer;
+        let batch = trainer.texts.batch(trainer.model.tokenizer(), &trainer.data, rows)?;
+        let gradient = Gradient::new(trainer.model.encoder(), &*trainer.loss, &trainer.config);
         let seed = seeds::of_batch(trainer.config.seed, self.progress.epoch, index);
         let scale = 1.0 / trainer.rules.divisor(index, trained) as f64;
         let loss = gradient.accumulate(&batch, seed, scale, &mut self.grads);

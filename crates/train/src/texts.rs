@@ -10,6 +10,9 @@ use crate::config::Prompts;
 /// Tokens that are kept, 128 MiB of ids; texts beyond are tokenized again each epoch.
 const ROOM: usize = 32 << 20;
 
+/// What a kept text costs besides its ids: entry of the map with its spare room, counts, and the allocator's share.
+const BYTES_BESIDE_IDS: usize = 96;
+
 /// One text to encode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
@@ -40,6 +43,9 @@ struct ColumnPrompt {
 pub(crate) struct TextStore {
     prompts: Vec<ColumnPrompt>,
     max_seq_length: usize,
+    /// Whether a batch encodes a text once however often it stands in it: right without dropout, where equal texts have equal
+    /// embeddings; with it, every place has its own mask, as upstream's have.
+    unique: bool,
     /// By row and column.
     kept: HashMap<u64, Arc<[u32]>>,
     room: usize,
@@ -56,18 +62,13 @@ impl TextStore {
             Ok(ColumnPrompt { text: text.to_owned(), skip: u32::try_from(skip).expect("a prompt of fewer tokens") })
         };
         let prompts = data.columns().iter().map(prompt).collect::<Result<_, ModelError>>()?;
-        Ok(Self { prompts, max_seq_length, kept: HashMap::new(), room: ROOM })
+        let spec = model.encoder().spec();
+        let unique = spec.hidden_dropout == 0.0 && spec.attention_dropout == 0.0;
+        Ok(Self { prompts, max_seq_length, unique, kept: HashMap::new(), room: ROOM })
     }
 
-    /// The texts of `rows`. `unique` encodes a text once however often it stands in the batch: right without dropout, where
-    /// equal texts have equal embeddings; with it, every place has its own mask, as upstream's have.
-    pub fn batch(
-        &mut self,
-        tokenizer: &Tokenizer,
-        data: &dyn Rows,
-        rows: &[u32],
-        unique: bool,
-    ) -> Result<TextBatch, ModelError> {
+    /// The texts of `rows`.
+    pub fn batch(&mut self, tokenizer: &Tokenizer, data: &dyn Rows, rows: &[u32]) -> Result<TextBatch, ModelError> {
         let width = self.prompts.len();
         let places: Vec<(u32, usize)> = (0..width).flat_map(|c| rows.iter().map(move |&row| (row, c))).collect();
         let ids = self.ids(tokenizer, data, &places)?;
@@ -76,7 +77,17 @@ impl TextStore {
             id: place_id(row, column, width),
             skip: self.prompts[column].skip,
         });
-        Ok(if unique { TextBatch::unique(texts, rows.len()) } else { TextBatch::every(texts.collect(), rows.len()) })
+        let texts: Vec<Text> = texts.collect();
+        Ok(if self.unique { TextBatch::unique(texts, rows.len()) } else { TextBatch::every(texts, rows.len()) })
+    }
+
+    /// Bytes of the ids of a data set of `rows` rows, of which those that were asked for so far are typical.
+    pub fn bytes(&self, rows: usize) -> usize {
+        let texts = self.kept.len().max(1);
+        let tokens = (ROOM - self.room) as f64 / texts as f64 * (rows * self.prompts.len()) as f64;
+        let share = tokens.min(ROOM as f64) / tokens.max(1.0);
+        let kept = (rows * self.prompts.len()) as f64 * share;
+        (tokens * share) as usize * size_of::<u32>() + kept as usize * BYTES_BESIDE_IDS
     }
 
     fn ids(
@@ -122,10 +133,11 @@ impl TextBatch {
     }
 
     /// Equal texts once.
-    fn unique(texts: impl Iterator<Item = Text>, rows: usize) -> Self {
+    fn unique(texts: Vec<Text>, rows: usize) -> Self {
         let mut known: HashMap<(Arc<[u32]>, u32), usize> = HashMap::new();
         let mut kept: Vec<Text> = Vec::new();
         let places: Vec<usize> = texts
+            .into_iter()
             .map(|text| {
                 *known.entry((text.ids.clone(), text.skip)).or_insert_with(|| {
                     kept.push(text);
@@ -153,7 +165,7 @@ mod tests {
     #[test]
     fn equal_texts_are_encoded_once() {
         let texts = [text(0, &[1, 2], 0), text(2, &[3], 0), text(1, &[3], 0), text(3, &[3], 1)];
-        let batch = TextBatch::unique(texts.clone().into_iter(), 2);
+        let batch = TextBatch::unique(texts.to_vec(), 2);
         assert_eq!(batch.columns, [[0, 1], [1, 2]]);
         assert_eq!(batch.texts, [texts[0].clone(), texts[1].clone(), texts[3].clone()]);
         let batch = TextBatch::every(texts.to_vec(), 2);

@@ -19,15 +19,20 @@ use crate::{
     identity::Identity,
     intervals::Intervals,
     measure::Measure,
+    memory::{self, MemoryPlan},
     objective,
     run::Run,
     schedule::Schedule,
+    texts::TextStore,
     warnings::{Subject, warnings},
     weights,
 };
 
 /// Rows whose tokens are counted before training. More cost time and change the share of cut texts little.
 const ROWS_COUNTED: usize = 10_000;
+
+/// Bytes of token ids of evaluation texts that are kept from one evaluation to the next.
+const EVALUATION_TOKENS: usize = 128 << 20;
 
 /// A training run, ready to go.
 pub struct Trainer {
@@ -44,6 +49,8 @@ pub struct Trainer {
     pub(crate) intervals: Intervals,
     pub(crate) identity: Identity,
     pub(crate) tokens: Vec<ColumnTokens>,
+    pub(crate) texts: TextStore,
+    pub(crate) memory: MemoryPlan,
     pub(crate) resume: Option<ResumePoint>,
     pub(crate) warnings: Vec<String>,
 }
@@ -78,6 +85,8 @@ impl Trainer {
             intervals: Intervals::new(&config, length.steps),
             sampler: sampler(&config),
             tokens: count_tokens(&config, &data, &model)?,
+            texts: TextStore::new(&model, &data, config.prompts.as_ref())?,
+            memory: MemoryPlan::default(),
             resume: None,
             warnings: Vec::new(),
             config,
@@ -90,12 +99,29 @@ impl Trainer {
             length,
             identity,
         };
-        trainer.warnings = trainer.look_over(&findings);
+        let first_epoch = trainer.sampler.epoch(&trainer.data, 0);
+        trainer.warnings = trainer.look_over(&findings, &first_epoch);
+        trainer.memory = trainer.plan_memory(&first_epoch)?;
         trainer.find_resume_point()?;
         Ok(trainer)
     }
 
-    fn look_over(&self, findings: &Findings) -> Vec<String> {
+    /// Of the batches of the first epoch as far as this run trains on them.
+    fn plan_memory(&mut self, first_epoch: &[Vec<u32>]) -> Result<MemoryPlan, TrainError> {
+        let trained = self.rules.trained(first_epoch.len());
+        let of_steps = usize::try_from(self.length.steps.saturating_mul(self.rules.accumulate)).unwrap_or(usize::MAX);
+        let subject = memory::Subject {
+            config: &self.config,
+            model: &self.model,
+            data: &self.data,
+            loss: &*self.loss,
+            measure: self.measure.as_ref(),
+            batches: &first_epoch[..trained.min(of_steps)],
+        };
+        memory::plan(&subject, &mut self.texts)
+    }
+
+    fn look_over(&self, findings: &Findings, first_epoch: &[Vec<u32>]) -> Vec<String> {
         warnings(&Subject {
             config: &self.config,
             data: &self.data,
@@ -105,7 +131,7 @@ impl Trainer {
             rules: &self.rules,
             length: self.length,
             schedule: &self.schedule,
-            first_epoch: &self.sampler.epoch(&self.data, 0),
+            first_epoch,
             queries: self.measure.as_ref().map(|measure| measure.queries),
         })
     }
@@ -141,6 +167,7 @@ impl Trainer {
             device: encoder.ops().describe(),
             threads: rayon::current_num_threads(),
             resumed_step: self.resume.as_ref().map(|point| point.progress.step),
+            memory: self.memory,
             notes: self.notes(),
         }
     }
@@ -211,6 +238,7 @@ fn open_model(config: &TrainConfig, progress: &dyn HubProgress) -> Result<(PathB
     if let Some(tokens) = config.max_seq_length {
         model.set_max_seq_length(tokens)?;
     }
+    model.keep_tokens(EVALUATION_TOKENS);
     Ok((path, model))
 }
 

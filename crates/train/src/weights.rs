@@ -64,6 +64,8 @@ pub(crate) fn read(path: &Path, params: &mut Params) -> Result<(), ModelError> {
             _ => folder.checkpoint(entry.module)?,
         };
         checkpoint.read(&entry.name, &entry.shape, &mut params.flat[entry.range.clone()])?;
+        // Else the file's pages count as ours, beside the values themselves.
+        checkpoint.release();
         open = Some((entry.module, checkpoint));
     }
     Ok(())

@@ -34,6 +34,9 @@ fn events_are_json_lines_when_nobody_watches() {
     let plan = &of_kind(&events, "plan")[0];
     assert_eq!((&plan["rows"], &plan["steps"], &plan["queries"]), (&json!(196), &json!(7), &json!(49)));
     assert_eq!(plan["loss"], json!(["MatryoshkaLoss", "MultipleNegativesRankingLoss"]));
+    let memory: Vec<u64> = plan["memory"].as_object().unwrap().values().map(|bytes| bytes.as_u64().unwrap()).collect();
+    assert_eq!(memory[0], memory[1..].iter().sum::<u64>(), "the total is that of its parts");
+    assert!(plan["memory"]["activations"].as_u64().unwrap() > 0);
     let steps = of_kind(&events, "step");
     assert_eq!(steps.iter().map(|step| step["step"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     assert!(steps.iter().all(|step| step["loss"].as_f64().unwrap() > 0.0 && step["total"] == 7));

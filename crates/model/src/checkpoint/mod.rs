@@ -38,7 +38,7 @@ impl Checkpoint {
     pub fn open(folder: &Path) -> Result<Self, ModelError> {
         let (single, index) = (folder.join(SINGLE), folder.join(INDEX));
         if single.exists() {
-            Self::open_single(single)
+            Self::open_file(single)
         } else if index.exists() {
             Self::open_shards(folder, index)
         } else {
@@ -46,7 +46,8 @@ impl Checkpoint {
         }
     }
 
-    fn open_single(path: PathBuf) -> Result<Self, ModelError> {
+    /// Opens one safetensors file. Fails if its length or header is wrong.
+    pub fn open_file(path: PathBuf) -> Result<Self, ModelError> {
         let file = ShardFile::open(&path)?;
         let tensors = file.tensors.keys().map(|name| (name.clone(), 0)).collect();
         Ok(Self { path, files: vec![file], tensors })

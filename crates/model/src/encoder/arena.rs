@@ -1,10 +1,14 @@
 //! Buffers that are used again: passes over batches of a steady size allocate nothing and fill nothing with zeros.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use matryo_ops::{MatMut, MatRef};
 
-type Free = Arc<Mutex<Vec<Vec<f32>>>>;
+/// Free buffers by the width of the matrices they were made for.
+type Free = Arc<Mutex<HashMap<usize, Vec<Vec<f32>>>>>;
 
 /// Lends buffers; they come back when they are dropped.
 #[derive(Clone, Default)]
@@ -20,10 +24,6 @@ pub(super) struct Buffer {
     home: Free,
 }
 
-/// A free buffer serves a request of a quarter of its size or more: batches that shrink reuse what is there, while
-/// narrow matrices leave the wide buffers alone.
-const LARGEST_WASTE: usize = 4;
-
 /// Lengths are rounded up by at most an eighth, so that batches cut by a token budget share buffers.
 const STEPS_PER_OCTAVE: usize = 8;
 
@@ -31,7 +31,7 @@ impl Arena {
     /// A buffer with unspecified values.
     pub(super) fn take(&self, rows: usize, cols: usize) -> Buffer {
         let len = rows * cols;
-        let data = self.reuse(len).unwrap_or_else(|| vec![0.0; rounded(len)]);
+        let data = self.reuse(len, cols).unwrap_or_else(|| vec![0.0; rounded(len)]);
         Buffer { rows, cols, data, home: self.free.clone() }
     }
 
@@ -49,23 +49,30 @@ impl Arena {
         buffer
     }
 
+    /// Bytes of the matrices that every free buffer was made for, at least.
+    #[cfg(test)]
+    pub(super) fn free_bytes(&self) -> usize {
+        self.allocated().iter().map(|(_, len)| len * size_of::<f32>()).sum()
+    }
+
     /// Place and length of every free buffer.
     #[cfg(test)]
     pub(super) fn allocated(&self) -> Vec<(*const f32, usize)> {
-        let free = self.free.lock().expect("no one panics while holding the list");
-        let mut all: Vec<_> = free.iter().map(|data| (data.as_ptr(), data.len())).collect();
+        let free = self.free.lock().expect("no one panics while holding the lists");
+        let mut all: Vec<_> = free.values().flatten().map(|data| (data.as_ptr(), data.len())).collect();
         all.sort();
         all
     }
 
-    /// The smallest free buffer that is large enough, and not much too large.
+    /// The smallest free buffer of this width that is large enough.
     ///
-    /// If there is none, the largest that is a little too small is given up for the one to come: batches that grow from
-    /// one to the next would else leave a set of buffers a size.
-    fn reuse(&self, len: usize) -> Option<Vec<f32>> {
-        let mut free = self.free.lock().expect("no one panics while holding the list");
-        let near = rounded(len) / LARGEST_WASTE..=rounded(len).saturating_mul(LARGEST_WASTE);
-        let sizes = || free.iter().map(Vec::len).enumerate().filter(|(_, size)| near.contains(size));
+    /// If there is none, the largest is given up for the one to come: batches that grow from one to the next would else
+    /// leave a set of buffers a size. Each width keeps to its own, so that a narrow matrix never takes a wide one's
+    /// buffer, for which a new one would have to be made.
+    fn reuse(&self, len: usize, cols: usize) -> Option<Vec<f32>> {
+        let mut free = self.free.lock().expect("no one panics while holding the lists");
+        let free = free.get_mut(&cols)?;
+        let sizes = || free.iter().map(Vec::len).enumerate();
         if let Some((fit, _)) = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size) {
             return Some(free.swap_remove(fit));
         }
@@ -104,9 +111,14 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Ok(mut free) = self.home.lock() {
-            free.push(std::mem::take(&mut self.data));
+            free.entry(self.cols).or_default().push(std::mem::take(&mut self.data));
         }
     }
+}
+
+/// Bytes of matrices of `rows` rows and these widths. What rounding adds is never written, so the system never provides it.
+pub(super) fn bytes(rows: usize, widths: &[usize]) -> usize {
+    rows * widths.iter().sum::<usize>() * size_of::<f32>()
 }
 
 fn rounded(len: usize) -> usize {
@@ -122,7 +134,7 @@ mod tests {
         let arena = Arena::default();
         let first = arena.take(100, 8).data().as_ptr();
         assert_eq!(arena.take(60, 8).data().as_ptr(), first, "dropped and taken again, smaller");
-        assert_ne!(arena.take(2, 8).data().as_ptr(), first, "too small a request to hold a large buffer");
+        assert_ne!(arena.take(100, 7).data().as_ptr(), first, "another width");
     }
 
     #[test]

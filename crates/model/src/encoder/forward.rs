@@ -4,10 +4,11 @@ use matryo_ops::{Dropout, Epilogue};
 
 use super::{
     Encoder, Pass,
-    arena::Buffer,
+    arena::{self, Buffer},
     blueprint::{Linear, Norm},
     masks::Site,
 };
+use crate::Spec;
 
 /// What the backward of the embeddings needs: the sum before the normalisation, its mean and deviation.
 pub(super) struct KeptEmbeddings {
@@ -45,6 +46,34 @@ pub(super) struct KeptFfn {
     pub(super) sum: Buffer,
     /// `[t, 2]`.
     pub(super) stats: Buffer,
+}
+
+impl KeptEmbeddings {
+    /// Bytes for `tokens` tokens, field by field.
+    pub(super) fn bytes(spec: &Spec, tokens: usize) -> usize {
+        arena::bytes(tokens, &[spec.dim, 2])
+    }
+}
+
+impl KeptBlock {
+    /// Bytes for `tokens` tokens.
+    pub(super) fn bytes(spec: &Spec, tokens: usize) -> usize {
+        KeptAttention::bytes(spec, tokens) + KeptFfn::bytes(spec, tokens)
+    }
+}
+
+impl KeptAttention {
+    /// Bytes for `tokens` tokens, field by field.
+    fn bytes(spec: &Spec, tokens: usize) -> usize {
+        arena::bytes(tokens, &[3 * spec.dim, spec.heads, spec.dim, spec.dim, 2])
+    }
+}
+
+impl KeptFfn {
+    /// Bytes for `tokens` tokens, field by field.
+    fn bytes(spec: &Spec, tokens: usize) -> usize {
+        arena::bytes(tokens, &[spec.ffn_dim, spec.ffn_dim, spec.dim, 2])
+    }
 }
 
 impl Encoder {

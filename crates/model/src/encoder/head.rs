@@ -11,6 +11,17 @@ pub(super) enum KeptModule {
     Normalize { y: Mat, norms: Vec<f32> },
 }
 
+impl KeptModule {
+    /// Bytes for `texts` texts whose embeddings come in `width` wide, and the width in which they leave.
+    pub(super) fn bytes(module: &Module, width: usize, texts: usize) -> (usize, usize) {
+        let (floats, out) = match module {
+            Module::Dense(dense) => (dense.in_features + dense.out_features, dense.out_features),
+            Module::Normalize => (width + 1, width),
+        };
+        (texts * floats * size_of::<f32>(), out)
+    }
+}
+
 impl Encoder {
     /// Embeddings `[n, dim]` of the last hidden state `[t, d]`. All of this is small: `n` rows, not `t`.
     pub(super) fn head(&self, hidden: &Buffer, batch: &TokenBatch) -> (Mat, Vec<KeptModule>) {

@@ -8,6 +8,7 @@ mod frozen;
 mod grads;
 mod head;
 mod masks;
+mod size;
 mod store;
 mod training;
 

@@ -61,6 +61,13 @@ impl Encoder {
         (out, Activations { embeddings, input, blocks, hidden: x, modules, seed, batch })
     }
 
+    /// The embeddings of [`Encoder::forward`], bit for bit, keeping nothing for a backward.
+    ///
+    /// Panics as [`Encoder::embed`].
+    pub fn embed_in_training(&self, batch: &TokenBatch, seed: u64) -> Mat {
+        self.head(&self.last_hidden_state(&self.pass(batch, Masks::new(&self.spec, batch, seed))), batch).0
+    }
+
     /// Adds the gradients of all trainable parameters to `grads`, given that of the embeddings, `[texts, dim]`.
     pub fn backward(&self, activations: Activations, d_embeddings: MatRef<'_>, grads: &mut Grads) {
         let batch = activations.batch.clone();

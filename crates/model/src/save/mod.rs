@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+pub use tensors::write_tensors;
+
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
 

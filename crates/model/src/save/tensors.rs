@@ -51,7 +51,18 @@ pub(super) fn write(path: &Path, module: usize, params: &Params, source: &Checkp
         }
     }
     tensors.sort_by_key(|t| t.name);
-    let header = header(&tensors);
+    write_all(path, &tensors)
+}
+
+/// Writes a safetensors file of `f32` tensors, each a name, a shape and its values, in the order given, and syncs it, in
+/// place: for files of a folder that [`crate::write_folder`] is building. No copy of the values is made.
+pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
+    let tensors = tensors.iter().map(|(name, shape, values)| Tensor { name, shape, source: Source::Values(values) });
+    write_all(path, &tensors.collect::<Vec<_>>())
+}
+
+fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+    let header = header(tensors);
     write_file(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;

@@ -2,19 +2,34 @@
 
 use std::ops::Range;
 
-/// A window is tokenized at once and sorted by length; larger ones would pack no better and hold more.
-const TEXTS_PER_WINDOW: usize = 100_000;
-const BYTES_PER_WINDOW: usize = 16 << 20;
+/// A window is tokenized at once, while the one before it is encoded, and sorted by length. The first is small, since
+/// nothing can be encoded meanwhile, and each is twice as large as the one before, up to where larger ones would pack no
+/// better. Memory holds the token ids of two windows.
+const FIRST: Limit = Limit { texts: 1024, bytes: 256 << 10 };
+const LARGEST: Limit = Limit { texts: 50_000, bytes: 8 << 20 };
 
-/// Consecutive texts, at least one a window.
+/// Where a window ends: with its last text, or with the text that brings the last of its bytes.
+#[derive(Clone, Copy)]
+struct Limit {
+    texts: usize,
+    bytes: usize,
+}
+
+impl Limit {
+    fn next(self) -> Self {
+        Self { texts: (2 * self.texts).min(LARGEST.texts), bytes: (2 * self.bytes).min(LARGEST.bytes) }
+    }
+}
+
+/// Consecutive texts, at least one a window. Where they are cut follows from the texts alone.
 pub(super) fn windows<S: AsRef<str>>(texts: &[S]) -> Vec<Range<usize>> {
     let mut windows = Vec::new();
-    let (mut start, mut bytes) = (0, 0);
+    let (mut start, mut bytes, mut limit) = (0, 0, FIRST);
     for (i, text) in texts.iter().enumerate() {
         bytes += text.as_ref().len();
-        if i + 1 - start == TEXTS_PER_WINDOW || bytes >= BYTES_PER_WINDOW || i + 1 == texts.len() {
+        if i + 1 - start == limit.texts || bytes >= limit.bytes || i + 1 == texts.len() {
             windows.push(start..i + 1);
-            (start, bytes) = (i + 1, 0);
+            (start, bytes, limit) = (i + 1, 0, limit.next());
         }
     }
     windows
@@ -58,11 +73,21 @@ mod tests {
     }
 
     #[test]
-    fn windows_cover_the_texts() {
-        let many = vec!["a"; TEXTS_PER_WINDOW + 1];
-        assert_eq!(windows(&many), [0..TEXTS_PER_WINDOW, TEXTS_PER_WINDOW..TEXTS_PER_WINDOW + 1]);
-        let long = "a".repeat(BYTES_PER_WINDOW);
-        assert_eq!(windows(&["b", &long, "c"]), [0..2, 2..3]);
+    fn windows_cover_the_texts_and_grow() {
+        let many = vec!["a"; 200_000];
+        let windows = windows(&many);
+        let sizes: Vec<usize> = windows.iter().map(Range::len).collect();
+        assert_eq!(sizes[..7], [1024, 2048, 4096, 8192, 16_384, 32_768, 50_000]);
+        assert!(sizes.iter().all(|size| *size <= LARGEST.texts));
+        assert!(windows.iter().cloned().flatten().eq(0..many.len()), "every text once, in order");
+    }
+
+    #[test]
+    fn long_texts_make_windows_of_few() {
+        let long = "a".repeat(FIRST.bytes);
+        assert_eq!(windows(&["b", &long, "c", &long, "d"]), [0..2, 2..5]);
+        let huge = "a".repeat(LARGEST.bytes);
+        assert_eq!(windows(&[&huge; 3]), [0..1, 1..2, 2..3]);
         assert!(windows::<&str>(&[]).is_empty());
     }
 }

@@ -1,10 +1,11 @@
 //! Encoding many texts: tokenize, cut into batches, embed, put back into the given order.
+//!
+//! Threads that find no batch of a window left tokenize the next one.
 
 use std::{
     borrow::Cow,
-    ops::Range,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -16,8 +17,9 @@ use super::{
     EncodeOptions, Encoded, SentenceEncoder,
     batches::{batches, windows},
     prompt::Prompt,
+    tokens::{Given, WindowTokens},
 };
-use crate::{ModelError, TokenBatch, TokenIds};
+use crate::{ModelError, TokenBatch};
 
 /// From 256 to 4096 tokens the time per token is the same within a few percent (MiniLM and BERT-base, AVX-512), while the
 /// memory of a batch grows with them; this leaves room for a few long texts.
@@ -52,11 +54,15 @@ impl SentenceEncoder {
         let mut embeddings = Mat::zeros(texts.len(), plan.dim);
         let (mut truncated, mut tokens) = (0, 0);
         let rows = Rows { embeddings: Mutex::new(&mut embeddings), done: AtomicUsize::new(0) };
-        for window in windows(texts) {
-            let ids = self.tokenize(&texts[window.clone()], &plan)?;
-            truncated += ids.iter().filter(|t| t.truncated).count();
-            tokens += ids.iter().map(|t| t.ids.len() as u64).sum::<u64>();
-            self.encode_window(&ids, window, &plan, &rows, texts.len());
+        let windows = windows(texts);
+        let tokenize = |i: usize| windows.get(i).map(|window| self.tokenize(&texts[window.clone()], &plan)).transpose();
+        let mut next = tokenize(0)?;
+        for (i, window) in windows.iter().enumerate() {
+            let Some(ids) = next else { break };
+            truncated += ids.truncated;
+            tokens += ids.tokens() as u64;
+            let encode = || self.encode_window(&ids, window.start, &plan, &rows, texts.len());
+            next = rayon::join(encode, || tokenize(i + 1)).1?;
         }
         Ok(Encoded { embeddings, truncated, tokens })
     }
@@ -72,17 +78,18 @@ impl SentenceEncoder {
         Ok(Plan { prompt: self.prompt(options, max_len)?, max_len, dim, budget, options })
     }
 
-    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Vec<TokenIds>, ModelError> {
-        let one = |text: &S| self.tokenizer.encode(&with_prompt(&plan.prompt.text, text.as_ref()), plan.max_len);
-        texts.par_iter().map(one).collect()
+    /// The token ids of a window, from the memory if it has them.
+    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Arc<WindowTokens>, ModelError> {
+        let given = Given { texts, prompt: &plan.prompt.text, max_len: plan.max_len };
+        let one = |text: &S| self.tokenizer.encode(&with_prompt(given.prompt, text.as_ref()), given.max_len);
+        self.token_memory.get(&given, || texts.par_iter().map(one).collect())
     }
 
-    /// Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
-    fn encode_window(&self, ids: &[TokenIds], window: Range<usize>, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
-        let lengths: Vec<usize> = ids.iter().map(|t| t.ids.len()).collect();
-        batches(&lengths, plan.budget).into_par_iter().for_each(|places| {
-            let part = self.encode_batch(ids, &places, plan);
-            rows.put(&part, window.start, &places);
+    /// Encodes the texts from `start` on. Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
+    fn encode_window(&self, tokens: &WindowTokens, start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
+        batches(&tokens.lengths(), plan.budget).into_par_iter().for_each(|places| {
+            let part = self.encode_batch(tokens, &places, plan);
+            rows.put(&part, start, &places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
             if let Some(progress) = plan.options.progress {
                 progress(done, total);
@@ -90,10 +97,10 @@ impl SentenceEncoder {
         });
     }
 
-    fn encode_batch(&self, ids: &[TokenIds], places: &[usize], plan: &Plan<'_>) -> Mat {
+    fn encode_batch(&self, tokens: &WindowTokens, places: &[usize], plan: &Plan<'_>) -> Mat {
         let mut batch = TokenBatch::new();
         for &place in places {
-            batch.push(&ids[place].ids, place as u64, plan.prompt.skip);
+            batch.push(tokens.text(place), place as u64, plan.prompt.skip);
         }
         let full = self.encoder.embed(&batch);
         let mut kept = if plan.dim < full.cols() { full.view().first_cols(plan.dim).to_mat() } else { full };

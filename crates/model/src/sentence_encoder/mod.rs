@@ -4,12 +4,14 @@ mod batches;
 mod encode;
 mod options;
 mod prompt;
+mod tokens;
 
 use std::{path::Path, sync::Arc};
 
 use matryo_ops::{Mat, Ops, Precision};
 
 pub use options::{EncodeOptions, Encoded};
+use tokens::TokenMemory;
 
 use crate::{Embed, Encoder, ModelError, ModelFolder, Role, SimilarityFn, Tokenizer, similarity};
 
@@ -19,6 +21,7 @@ pub struct SentenceEncoder {
     tokenizer: Tokenizer,
     encoder: Encoder,
     max_seq_length: usize,
+    token_memory: TokenMemory,
 }
 
 impl SentenceEncoder {
@@ -54,7 +57,7 @@ impl SentenceEncoder {
         if found > rows {
             return Err(ModelError::VocabularySize { folder: folder.path, found, rows });
         }
-        let mut model = Self { max_seq_length: 0, folder, tokenizer, encoder };
+        let mut model = Self { max_seq_length: 0, folder, tokenizer, encoder, token_memory: TokenMemory::default() };
         model.set_max_seq_length(model.folder.max_seq_length)?;
         Ok(model)
     }
@@ -88,6 +91,17 @@ impl SentenceEncoder {
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
         self.max_seq_length = self.checked_length(tokens)?;
         Ok(())
+    }
+
+    /// From now on keeps the token ids of up to `bytes` of what is encoded, so that the same texts in one call again, as in an
+    /// evaluation after every epoch, are not tokenized again. Changes no embedding. Until this is called nothing is kept.
+    pub fn keep_tokens(&mut self, bytes: usize) {
+        self.token_memory = TokenMemory::with_room(bytes);
+    }
+
+    /// Texts that encoding has tokenized since [`SentenceEncoder::keep_tokens`] was called, or the model opened.
+    pub fn texts_tokenized(&self) -> usize {
+        self.token_memory.tokenized()
     }
 
     /// Embeddings `[texts, dim]` with the model's default prompt and truncation.

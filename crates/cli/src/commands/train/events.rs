@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use matryo_model::HubProgress;
 use matryo_train::{
     Event, Observer, TrainOutcome,
-    events::{RunPlan, StepEvent},
+    events::{MemoryPlan, RunPlan, StepEvent},
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,20 @@ fn to_json(event: &Event<'_>) -> Option<Value> {
     Some(value)
 }
 
+/// In bytes.
+fn memory(memory: &MemoryPlan) -> Value {
+    json!({
+        "total": memory.total(),
+        "process": memory.process,
+        "texts": memory.texts,
+        "parameters": memory.parameters,
+        "optimizer": memory.optimizer,
+        "activations": memory.activations,
+        "working": memory.working,
+        "evaluation": memory.evaluation,
+    })
+}
+
 fn plan(plan: &RunPlan) -> Value {
     json!({
         "event": "plan",
@@ -85,6 +99,7 @@ fn plan(plan: &RunPlan) -> Value {
         "precision": plan.precision,
         "device": plan.device,
         "threads": plan.threads,
+        "memory": memory(&plan.memory),
         "notes": plan.notes,
     })
 }

@@ -26,7 +26,8 @@ On a terminal, standard error shows a bar and tables. Elsewhere it gets a JSON o
   plan       model, dim, parameters, trainable, max_seq_length, rows,
              columns, queries, documents, loss, dims, batches_per_epoch,
              steps, warmup_steps, resumed_step, precision, device,
-             threads, notes
+             threads, memory (bytes at the peak, predicted: total, and
+             its parts), notes
   warning    text
   step       step, total, epoch, loss, learning_rate, grad_norm,
              tokens_per_second, remaining_seconds

@@ -1,6 +1,9 @@
 //! What is going to run, in a few lines.
 
-use matryo_train::{config::Prompts, events::RunPlan};
+use matryo_train::{
+    config::Prompts,
+    events::{MemoryPlan, RunPlan},
+};
 
 use crate::progress::grouped;
 
@@ -13,6 +16,7 @@ pub fn describe(plan: &RunPlan) -> Vec<(String, String)> {
         ("steps", steps(plan)),
         ("evaluation", evaluation(plan)),
         ("runs on", format!("{}; {}", plan.device, plan.precision)),
+        ("memory", memory(&plan.memory)),
         ("output", plan.config.output_dir.display().to_string()),
     ];
     if let Some(prompts) = &plan.config.prompts {
@@ -63,6 +67,23 @@ fn evaluation(plan: &RunPlan) -> String {
     let Some((queries, documents)) = plan.evaluation else { return "none".to_owned() };
     let dims: Vec<String> = plan.dims.iter().map(ToString::to_string).collect();
     format!("{} queries over {} documents, at {}", grouped(queries as u64), grouped(documents as u64), dims.join(", "))
+}
+
+/// The sum first, then its large parts, largest first.
+fn memory(memory: &MemoryPlan) -> String {
+    let mut parts = [
+        ("activations", memory.activations + memory.working),
+        ("weights", memory.parameters),
+        ("gradients and moments", memory.optimizer),
+        ("other", memory.process + memory.texts + memory.evaluation),
+    ];
+    parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let parts = parts.map(|(name, bytes)| format!("{name} {}", mebibytes(bytes)));
+    format!("about {} MiB at the peak ({})", mebibytes(memory.total()), parts.join(", "))
+}
+
+fn mebibytes(bytes: usize) -> String {
+    grouped(bytes as u64 >> 20)
 }
 
 fn describe_prompts(prompts: &Prompts) -> String {

@@ -1,0 +1,138 @@
+//! The peak memory of a run, predicted before it starts from everything that it is going to hold.
+//!
+//! What `python3 bench/memory.py` printed (batch 32, five widths, 2 threads, AVX-512), with the largest resident set as measured:
+//!
+//! | model | tokens_per_batch | retain | evaluates, saves | predicted | measured | error |
+//! |---|---|---|---|---|---|---|
+//! | minilm | 2048 | all | no | 1,060 MiB | 1,090 MiB | -2.8 % |
+//! | minilm | 2048 | 1 | no | 682 MiB | 663 MiB | +2.8 % |
+//! | minilm | 2048 | 0 | no | 682 MiB | 663 MiB | +2.9 % |
+//! | minilm | 512 | all | no | 1,030 MiB | 1,067 MiB | -3.4 % |
+//! | minilm | 512 | 0 | no | 462 MiB | 444 MiB | +3.9 % |
+//! | minilm | 8192 | all | no | 1,111 MiB | 1,089 MiB | +2.1 % |
+//! | minilm | 2048 | 0 | yes | 694 MiB | 671 MiB | +3.5 % |
+//! | bert-base | 2048 | all | no | 4,504 MiB | 4,509 MiB | -0.1 % |
+//! | bert-base | 2048 | 1 | no | 2,807 MiB | 2,785 MiB | +0.8 % |
+//! | bert-base | 2048 | 0 | no | 2,807 MiB | 2,786 MiB | +0.8 % |
+//! | bert-base | 512 | 0 | no | 1,983 MiB | 2,009 MiB | -1.3 % |
+//! | bert-base | 8192 | all | no | 4,623 MiB | 4,592 MiB | +0.7 % |
+//!
+//! With dropout, as these models have it, no text of a batch is left out. Not foreseen are batches of later epochs that are
+//! longer than the longest of the first, and what the allocator cannot give back.
+
+use matryo_data::Rows;
+use matryo_losses::Loss;
+use matryo_model::SentenceEncoder;
+
+use crate::{
+    TrainConfig, TrainError,
+    gradient::{Gradient, PassMemory},
+    measure::Measure,
+    texts::TextStore,
+};
+
+/// The program, its tables, and what the tokenizer takes besides [`BYTES_PER_WORD`].
+const PROCESS: usize = 24 << 20;
+
+/// What the tokenizer keeps for an entry of its vocabulary.
+const BYTES_PER_WORD: usize = 400;
+
+/// A thread's stack and packed rows.
+const THREAD: usize = 2 << 20;
+
+/// Rows of the data whose batches are tried. They are tokenized for it, and stay so.
+const ROWS_TRIED: usize = 10_000;
+
+/// Tokens of a batch when texts are only encoded.
+const TOKENS_ENCODED: usize = 1024;
+
+/// A thread's scores of an evaluation.
+const SCORES: usize = 4 << 20;
+
+/// Bytes that a run is expected to hold at its peak, by what they are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryPlan {
+    /// The program, the tokenizer, threads.
+    pub process: usize,
+    /// Training and evaluation data, texts and token ids.
+    pub texts: usize,
+    /// All parameters.
+    pub parameters: usize,
+    /// Gradients, and the optimizer's two moments.
+    pub optimizer: usize,
+    /// Activations of the largest batch that are kept at a time.
+    pub activations: usize,
+    /// What a forward and backward use besides.
+    pub working: usize,
+    /// What an evaluation holds besides, or saving a checkpoint if that is more.
+    pub evaluation: usize,
+}
+
+/// What the plan is made of.
+pub(crate) struct Subject<'a> {
+    pub config: &'a TrainConfig,
+    pub model: &'a SentenceEncoder,
+    pub data: &'a dyn Rows,
+    pub loss: &'a dyn Loss,
+    pub measure: Option<&'a Measure>,
+    /// Batches of the first epoch that are trained on.
+    pub batches: &'a [Vec<u32>],
+}
+
+impl MemoryPlan {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        let held = [self.process, self.texts, self.parameters, self.optimizer, self.activations, self.working];
+        held.iter().sum::<usize>() + self.evaluation
+    }
+}
+
+/// Plans the memory of a run. `texts` is the run's own store: what is tokenized here need not be later.
+pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<MemoryPlan, TrainError> {
+    let encoder = subject.model.encoder();
+    let layout = encoder.params().map(|params| params.layout.clone()).unwrap_or_default();
+    let pass = largest_pass(subject, texts)?;
+    let threads = rayon::current_num_threads();
+    Ok(MemoryPlan {
+        process: PROCESS + subject.model.tokenizer().vocab_size() * BYTES_PER_WORD + threads * THREAD,
+        texts: texts.bytes(subject.data.len()) + text_bytes(subject),
+        parameters: layout.len() * size_of::<f32>(),
+        optimizer: 3 * layout.grad_len() * size_of::<f32>(),
+        activations: pass.kept,
+        working: pass.working,
+        evaluation: subject.measure.map_or(0, |measure| evaluation(subject, measure, threads, pass)),
+    })
+}
+
+/// The batches of the first epoch as they will be cut: the most that one of them keeps, and the most that one uses.
+fn largest_pass(subject: &Subject<'_>, texts: &mut TextStore) -> Result<PassMemory, TrainError> {
+    let gradient = Gradient::new(subject.model.encoder(), subject.loss, subject.config);
+    let (mut largest, mut rows) = (PassMemory::default(), 0);
+    for batch in subject.batches {
+        if rows >= ROWS_TRIED {
+            break;
+        }
+        rows += batch.len();
+        let pass = gradient.memory(&texts.batch(subject.model.tokenizer(), subject.data, batch)?);
+        largest = PassMemory { kept: largest.kept.max(pass.kept), working: largest.working.max(pass.working) };
+    }
+    Ok(largest)
+}
+
+/// The texts of training and evaluation as they were read, and the ids of the latter.
+fn text_bytes(subject: &Subject<'_>) -> usize {
+    let data = subject.data;
+    let row = |row: usize| (0..data.columns().len()).map(|column| data.text(row, column).len()).sum::<usize>();
+    (0..data.len()).map(row).sum::<usize>() + subject.measure.map_or(0, |measure| 2 * measure.text_bytes)
+}
+
+/// Embeddings of queries and of the documents at a time, scores and packed weights of every thread, and batches under way, as far
+/// as they find no buffer of training to use.
+fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: PassMemory) -> usize {
+    let encoder = subject.model.encoder();
+    let embeddings = (measure.queries + measure.documents_at_once()) * encoder.dim() * size_of::<f32>();
+    let batches = threads * encoder.embed_bytes(TOKENS_ENCODED);
+    let weights = (threads - 1) * encoder.packed_bytes(0);
+    embeddings + threads * SCORES + weights + batches.saturating_sub(pass.kept + pass.working)
+}
