@@ -1,6 +1,7 @@
 """What a record says of the machine and of the versions. Standard library only."""
 
 import os
+import pathlib
 import platform
 import subprocess
 
@@ -37,4 +38,11 @@ def commit():
 
 
 def versions(matryo):
-    return {"matryo": said(matryo, "--version"), "rustc": said("rustc", "--version"), "python": platform.python_version()}
+    return {"matryo": said(matryo, "--version"), "rustc": said("rustc", "--version"), "candle": locked("candle-core"),
+            "python": platform.python_version()}
+
+
+def locked(package):
+    """The version that candle's project builds: the library does not tell its own."""
+    lines = (pathlib.Path(__file__).parent / "engines" / "candle" / "Cargo.lock").read_text(encoding="utf-8").splitlines()
+    return lines[lines.index(f'name = "{package}"') + 1].split('"')[1]

@@ -15,9 +15,11 @@ cargo build --release --locked -p matryo -p matryo-kernels --example bench_encod
 # In its folder, where cargo finds its configuration.
 (cd bench/engines/candle && optional cargo build --release --locked)
 
-if [ ! -x "$python" ]; then
-  python3 -m venv "$cache/venv"
-  optional "$cache/venv/bin/pip" install --quiet -r bench/requirements.txt
+if [ -z "${BENCH_PYTHON:-}" ] && ! cmp -s bench/requirements.txt "$cache/venv/installed.txt"; then
+  [ -x "$python" ] || python3 -m venv "$cache/venv"
+  # One by one: a package that does not install takes no other rival with it.
+  while read -r package; do optional "$python" -m pip install --quiet "$package"; done <bench/requirements.txt
+  cp bench/requirements.txt "$cache/venv/installed.txt"
 fi
 for layers in 12 6 2; do
   folder=$cache/bert-base$([ "$layers" = 12 ] || echo "-$layers")

@@ -90,8 +90,7 @@ fn throughput(encoder: &Encoder, texts: &[&str], flags: &Flags) -> Outcome<()> {
     if let Ok(path) = flags.text("vectors") {
         write_rows(path, &rows)?;
     }
-    let versions = r#"{"candle": "0.11.1"}"#;
-    println!(r#"{{"seconds": {seconds}, "texts": {}, "tokens": {tokens}, "versions": {versions}}}"#, texts.len());
+    println!(r#"{{"seconds": {seconds}, "texts": {}, "tokens": {tokens}}}"#, texts.len());
     Ok(())
 }
 
