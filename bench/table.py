@@ -94,9 +94,15 @@ def roofline_tables(record):
 
 
 def failures(record):
-    lines = [f"- {name}, {engine}: {entry['failed'].strip().splitlines()[-1]}" for name, task in record["tasks"].items()
+    lines = [f"- {name}, {engine}: {brief(entry['failed'])}" for name, task in record["tasks"].items()
              for engine, entry in task["engines"].items() if "failed" in entry]
     return "### Failed\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def brief(error):
+    """How it begins, which is the exit status, and how it ends, which is the exception."""
+    error = " ".join(error.split())
+    return error if len(error) < 200 else f"{error[:40]} ... {error[-150:]}"
 
 
 def tables(record):
