@@ -17,7 +17,7 @@ class Failed(Exception):
 
 def measured(command, threads):
     """Standard output of a command, and what it cost."""
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), busy_seconds()
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen([str(part) for part in command], stdout=output, stderr=errors, env=environment(threads),
@@ -26,9 +26,21 @@ def measured(command, threads):
             raise Failed(str(error)) from error
         status, usage = wait(process)
         wall = time.perf_counter() - start
+        others = (busy_seconds() - busy - usage.ru_utime - usage.ru_stime) / (wall * os.cpu_count())
         if status != 0:
             raise Failed(f"exit status {status}: {text(errors)[-1500:]}")
-        return text(output), {"wall": round(wall, 4), "peak_mib": round(usage.ru_maxrss / 1024, 1)}
+        return text(output), {"wall": round(wall, 4), "peak_mib": round(usage.ru_maxrss / 1024, 1),
+                              "others": round(max(0.0, others), 3)}
+
+
+def busy_seconds():
+    """Processor seconds of all programs since the machine started, with those that its host took away.
+
+    Less those of the engine, they are what others took: engines whose threads wait for each other lose far more than that share.
+    """
+    with open("/proc/stat", encoding="utf-8") as lines:
+        user, nice, system, _idle, _wait, irq, softirq, steal = map(int, lines.readline().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def wait(process):

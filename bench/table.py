@@ -12,6 +12,7 @@ TITLES = {
     "cold": "Cold start, seconds to the first vector", "train": "Training, pairs a second",
     "recipe": "The reference recipe, seconds",
 }
+OTHERS = 0.05  # share of the processor
 # columns beside the metric: heading, where it lies in an engine's entry, format
 EXTRA = {
     "latency": [("p99", "median", "p99_ms", "{:.2f}")],
@@ -105,9 +106,20 @@ def brief(error):
     return error if len(error) < 200 else f"{error[:40]} ... {error[-150:]}"
 
 
+def disturbed(record):
+    """A warning where figures are those of a machine that others used too."""
+    runs = [run for task in record["tasks"].values() for entry in task["engines"].values() for run in entry["runs"]]
+    count = sum(run.get("others", 0) > OTHERS for run in runs)
+    if not count:
+        return ""
+    return (f"**Not to be quoted:** in {count} of {len(runs)} runs other programs took more than {OTHERS:.0%} of the processor; "
+            "an engine whose threads wait for each other can then be many times slower than it is.\n")
+
+
 def tables(record):
     kinds = [kind_table(record, kind) for kind in TITLES]
-    parts = [*kinds, scaling_table(record), roofline_tables(record), failures(record)]
+    quick = "**Not to be quoted:** a record of --quick, which measures next to nothing.\n" if record.get("quick") else ""
+    parts = [quick, disturbed(record), *kinds, scaling_table(record), roofline_tables(record), failures(record)]
     return "\n".join(part for part in parts if part)
 
 
