@@ -1,15 +1,32 @@
 #!/usr/bin/env bash
 # Builds what the benchmark needs, then measures. Arguments go to bench.py.
+#
+# What a rival needs may fail to build or to install: that is told here, and its runs are noted as failed in the record.
+# BENCH_PYTHON names an interpreter that has requirements.txt; without it one is made.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=bench/.cache
-
-cargo build --release --locked -p matryo-cli
-[ -f quickstart/base/config.json ] || { echo "error: no base model; run ./quickstart.sh first" >&2; exit 2; }
-if [ ! -x "${BENCH_PYTHON:-$cache/venv/bin/python}" ]; then
-  python3 -m venv "$cache/venv"
-  "$cache/venv/bin/pip" install --quiet -r bench/requirements.txt
-fi
 python=${BENCH_PYTHON:-$cache/venv/bin/python}
-[ -f "$cache/bert-base/model.safetensors" ] || "$python" bench/engines/make_bert_base.py quickstart/base "$cache/bert-base"
-exec python3 bench/bench.py --python "$python" --matryo target/release/matryo "$@"
+optional() { "$@" || echo "warning: failed: $*" >&2; }
+
+[ -f quickstart/base/config.json ] || { echo "error: no base model; run ./quickstart.sh first" >&2; exit 2; }
+cargo build --release --locked -p matryo-cli
+cargo build --release --locked -p matryo -p matryo-kernels --example bench_encode --example roofline
+# In its folder, where cargo finds its configuration.
+(cd bench/engines/candle && optional cargo build --release --locked)
+
+if [ -z "${BENCH_PYTHON:-}" ] && ! cmp -s bench/requirements.txt "$cache/venv/installed.txt"; then
+  [ -x "$python" ] || python3 -m venv "$cache/venv"
+  # One by one: a package that does not install takes no other rival with it.
+  while read -r package; do optional "$python" -m pip install --quiet "$package"; done <bench/requirements.txt
+  cp bench/requirements.txt "$cache/venv/installed.txt"
+fi
+for layers in 12 6 2; do
+  folder=$cache/bert-base$([ "$layers" = 12 ] || echo "-$layers")
+  [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_bert_base.py quickstart/base "$folder" "$layers"
+done
+for folder in quickstart/base "$cache/bert-base"; do
+  target=$cache/onnx/$(basename "$folder")
+  [ -f "$target/int8.onnx" ] || optional "$python" bench/engines/onnx_export.py "$folder" "$target"
+done
+exec python3 bench/bench.py --python "$python" "$@"

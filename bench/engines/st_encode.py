@@ -1,25 +1,36 @@
-"""Encodes the `text` column of a JSONL file with sentence-transformers and prints {"seconds", "texts", "versions"}.
-
-usage: st_encode.py MODEL INPUT.jsonl OUTPUT.npy THREADS
-"""
+"""Encodes with sentence-transformers in f32 or bf16; flags and output as engines/README.md says."""
 
 import json
-import sys
-import time
 
-import numpy
+import protocol
 import sentence_transformers
 import torch
 from sentence_transformers import SentenceTransformer
 
-model_folder, source, target, threads = sys.argv[1:]
-torch.set_num_threads(int(threads))
-with open(source, encoding="utf-8") as lines:
-    texts = [json.loads(line)["text"] for line in lines]
-model = SentenceTransformer(model_folder, device="cpu")
-start = time.perf_counter()
-embeddings = model.encode(texts, batch_size=32)
-seconds = time.perf_counter() - start
-numpy.save(target, embeddings)
-versions = {"sentence-transformers": sentence_transformers.__version__, "torch": torch.__version__}
-print(json.dumps({"seconds": seconds, "texts": len(texts), "versions": versions}))
+TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
+def encode(model, texts, batch):
+    rows = model.encode(texts, batch_size=batch, show_progress_bar=False)
+    return rows, None
+
+
+def count(model, texts):
+    ids = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]
+    return sum(map(len, ids))
+
+
+def main():
+    args = protocol.encode_flags(__doc__)
+    torch.set_num_threads(args.threads)
+    model = SentenceTransformer(str(args.model), device="cpu", model_kwargs={"dtype": TYPES[args.precision]})
+    model.max_seq_length = args.max_length
+    report = protocol.measure(args, lambda texts: encode(model, texts, args.batch))
+    # Outside the measured time: the library does not tell how many tokens it saw.
+    if args.mode == "throughput":
+        report["tokens"] = count(model, args.texts.read_text(encoding="utf-8").splitlines())
+    versions = {"sentence-transformers": sentence_transformers.__version__, "torch": torch.__version__}
+    print(json.dumps(report | {"versions": versions}))
+
+
+main()

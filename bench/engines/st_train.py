@@ -1,25 +1,25 @@
-"""Trains with sentence-transformers as matryo's `bench.py` asks and prints {"seconds", "steps", "train_loss"}.
-
-usage: st_train.py MODEL TRAIN.jsonl OUTPUT_DIR THREADS STEPS BATCH DIMS(comma separated)
-"""
+"""Takes optimizer steps with sentence-transformers in f32 or under bf16 autocast; flags and output as engines/README.md says."""
 
 import json
-import sys
 
+import sentence_transformers
+import st_common
 import torch
-from datasets import Dataset
-from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, losses
+from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
-model_folder, source, target, threads, steps, batch, dims = sys.argv[1:]
-torch.set_num_threads(int(threads))
-with open(source, encoding="utf-8") as lines:
-    rows = [json.loads(line) for line in lines]
-data = Dataset.from_dict({name: [row[name] for row in rows] for name in ("positive", "anchor")})
-model = SentenceTransformer(model_folder, device="cpu")
-loss = losses.MatryoshkaLoss(model, losses.MultipleNegativesRankingLoss(model), [int(dim) for dim in dims.split(",")])
-arguments = SentenceTransformerTrainingArguments(
-    output_dir=target, max_steps=int(steps), per_device_train_batch_size=int(batch), learning_rate=2e-5, batch_sampler="no_duplicates",
-    save_strategy="no", eval_strategy="no", report_to="none", use_cpu=True, seed=42, disable_tqdm=True,
-)
-result = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=loss).train()
-print(json.dumps({"seconds": result.metrics["train_runtime"], "steps": result.global_step, "train_loss": result.training_loss}))
+
+def main():
+    args = st_common.flags(__doc__, steps=int, batch=int)
+    model, loss, data, _ = st_common.open_all(args, args.data)
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(args.output), max_steps=args.steps, per_device_train_batch_size=args.batch, learning_rate=2e-5,
+        batch_sampler="no_duplicates", save_strategy="no", eval_strategy="no", report_to="none", use_cpu=True, seed=42,
+        disable_tqdm=True, bf16=args.precision == "bf16",
+    )
+    result = SentenceTransformerTrainer(model=model, args=arguments, train_dataset=data, loss=loss).train()
+    versions = {"sentence-transformers": sentence_transformers.__version__, "torch": torch.__version__}
+    report = {"seconds": result.metrics["train_runtime"], "steps": result.global_step, "train_loss": result.training_loss}
+    print(json.dumps(report | {"versions": versions}))
+
+
+main()

@@ -1,0 +1,58 @@
+"""The engines and the commands that start them, as data. Standard library only.
+
+An engine is a library at a precision, written `library-precision`. Every command takes the flags of engines/README.md.
+"""
+
+import pathlib
+import sys
+
+ENGINES = pathlib.Path(__file__).parent / "engines"
+CACHE = pathlib.Path(__file__).parent / ".cache"
+
+# The precisions of matryo that are measured: the one list to extend.
+MATRYO_ENCODE = ["f32", "bf16", "int16"]
+MATRYO_TRAIN = ["f32", "bf16", "int16"]
+
+REFERENCE = "sentence-transformers-f32"
+REFERENCES = [REFERENCE, "sentence-transformers-bf16"]
+
+ENCODERS = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + REFERENCES + ["onnxruntime-f32", "onnxruntime-int8", "candle-f32"]
+TRAINERS = [f"matryo-{precision}" for precision in MATRYO_TRAIN] + REFERENCES
+SCALED = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + [REFERENCE]
+
+ENCODE = "encode"  # also latency, retrieval and cold start: the same program
+PROGRAMS = {
+    ("matryo", ENCODE): ["target/release/examples/bench_encode"],
+    ("matryo", "train"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "target/release/matryo"],
+    ("matryo", "recipe"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "target/release/matryo"],
+    ("sentence-transformers", ENCODE): ["PYTHON", ENGINES / "st_encode.py"],
+    ("sentence-transformers", "train"): ["PYTHON", ENGINES / "st_train.py"],
+    ("sentence-transformers", "recipe"): ["PYTHON", ENGINES / "st_recipe.py"],
+    ("onnxruntime", ENCODE): ["PYTHON", ENGINES / "ort_encode.py"],
+    ("candle", ENCODE): [ENGINES / "candle" / "target" / "release" / "candle-bench"],
+}
+
+
+def command(engine, kind, job, python):
+    """The command line of `engine` for `job`, the flags and their values."""
+    library, precision = engine.rsplit("-", 1)
+    if library == "matryo" and kind == "cold":
+        return matryo_cold(job, precision)
+    program = PROGRAMS[library, kind if kind in ("train", "recipe") else ENCODE]
+    flags = dict(job)
+    if (library, precision) != ("matryo", "f32"):
+        flags["precision"] = precision
+    if library == "onnxruntime":
+        flags["onnx"] = CACHE / "onnx" / pathlib.Path(job["model"]).name
+    return [python if part == "PYTHON" else part for part in program] + flat(flags)
+
+
+def matryo_cold(job, precision):
+    """The command as a user gives it."""
+    text = pathlib.Path(job["texts"]).read_text(encoding="utf-8").strip()
+    choice = [] if precision == "f32" else ["--precision", precision]
+    return ["target/release/matryo", "encode", job["model"], text, "--threads", job["threads"], "--quiet", *choice]
+
+
+def flat(flags):
+    return [part for name, value in flags.items() for part in (f"--{name}", value)]
