@@ -1,8 +1,9 @@
 //! Embedding tables: the sum of one row of each per token, and its backward.
 
-use rayon::prelude::*;
-
-use crate::{MatMut, MatRef, parallel::ROWS};
+use crate::{
+    MatMut, MatRef,
+    parallel::{self, ROWS},
+};
 
 /// `y[r] = word[ids[r]] + position[positions[r]] + kind[0]`; `position` and `kind` may be absent.
 pub fn embed(
@@ -15,11 +16,14 @@ pub fn embed(
 ) {
     let cols = y.cols();
     assert_eq!((y.rows(), word.cols()), (ids.len(), cols), "embed");
-    y.data().par_chunks_mut(cols.max(1)).enumerate().with_min_len(ROWS).for_each(|(r, y)| {
-        y.copy_from_slice(word.row(ids[r] as usize));
-        let added = [position.map(|p| p.row(positions[r] as usize)), kind.map(|k| k.row(0))];
-        for row in added.into_iter().flatten() {
-            y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
+    parallel::for_parts(y.data(), ROWS * cols, |i, y| {
+        for (r, y) in y.chunks_exact_mut(cols).enumerate() {
+            let r = i * ROWS + r;
+            y.copy_from_slice(word.row(ids[r] as usize));
+            let added = [position.map(|p| p.row(positions[r] as usize)), kind.map(|k| k.row(0))];
+            for row in added.into_iter().flatten() {
+                y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
+            }
         }
     });
 }

@@ -23,8 +23,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::{
     Arithmetic, Epilogue, Level, MatMut, MatRef, PackedWeight,
     cpu::Kernel,
@@ -34,6 +32,7 @@ use crate::{
     scratch,
     simd::Vector,
     slices::Slices,
+    team,
     tile::{Multiply, PANEL, Rows, Sums, Tile},
 };
 
@@ -176,9 +175,10 @@ impl Product<'_> {
         }
         let rows = self.block_rows();
         let blocks = m.div_ceil(rows);
-        let group = panels.div_ceil((4 * rayon::current_num_threads()).div_ceil(blocks));
-        let groups = panels.div_ceil(if rayon::current_num_threads() == 1 { panels } else { group });
-        (0..blocks * groups).into_par_iter().for_each(|task| {
+        let threads = team::threads();
+        let group = if threads == 1 { panels } else { panels.div_ceil((4 * threads).div_ceil(blocks)) };
+        let groups = panels.div_ceil(group);
+        team::for_each(blocks * groups, &|task| {
             let (block, part) = (task / groups, task % groups);
             let rows = block * rows..((block + 1) * rows).min(m);
             let panels = part * panels / groups..(part + 1) * panels / groups;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::{
     Level, MatMut, MatRef,
     cpu::Kernel,
-    parallel::ROWS,
+    parallel::{self, ROWS, SharedMut},
     simd::{self, Vector},
 };
 
@@ -40,9 +40,11 @@ pub fn layer_norm(
             &mut unused
         }
     };
-    let blocks = y.data().par_chunks_mut(ROWS * cols.max(1)).zip(stats.par_chunks_mut(ROWS * 2)).enumerate();
-    blocks.for_each(|(i, (y, stats))| {
-        let x = x.row_range(i * ROWS, i * ROWS + stats.len() / 2);
+    let stats = SharedMut::new(stats);
+    parallel::for_parts(y.data(), ROWS * cols, |i, y| {
+        let x = x.row_range(i * ROWS, (i * ROWS + ROWS).min(rows));
+        // SAFETY: a part's rows are its own.
+        let stats = unsafe { stats.piece(2 * i * ROWS, 2 * x.rows()) };
         level.run(Forward { y, stats, x, gamma, beta, eps });
     });
 }

@@ -31,6 +31,7 @@ mod scale;
 mod scratch;
 mod simd;
 mod slices;
+mod team;
 mod tile;
 mod words;
 
@@ -53,3 +54,4 @@ pub use reduce::{add, sum_squares};
 #[cfg(target_arch = "x86_64")]
 #[doc(hidden)]
 pub use simd::amx::assume_amx;
+pub use team::{alone, together};

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{MatMut, MatRef};
+use crate::{MatMut, MatRef, team};
 
 /// Values of an elementwise block: large against the cost of a task, small against the cache.
 pub(crate) const BLOCK: usize = 16 * 1024;
@@ -16,6 +16,15 @@ pub(crate) fn zip_rows(y: MatMut<'_>, x: MatRef<'_>, f: impl Fn(&mut [f32], &[f3
     let cols = y.cols().max(1);
     let rows = y.into_data().par_chunks_mut(cols).with_min_len(BLOCK / cols).enumerate();
     rows.for_each(|(r, y)| f(y, x.row(r)));
+}
+
+/// `f(i, part)` for each part of `len` values, the last maybe shorter.
+pub(crate) fn for_parts(values: &mut [f32], len: usize, f: impl Fn(usize, &mut [f32]) + Sync) {
+    let (parts, shared, total) = (values.len().div_ceil(len.max(1)), SharedMut::new(values), values.len());
+    team::for_each(parts, &|i| {
+        // SAFETY: parts do not overlap, and `values` is borrowed until all are done.
+        f(i, unsafe { shared.piece(i * len, len.min(total - i * len)) });
+    });
 }
 
 /// A mutable buffer that tasks write at places of their own.

@@ -14,9 +14,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use crate::{MatMut, MatRef, Spans};
+use crate::{MatMut, MatRef, Spans, parallel};
 
 /// How token rows become one row a text. Rows of a text before `skip` (a prompt) may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +38,7 @@ pub fn pool(mut y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mo
     spans.check(x.rows());
     assert_eq!((y.rows(), y.cols(), skip.len()), (spans.texts(), x.cols(), spans.texts()), "pool");
     let cols = y.cols().max(1);
-    y.data().par_chunks_mut(cols).enumerate().for_each(|(text, y)| {
+    parallel::for_parts(y.data(), cols, |text, y| {
         let rows = x.row_range(spans.rows(text).start, spans.rows(text).end);
         match mode {
             PoolMode::Max => max(y, rows, skip[text] as usize),

@@ -88,6 +88,14 @@ impl Ops for Cpu {
         format!("{} ({})", self.arithmetic.precision.name(), self.reason())
     }
 
+    fn alone(&self, work: &mut (dyn FnMut() + Send)) {
+        kernels::alone(work);
+    }
+
+    fn together(&self, work: &mut (dyn FnMut() + Send)) {
+        kernels::together(work);
+    }
+
     fn pack(&self, w: MatRef<'_>) -> PackedWeight {
         PackedWeight::new(self.arithmetic, w)
     }

@@ -16,6 +16,12 @@ pub trait Ops: Send + Sync {
     /// The precision and why, in words: `f32 (the fastest here ...)`.
     fn describe_precision(&self) -> String;
 
+    /// Runs `work` with its operations on this thread alone, for a caller that keeps the other threads busy itself.
+    fn alone(&self, work: &mut (dyn FnMut() + Send));
+
+    /// Runs `work` with its operations shared among threads that wait awake for them: for work of few tokens.
+    fn together(&self, work: &mut (dyn FnMut() + Send));
+
     /// Packs `w` `[out, in]` for repeated forward products.
     fn pack(&self, w: MatRef<'_>) -> PackedWeight;
 

@@ -24,6 +24,14 @@ impl Ops for Scalar {
         "f32 (sums in f64)".to_owned()
     }
 
+    fn alone(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
+    fn together(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
     fn pack(&self, w: MatRef<'_>) -> PackedWeight {
         PackedWeight::new(Level::Portable, w)
     }

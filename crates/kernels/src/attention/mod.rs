@@ -26,14 +26,13 @@ mod forward;
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use crate::{
     Dropout, Level, MatMut, MatRef,
     dropout::{Rate, RowWords},
     parallel::SharedMut,
     scratch,
     simd::Vector,
+    team,
     tile::{MAX_ROWS, PANEL, Rows, Sums, Tile},
 };
 
@@ -147,7 +146,7 @@ fn for_each_head<'a>(
     dropout: Option<Dropout<'a>>,
     f: impl Fn(Head<'a>) + Sync,
 ) {
-    (0..spans.texts() * shape.heads).into_par_iter().for_each(|task| {
+    team::for_each(spans.texts() * shape.heads, &|task| {
         let rows = spans.rows(task / shape.heads);
         if !rows.is_empty() {
             f(Head { qkv, rows, head: task % shape.heads, shape, dropout });

@@ -25,6 +25,9 @@ use crate::{ModelError, TokenBatch};
 /// memory of a batch grows with them; this leaves room for a few long texts.
 const TOKENS_PER_BATCH: usize = 1024;
 
+/// With fewer batches for each thread, the last of them would leave a thread idle for too long.
+const BATCHES_PER_THREAD: usize = 4;
+
 /// A call's choices, checked.
 struct Plan<'a> {
     prompt: Prompt,
@@ -85,16 +88,22 @@ impl SentenceEncoder {
         self.token_memory.get(&given, || texts.par_iter().map(one).collect())
     }
 
-    /// Encodes the texts from `start` on. Batches run side by side: one batch a thread keeps threads busier than many threads on one batch.
+    /// Encodes the texts from `start` on. Many batches run side by side, a thread each, which keeps threads busier than sharing every
+    /// operation; of few, every operation is shared.
     fn encode_window(&self, tokens: &WindowTokens, start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
-        batches(&tokens.lengths(), plan.budget).into_par_iter().for_each(|places| {
-            let part = self.encode_batch(tokens, &places, plan);
-            rows.put(&part, start, &places);
+        let (ops, batches) = (self.encoder.ops(), batches(&tokens.lengths(), plan.budget));
+        let encode = |places: &Vec<usize>| {
+            rows.put(&self.encode_batch(tokens, places, plan), start, places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
             if let Some(progress) = plan.options.progress {
                 progress(done, total);
             }
-        });
+        };
+        if batches.len() < BATCHES_PER_THREAD * rayon::current_num_threads() {
+            ops.together(&mut || batches.iter().for_each(encode));
+        } else {
+            batches.par_iter().for_each(|places| ops.alone(&mut || encode(places)));
+        }
     }
 
     fn encode_batch(&self, tokens: &WindowTokens, places: &[usize], plan: &Plan<'_>) -> Mat {
