@@ -10,12 +10,12 @@
 //!             out (+)= tile; after the last slice: finish
 //! ```
 //!
-//! 1. The strips of a block and slice take at most [`STRIPS`] words, so they stay in the second-level cache while all panels of
+//! 1. The strips of a block and slice take at most [`cache::strip_words`], so they stay in the second-level cache while all panels of
 //!    the group pass. A panel's slice passes once for all strips of the block.
 //! 2. Slices bound both, whatever `k` is. Cutting `k` costs one more load and store of `out` a slice: 1 in 1,000.
 //! 3. The right operand is packed once for all tasks; a weight that stays the same can be packed ahead ([`PackedWeight`]).
-//! 4. With few rows there are more groups, down to single panels, so that every thread has work. The number of tasks follows the
-//!    number of threads; no element's sum does.
+//! 4. With few rows there are more groups, down to single panels, so that every thread has work; each packs the block again. The
+//!    number of tasks follows the number of threads; no element's sum does.
 //! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
 //!    before these join those of other slices.
 //! 6. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
@@ -24,7 +24,7 @@
 use std::ops::Range;
 
 use crate::{
-    Arithmetic, Epilogue, Level, MatMut, MatRef, PackedWeight,
+    Arithmetic, Epilogue, Level, MatMut, MatRef, PackedWeight, cache,
     cpu::Kernel,
     epilogue::{Finish, Slice},
     left::{self, Left},
@@ -35,9 +35,6 @@ use crate::{
     team,
     tile::{Multiply, PANEL, Rows, Sums, Tile},
 };
-
-/// Words of a block's strips: 384 KiB, a share of a second-level cache of 1 MiB or more.
-const STRIPS: usize = 96 * 1024;
 
 /// Tokens of one chunk of the weight gradient: bounds what is packed at a time.
 const TOKENS: usize = 1024;
@@ -175,9 +172,7 @@ impl Product<'_> {
         }
         let rows = self.block_rows();
         let blocks = m.div_ceil(rows);
-        let threads = team::threads();
-        let group = if threads == 1 { panels } else { panels.div_ceil((4 * threads).div_ceil(blocks)) };
-        let groups = panels.div_ceil(group);
+        let groups = team::tasks().div_ceil(blocks).min(panels);
         team::for_each(blocks * groups, &|task| {
             let (block, part) = (task / groups, task % groups);
             let rows = block * rows..((block + 1) * rows).min(m);
@@ -193,7 +188,7 @@ impl Product<'_> {
     fn block_rows(&self) -> usize {
         let (m, slices) = (self.a.rows(), self.panels.slices());
         let strip = if slices.format().is_tiled() { left::BLOCK } else { self.level.tile_rows() };
-        let most = (STRIPS / slices.words(0).max(1)).max(strip);
+        let most = (cache::strip_words() / slices.words(0).max(1)).max(strip);
         m.div_ceil(m.div_ceil(most)).next_multiple_of(strip)
     }
 }

@@ -8,6 +8,7 @@ mod activation;
 mod adamw;
 mod aligned;
 mod attention;
+mod cache;
 mod cpu;
 mod dropout;
 mod embed;

@@ -114,10 +114,10 @@ fn within<T>(mode: Mode, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// Threads that the tasks of a kernel may spread over.
-pub(crate) fn threads() -> usize {
+/// Into how many tasks a kernel should be cut at least: one a thread; several where a thread may be busy elsewhere.
+pub(crate) fn tasks() -> usize {
     match MODE.get() {
-        Mode::Rayon => rayon::current_num_threads(),
+        Mode::Rayon => 4 * rayon::current_num_threads(),
         Mode::Alone => 1,
         // SAFETY: the team outlives the mode; see `together`.
         Mode::Team(team) => unsafe { (*team).threads },
@@ -225,7 +225,8 @@ mod tests {
 
     #[test]
     fn modes_end_with_their_call() {
-        assert_eq!(alone(threads), 1);
-        assert_eq!(threads(), rayon::current_num_threads());
+        let before = tasks();
+        assert_eq!(alone(tasks), 1);
+        assert_eq!(tasks(), before);
     }
 }

@@ -91,7 +91,8 @@ impl SentenceEncoder {
     /// Encodes the texts from `start` on. Many batches run side by side, a thread each, which keeps threads busier than sharing every
     /// operation; of few, every operation is shared.
     fn encode_window(&self, tokens: &WindowTokens, start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
-        let (ops, batches) = (self.encoder.ops(), batches(&tokens.lengths(), plan.budget));
+        let lengths = tokens.lengths();
+        let (ops, batches) = (self.encoder.ops(), batches(&lengths, even(&lengths, plan.budget)));
         let encode = |places: &Vec<usize>| {
             rows.put(&self.encode_batch(tokens, places, plan), start, places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
@@ -119,6 +120,12 @@ impl SentenceEncoder {
         }
         kept
     }
+}
+
+/// A budget of at most `most` with which every thread gets about as many batches.
+fn even(lengths: &[usize], most: usize) -> usize {
+    let (tokens, threads) = (lengths.iter().sum::<usize>(), rayon::current_num_threads());
+    tokens.div_ceil(tokens.div_ceil(most).next_multiple_of(threads).max(1))
 }
 
 impl Rows<'_> {
