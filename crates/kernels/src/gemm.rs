@@ -14,7 +14,7 @@
 //!    the group pass. A panel's slice passes once for all strips of the block.
 //! 2. Slices bound both, whatever `k` is. Cutting `k` costs one more load and store of `out` a slice: 1 in 1,000.
 //! 3. The right operand is packed once for all tasks; a weight that stays the same can be packed ahead ([`PackedWeight`]).
-//! 4. With few rows there are more groups, down to single panels, so that every thread has work; each packs the block again. The
+//! 4. Threads get blocks of rows; with few rows they get groups of panels, down to single ones, each of which packs the block again. The
 //!    number of tasks follows the number of threads; no element's sum does.
 //! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
 //!    before these join those of other slices.
@@ -35,6 +35,9 @@ use crate::{
     team,
     tile::{Multiply, PANEL, Rows, Sums, Tile},
 };
+
+/// Strips below which a block is not cut for the sake of more tasks: a panel read for fewer rows costs more than a second packing.
+const FEW_STRIPS: usize = 8;
 
 /// Tokens of one chunk of the weight gradient: bounds what is packed at a time.
 const TOKENS: usize = 1024;
@@ -188,7 +191,8 @@ impl Product<'_> {
     fn block_rows(&self) -> usize {
         let (m, slices) = (self.a.rows(), self.panels.slices());
         let strip = if slices.format().is_tiled() { left::BLOCK } else { self.level.tile_rows() };
-        let most = (cache::strip_words() / slices.words(0).max(1)).max(strip);
+        let fit = (cache::strip_words() / slices.words(0).max(1)).max(strip);
+        let most = fit.min(m.div_ceil(team::tasks()).max(FEW_STRIPS * strip));
         m.div_ceil(m.div_ceil(most)).next_multiple_of(strip)
     }
 }
