@@ -125,7 +125,7 @@ impl SentenceEncoder {
 /// A budget of at most `most` with which every thread gets about as many batches.
 fn even(lengths: &[usize], most: usize) -> usize {
     let (tokens, threads) = (lengths.iter().sum::<usize>(), rayon::current_num_threads());
-    tokens.div_ceil(tokens.div_ceil(most).next_multiple_of(threads).max(1))
+    tokens.div_ceil(tokens.div_ceil(most.max(1)).next_multiple_of(threads).max(1))
 }
 
 impl Rows<'_> {
