@@ -9,7 +9,7 @@ use std::{env, fs, path::PathBuf};
 
 use matryo_data::RetrievalData;
 use matryo_eval::{Evaluation, InformationRetrievalEvaluator, InformationRetrievalOptions};
-use matryo_model::{SentenceEncoder, SimilarityFn};
+use matryo_model::{Precision, SentenceEncoder, SimilarityFn};
 use matryo_testkit::read_json;
 use serde_json::Value;
 
@@ -74,6 +74,26 @@ fn assert_equals_upstream(data: RetrievalData, tag: &str, dims: &[usize]) {
         assert_metrics(evaluation, &metrics[&tag], &tag);
     }
     assert_top_10(&evaluator, &evaluations[0], &read_json(golden.join(format!("{tag}_top10.json"))));
+    assert_as_good(&evaluator, &evaluations, Precision::Bf16, 0.003);
+    assert_as_good(&evaluator, &evaluations, Precision::Int16, 0.001);
+}
+
+/// NDCG@10 at every dimension is that of single precision within `tolerance`; one question of 500 that changes from a miss to a hit is 0.002.
+fn assert_as_good(
+    evaluator: &InformationRetrievalEvaluator,
+    expected: &[Evaluation],
+    precision: Precision,
+    tolerance: f64,
+) {
+    let model = SentenceEncoder::open_in(folder("MATRYO_MINILM"), precision).unwrap();
+    for (found, expected) in evaluator.evaluate(&model).unwrap().iter().zip(expected) {
+        let of = |evaluation: &Evaluation| {
+            let mut metrics = evaluation.report.metrics.iter();
+            metrics.find(|(key, _)| key == "cosine_ndcg@10").map(|(_, value)| *value).expect("a metric of all")
+        };
+        println!("{}: ndcg@10 {:.5} for {:.5}", precision.name(), of(found), of(expected));
+        assert!((of(found) - of(expected)).abs() < tolerance, "{}", precision.name());
+    }
 }
 
 #[test]

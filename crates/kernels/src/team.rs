@@ -34,8 +34,8 @@ thread_local! {
     static MODE: Cell<Mode> = const { Cell::new(Mode::Rayon) };
 }
 
-/// Bits of a region's number of tasks, and of the next one.
-const COUNT: u32 = 24;
+/// Bits of a region's number of tasks, and of the next one; the epoch has the other 32.
+const COUNT: u32 = 16;
 
 struct Team {
     threads: usize,
@@ -129,20 +129,19 @@ pub(crate) fn for_each(tasks: usize, work: &Work<'_>) {
     match MODE.get() {
         _ if tasks < 2 => (0..tasks).for_each(work),
         Mode::Alone => (0..tasks).for_each(work),
-        Mode::Rayon => (0..tasks).into_par_iter().for_each(work),
         // SAFETY: the team outlives the mode; see `together`.
-        Mode::Team(team) => unsafe { &*team }.lead(tasks, work),
+        Mode::Team(team) if tasks < 1 << COUNT => unsafe { &*team }.lead(tasks, work),
+        Mode::Rayon | Mode::Team(_) => (0..tasks).into_par_iter().for_each(work),
     }
 }
 
 impl Team {
     /// Opens a region, works in it, and waits for its end.
     fn lead(&self, tasks: usize, work: &Work<'_>) {
-        assert!(tasks < 1 << COUNT, "{tasks} tasks");
         let last = Region::of(self.region.load(Ordering::Relaxed));
         self.done.store(0, Ordering::Relaxed);
         self.work.store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
-        let region = Region { epoch: (last.epoch + 1) & 0xffff, tasks: tasks as u64, next: 0 };
+        let region = Region { epoch: (last.epoch + 1) & 0xffff_ffff, tasks: tasks as u64, next: 0 };
         self.region.store(region.bits(), Ordering::Release);
         while self.run_one() {}
         while self.done.load(Ordering::Acquire) < tasks {
@@ -173,7 +172,7 @@ impl Team {
             return true;
         }
         // SAFETY: the claim succeeded, so the region is open until this task is done, and `work` is its; see the head of this file.
-        // The epoch comes round after 65,536 regions, longer than a thread is held up between two instructions.
+        // An epoch comes again after 2^32 regions, hours later, longer than a thread is held up between two instructions.
         let run = || unsafe { (*work)(region.next as usize) };
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             self.panicked.store(true, Ordering::Relaxed);

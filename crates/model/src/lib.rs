@@ -26,6 +26,7 @@ pub use encoder::{Activations, Encoder};
 pub use error::ModelError;
 pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use hub::{HubOptions, HubProgress, resolve};
+pub use matryo_ops::Precision;
 pub use params::{Entry, Grads, Layout, Params};
 pub use pipeline::{Dense, Module, Pooling};
 pub use quantize::{Quantization, Quantized, Ranges, UnknownQuantization, quantize};
