@@ -1,7 +1,9 @@
 //! The reference: every operation that has a fast kernel, as the plain loop it must equal.
 //!
 //! Slow on purpose: one thread, no blocking, f64 inside. Tests compare the fast kernels to these, and a reader who wants
-//! to know what a kernel computes reads the loop here.
+//! to know what a kernel computes reads the loop here. No `unsafe`, so the compiler vouches for every access.
+
+#![forbid(unsafe_code)]
 
 mod activation;
 mod attention;
