@@ -17,6 +17,8 @@ pub enum Level {
     Avx2Vnni,
     /// AVX2 and FMA, 8 floats.
     Avx2,
+    /// NEON of 64-bit Arm processors, twice 4 floats.
+    Neon,
     /// No particular instructions.
     Portable,
 }
@@ -26,6 +28,7 @@ pub enum Level {
 pub(crate) enum Vectors {
     Avx512,
     Avx2,
+    Neon,
     Portable,
 }
 
@@ -36,9 +39,17 @@ pub(crate) trait Kernel {
 }
 
 impl Level {
-    /// All, richest first.
-    pub const ALL: [Self; 7] =
-        [Self::Amx, Self::Avx512Bf16, Self::Avx512Vnni, Self::Avx512, Self::Avx2Vnni, Self::Avx2, Self::Portable];
+    /// All, richest first within an architecture.
+    pub const ALL: [Self; 8] = [
+        Self::Amx,
+        Self::Avx512Bf16,
+        Self::Avx512Vnni,
+        Self::Avx512,
+        Self::Avx2Vnni,
+        Self::Avx2,
+        Self::Neon,
+        Self::Portable,
+    ];
 
     /// The levels of this processor, richest first.
     pub fn available() -> impl Iterator<Item = Self> {
@@ -59,7 +70,7 @@ impl Level {
         Self::available().find(|level| level.name() == name)
     }
 
-    /// `amx`, `avx512bf16`, `avx512vnni`, `avx512`, `avx2vnni`, `avx2` or `portable`.
+    /// `amx`, `avx512bf16`, `avx512vnni`, `avx512`, `avx2vnni`, `avx2`, `neon` or `portable`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Amx => "amx",
@@ -68,6 +79,7 @@ impl Level {
             Self::Avx512 => "avx512",
             Self::Avx2Vnni => "avx2vnni",
             Self::Avx2 => "avx2",
+            Self::Neon => "neon",
             Self::Portable => "portable",
         }
     }
@@ -88,12 +100,22 @@ impl Level {
             }
             Self::Avx2Vnni => Self::Avx2.is_available() && is_x86_feature_detected!("avxvnni"),
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Neon => false,
             Self::Portable => true,
         }
     }
 
     /// Whether this processor, and its operating system, have it.
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            level => level == Self::Portable,
+        }
+    }
+
+    /// Whether this processor, and its operating system, have it.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub fn is_available(self) -> bool {
         self == Self::Portable
     }
@@ -102,38 +124,26 @@ impl Level {
         match self {
             Self::Amx | Self::Avx512Bf16 | Self::Avx512Vnni | Self::Avx512 => Vectors::Avx512,
             Self::Avx2Vnni | Self::Avx2 => Vectors::Avx2,
+            Self::Neon => Vectors::Neon,
             Self::Portable => Vectors::Portable,
         }
     }
 
     /// Runs a kernel; panics if this processor lacks the level.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn run(self, kernel: impl Kernel) {
-        use crate::simd::{avx2::Avx2, avx512::Avx512};
-
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        fn avx512(kernel: impl Kernel) {
-            kernel.run::<Avx512>();
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(kernel: impl Kernel) {
-            kernel.run::<Avx2>();
-        }
         self.check();
         match self.vectors() {
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the check.
             Vectors::Avx512 => unsafe { avx512(kernel) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the check.
             Vectors::Avx2 => unsafe { avx2(kernel) },
-            Vectors::Portable => kernel.run::<Portable>(),
+            #[cfg(target_arch = "aarch64")]
+            // SAFETY: the check.
+            Vectors::Neon => unsafe { neon(kernel) },
+            _ => kernel.run::<Portable>(),
         }
-    }
-
-    /// Runs a kernel; panics if this processor lacks the level.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn run(self, kernel: impl Kernel) {
-        self.check();
-        kernel.run::<Portable>();
     }
 
     /// Rows of the register tile.
@@ -143,6 +153,8 @@ impl Level {
             Vectors::Avx512 => crate::simd::avx512::Avx512::TILE_ROWS,
             #[cfg(target_arch = "x86_64")]
             Vectors::Avx2 => crate::simd::avx2::Avx2::TILE_ROWS,
+            #[cfg(target_arch = "aarch64")]
+            Vectors::Neon => crate::simd::neon::Neon::TILE_ROWS,
             _ => Portable::TILE_ROWS,
         }
     }
@@ -154,6 +166,24 @@ impl Level {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+fn avx512(kernel: impl Kernel) {
+    kernel.run::<crate::simd::avx512::Avx512>();
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(kernel: impl Kernel) {
+    kernel.run::<crate::simd::avx2::Avx2>();
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn neon(kernel: impl Kernel) {
+    kernel.run::<crate::simd::neon::Neon>();
+}
+
+#[cfg(target_arch = "x86_64")]
 fn is_intel() -> bool {
     let leaf = std::arch::x86_64::__cpuid(0);
     (leaf.ebx, leaf.edx, leaf.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e)
@@ -162,4 +192,15 @@ fn is_intel() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn is_intel() -> bool {
     false
+}
+
+#[cfg(all(test, target_arch = "aarch64"))]
+mod tests {
+    use super::Level;
+
+    #[test]
+    fn every_processor_has_neon() {
+        assert_eq!(Level::available().collect::<Vec<_>>(), [Level::Neon, Level::Portable]);
+        assert_eq!(Level::named("neon"), Some(Level::best()));
+    }
 }

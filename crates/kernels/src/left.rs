@@ -55,6 +55,7 @@ impl<'a> Left<'a> {
     }
 
     /// Words between the starts of rows, for tiles.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn stride(&self, slice: usize) -> usize {
         self.slices.words(slice) + GAP
     }

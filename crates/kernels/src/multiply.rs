@@ -2,6 +2,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512, dot};
+#[cfg(target_arch = "aarch64")]
+use crate::simd::{neon::Neon, neon_pairs::NeonPairs};
 use crate::{
     Level,
     cpu::Vectors,
@@ -11,9 +13,9 @@ use crate::{
 };
 
 macro_rules! compiled {
-    ($($name:ident: $unit:ty, $features:literal;)*) => {
+    ($arch:literal: $($name:ident: $unit:ty, $features:literal;)*) => {
         $(#[doc = concat!("[`Tile::run`] with ", $features, ".\n\n# Safety\nAs there, and the processor has these.")]
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(target_arch = $arch)]
         pub(crate) unsafe fn $name(tile: Tile) {
             #[target_feature(enable = $features)]
             unsafe fn compiled(tile: Tile) {
@@ -27,6 +29,7 @@ macro_rules! compiled {
 }
 
 compiled! {
+    "x86_64":
     avx512: Fma<Avx512>, "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma";
     avx2: Fma<Avx2>, "avx2,fma";
     avx512bf16_pairs: dot::Bf16Avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16";
@@ -34,6 +37,12 @@ compiled! {
     avx512_pairs: dot::MaddAvx512, "avx512f,avx512bw,avx512dq,avx512vl";
     avx2vnni_pairs: dot::VnniAvx2, "avx2,avxvnni";
     avx2_pairs: dot::MaddAvx2, "avx2";
+}
+
+compiled! {
+    "aarch64":
+    neon: Fma<Neon>, "neon";
+    neon_pairs: NeonPairs, "neon";
 }
 
 /// [`Tile::run`] without particular instructions.
@@ -69,6 +78,8 @@ impl Level {
             Vectors::Avx512 => avx512,
             #[cfg(target_arch = "x86_64")]
             Vectors::Avx2 => avx2,
+            #[cfg(target_arch = "aarch64")]
+            Vectors::Neon => neon,
             _ => portable,
         }
     }
@@ -83,6 +94,8 @@ impl Level {
             Self::Avx2Vnni => avx2vnni_pairs,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => avx2_pairs,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => neon_pairs,
             _ => portable_pairs,
         }
     }

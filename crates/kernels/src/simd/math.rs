@@ -1,6 +1,6 @@
 //! Elementary functions on vectors, each within 2e-7 of the exact value or of its size.
 //!
-//! Not a number stays one: `max` and `min` return their second operand if either is NaN, so the argument comes second.
+//! Not a number stays one: `max` and `min` return their second operand (with NEON: NaN) if either is NaN, so the argument comes second.
 
 use super::Vector;
 
