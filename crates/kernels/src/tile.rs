@@ -15,6 +15,8 @@
 //! 4. Sums leave through a small buffer in the first-level cache: what follows a product is then written once, not once
 //!    a tile height, at the price of one store and one load in `k` multiply-adds.
 //! 5. An element is one sum in the order of `l`, whatever the height of the tile it falls into.
+//! 6. The panel is asked for [`AHEAD`] steps early. The processor's own prefetching stops at every page of 4 KiB, which is 32 steps: with few
+//!    rows, where a weight passes once from memory, that wait was 30 % of the time of BERT-base in f32 and over 30 % in int16.
 
 /// Lanes of sums, and the instruction that adds products to them.
 pub(crate) trait Unit {
@@ -53,8 +55,27 @@ pub(crate) type Multiply = unsafe fn(Tile);
 /// Columns of a panel.
 pub(crate) const PANEL: usize = 32;
 
+/// Steps between asking for a line of a panel and multiplying with it.
+const AHEAD: usize = 24;
+
 /// Most rows of a tile.
 pub(crate) const MAX_ROWS: usize = 12;
+
+/// Floats in a cache line.
+const LINE: usize = 16;
+
+/// Asks for the cache line of `p`, which may lie anywhere.
+#[inline(always)]
+fn prefetch(p: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
 
 /// The sums of one tile.
 #[repr(align(64))]
@@ -150,6 +171,9 @@ impl Tile {
     unsafe fn sum<U: Unit, const R: usize, const N: usize, const ROW: usize>(self, step: usize) {
         let mut c = [[U::zero(); N]; R];
         for l in 0..self.k {
+            for first in (0..N * U::LANES).step_by(LINE) {
+                prefetch(self.b.wrapping_add((l + AHEAD) * PANEL + first));
+            }
             // SAFETY: the caller's promise; l < k, r < R = height, i < N with N vectors inside a panel.
             unsafe {
                 let mut b = [U::load(self.b.add(l * PANEL)); N];
