@@ -14,17 +14,17 @@ emulator=${CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER%% *}
 
 complete=yes
 lacks() {
-    echo "test-neon.sh: no $1; $2" >&2
-    complete=no
+  echo "test-neon.sh: no $1; $2" >&2
+  complete=no
 }
 if ! command -v "$linker" > /dev/null; then
-    lacks "linker $linker" "Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+  lacks "linker $linker" "Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 elif [ "$("$linker" -print-file-name=Scrt1.o)" = Scrt1.o ]; then
-    lacks "C library for $linker" "Debian: apt install libc6-dev-arm64-cross"
+  lacks "C library for $linker" "Debian: apt install libc6-dev-arm64-cross"
 fi
 command -v "$emulator" > /dev/null || lacks "emulator $emulator" "Debian: apt install qemu-user"
 [ -d "$(rustc --print target-libdir --target $target)" ] ||
-    lacks "standard library of Rust for $target" "rustup target add $target"
-[ $complete = yes ] || exit 1
+  lacks "standard library of Rust for $target" "rustup target add $target"
+[ $complete = yes ] || exit 2
 
 cargo test --release --locked --package matryo-kernels --target $target "$@"
