@@ -26,7 +26,7 @@ def flags():
     parser.add_argument("--engines", nargs="*", default=[], metavar="PREFIX", help="engines whose names start so")
     parser.add_argument("--quick", action="store_true", help="next to nothing to do: to see whether it works")
     parser.add_argument("--list", action="store_true", help="print the names of tasks and engines")
-    parser.add_argument("--record", type=pathlib.Path, help="where to write (default: bench/records/<date>.json)")
+    parser.add_argument("--record", type=pathlib.Path, help="where to write (default: bench/records/<date>.json); added to where it is there")
     return parser.parse_args()
 
 
@@ -78,6 +78,17 @@ def chosen(name, prefixes):
     return not prefixes or any(name.startswith(prefix) for prefix in prefixes)
 
 
+def opened(target, fresh):
+    """The record at `target` to go on with, else the fresh one; figures of two builds or machines are never mixed."""
+    if not target.exists():
+        return fresh
+    there = json.loads(target.read_text(encoding="utf-8"))
+    for key in ("commit", "machine", "threads", "quick"):
+        if there[key] != fresh[key]:
+            raise SystemExit(f"error: {target} was measured with another {key}: {there[key]}, now {fresh[key]}")
+    return there
+
+
 def write(record, target):
     """After every task: what is measured is not lost by what fails later."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -105,6 +116,7 @@ def main():
     record = {"date": now.isoformat(timespec="seconds"), "commit": machine.commit(), "machine": machine.machine(),
               "threads": args.threads, "quick": args.quick, "versions": machine.versions("target/release/matryo"), "tasks": {}}
     target = (args.record or HERE / "records" / f"{now:%Y-%m-%d-%H%M}.json").resolve()
+    record = opened(target, record)
     measure(names, everything, args, target, record)
     print(table.tables(record))
     print(f"written to {target}")
