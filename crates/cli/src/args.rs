@@ -9,6 +9,8 @@ use clap::{
 use matryo_model::{EncodeOptions, Quantization, Role, SimilarityFn};
 use matryo_ops::Precision;
 
+#[cfg(feature = "collections")]
+use crate::commands::{index, search};
 use crate::{
     commands::{card, completions, encode, eval, info, man, save, similarity, train},
     console::Color,
@@ -102,6 +104,10 @@ pub enum Command {
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),
+    #[cfg(feature = "collections")]
+    Index(index::IndexArgs),
+    #[cfg(feature = "collections")]
+    Search(search::SearchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }

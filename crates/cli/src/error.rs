@@ -2,6 +2,8 @@
 
 use std::{io, path::PathBuf};
 
+#[cfg(feature = "collections")]
+use matryo_collection::CollectionError;
 use matryo_data::DataError;
 use matryo_eval::EvalError;
 use matryo_model::ModelError;
@@ -23,6 +25,18 @@ pub enum CliError {
     /// From training.
     #[error(transparent)]
     Train(Box<TrainError>),
+    /// From a collection.
+    #[cfg(feature = "collections")]
+    #[error(transparent)]
+    Collection(Box<CollectionError>),
+    /// A new collection of no model.
+    #[cfg(feature = "collections")]
+    #[error("there is no collection yet, and no model to make one with")]
+    NoModel,
+    /// Standard input cannot be read.
+    #[cfg(feature = "collections")]
+    #[error("cannot read standard input: {0}")]
+    Stdin(#[source] io::Error),
     /// From the model card.
     #[error(transparent)]
     Card(#[from] CardError),
@@ -104,6 +118,13 @@ impl From<TrainError> for CliError {
     }
 }
 
+#[cfg(feature = "collections")]
+impl From<CollectionError> for CliError {
+    fn from(error: CollectionError) -> Self {
+        Self::Collection(Box::new(error))
+    }
+}
+
 impl CliError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
@@ -113,6 +134,10 @@ impl CliError {
             Self::Eval(error) => error.hint(),
             Self::Train(error) => error.hint(),
             Self::Card(error) => error.hint(),
+            #[cfg(feature = "collections")]
+            Self::Collection(error) => error.hint(),
+            #[cfg(feature = "collections")]
+            Self::NoModel => Some("name one with `--model`".to_owned()),
             Self::UnknownMetric { similar, .. } => similar.as_ref().map(|key| format!("did you mean `{key}`?")),
             Self::Io { source, .. } | Self::Stdout(source) if source.kind() == io::ErrorKind::StorageFull => {
                 Some("the disk is full".into())

@@ -17,7 +17,11 @@ impl TextDigest {
         self.0.update(text.as_bytes());
     }
 
+    pub(crate) fn bytes(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+
     pub(crate) fn hex(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

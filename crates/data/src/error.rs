@@ -182,6 +182,17 @@ pub enum DataError {
         /// Where it was first.
         first: Place,
     },
+    /// An id without a letter.
+    #[error("column `{column}` is empty, expected an id\n  in {at}")]
+    EmptyId {
+        /// The file and line.
+        at: Location,
+        /// The column.
+        column: String,
+    },
+    /// Who took the documents wanted no more of them. Never returned.
+    #[error("reading was ended")]
+    Stopped,
     /// A judgement names an id that nothing has.
     #[error("unknown {kind} id `{id}`\n  in {at}")]
     UnknownId {

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("model", &["ops", "kernels"]),
     ("losses", &["ops"]),
     ("eval", &["model", "index", "data"]),
+    ("collection", &["model", "index", "data", "ops"]),
     ("train", &["model", "losses", "data", "eval", "ops"]),
     ("cli", &["*"]),
     ("matryo", &["*"]),

@@ -4,9 +4,13 @@ pub mod card;
 pub mod completions;
 pub mod encode;
 pub mod eval;
+#[cfg(feature = "collections")]
+pub mod index;
 pub mod info;
 pub mod man;
 pub mod save;
+#[cfg(feature = "collections")]
+pub mod search;
 pub mod similarity;
 pub mod train;
 
@@ -39,6 +43,10 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, CliError> {
         Command::Similarity(args) => similarity::run(args, context),
         Command::Info(args) => info::run(args, context),
         Command::Card(args) => card::run(args, context),
+        #[cfg(feature = "collections")]
+        Command::Index(args) => index::run(args, context),
+        #[cfg(feature = "collections")]
+        Command::Search(args) => search::run(args, context),
         Command::Save(args) => save::run(args, context),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),

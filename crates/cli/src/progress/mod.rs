@@ -1,6 +1,8 @@
 //! Progress bars on standard error, and numbers for people.
 
 pub mod download;
+#[cfg(feature = "collections")]
+pub mod lines;
 
 use std::time::Duration;
 

@@ -6,6 +6,8 @@ mod errors;
 mod eval;
 mod files;
 mod front;
+#[cfg(feature = "collections")]
+mod index;
 mod resume;
 mod similarity;
 mod train;

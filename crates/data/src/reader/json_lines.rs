@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde::Deserialize;
+
 use super::json::Json;
 use super::{BARE_COLUMN, Cell, Lines, Visitor};
 use crate::columns::Selection;
@@ -33,7 +35,8 @@ pub(super) fn read(lines: &mut Lines<'_>, visitor: &mut dyn Visitor) -> Result<(
     Ok(())
 }
 
-fn parse(line: &str, at: impl Fn() -> Location) -> Result<Json<'_>, DataError> {
+/// A line as JSON; the error says where in the line it is none.
+pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str, at: impl Fn() -> Location) -> Result<T, DataError> {
     serde_json::from_str(line).map_err(|error| {
         let message = error.to_string();
         let reason = message.split(" at line ").next().unwrap_or_default().to_owned();

@@ -46,7 +46,7 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// The bytes as text, or the error that says which byte is wrong; `place` gives its location and what it lies within.
-pub(super) fn utf8(bytes: &[u8], place: impl FnOnce() -> (Location, String)) -> Result<&str, DataError> {
+pub(crate) fn utf8(bytes: &[u8], place: impl FnOnce() -> (Location, String)) -> Result<&str, DataError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (at, within) = place();
         let index = error.valid_up_to();

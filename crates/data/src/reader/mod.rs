@@ -14,8 +14,10 @@ use crate::columns::Selection;
 use crate::error::DataError;
 use crate::location::{Location, Place};
 
-pub(crate) use format::{Format, detect};
-pub(crate) use lines::Lines;
+pub(crate) use format::{Codec, Format, detect};
+pub(crate) use json_lines::parse as parse_line;
+pub(crate) use lines::{Lines, utf8};
+pub(crate) use parquet::batches as parquet_batches;
 pub(crate) use source::Source;
 
 /// The name given to the only column of a file whose rows are bare texts.

@@ -32,12 +32,31 @@ pub(super) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataErr
 
     let wanted = (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
-    let builder = builder.with_projection(mask).with_batch_size(ROWS_PER_BATCH);
-    let mut batches = guarded(path, || builder.build().map_err(|error| broken(path, error)))?;
     let mut rows_before = 0;
-    while let Some(batch) = guarded(path, || batches.next().transpose().map_err(|error| broken(path, error)))? {
-        hand_over(&batch, &selection, rows_before, visitor)?;
+    each_batch(path, builder.with_projection(mask), &mut |batch| {
+        hand_over(batch, &selection, rows_before, visitor)?;
         rows_before += batch.num_rows() as u64;
+        Ok(())
+    })
+}
+
+/// Takes batches of rows one after the other.
+type EachBatch<'a> = dyn FnMut(&RecordBatch) -> Result<(), DataError> + 'a;
+
+/// All columns, a batch of rows at a time.
+pub(crate) fn batches(path: &Path, each: &mut EachBatch<'_>) -> Result<(), DataError> {
+    open(path)?.map_or(Ok(()), |builder| each_batch(path, builder, each))
+}
+
+fn each_batch(
+    path: &Path,
+    builder: ParquetRecordBatchReaderBuilder<File>,
+    each: &mut EachBatch<'_>,
+) -> Result<(), DataError> {
+    let builder = builder.with_batch_size(ROWS_PER_BATCH);
+    let mut batches = guarded(path, || builder.build().map_err(|error| broken(path, error)))?;
+    while let Some(batch) = guarded(path, || batches.next().transpose().map_err(|error| broken(path, error)))? {
+        each(&batch)?;
     }
     Ok(())
 }

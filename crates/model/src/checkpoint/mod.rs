@@ -11,6 +11,7 @@ use std::{
 pub(crate) use convert::{to_f32, value_size};
 use file::ShardFile;
 use safetensors::{Dtype, tensor::TensorInfo};
+use sha2::{Digest, Sha256};
 
 use crate::{
     ModelError,
@@ -130,6 +131,16 @@ impl Checkpoint {
                 return Err(ModelError::RowOutOfRange { path, name, row: id, rows });
             }
             to_f32(info.dtype, &bytes[row * stride..(row + 1) * stride], out);
+        }
+        Ok(())
+    }
+
+    /// Every tensor by name, with its type, shape and bytes.
+    pub(crate) fn digest(&self, hash: &mut Sha256) -> Result<(), ModelError> {
+        for name in self.tensors.keys() {
+            let (dtype, shape, bytes) = self.raw(name)?;
+            hash.update(format!("{name} {dtype} {shape:?} "));
+            hash.update(bytes);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use matryo_ops::PoolMode;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub(crate) use dense::activation_class;
 use json::Object;
@@ -104,6 +105,22 @@ impl ModelFolder {
             Some(i) => Checkpoint::open(&self.path.join(&self.module_paths[i])),
             None => Checkpoint::open(&self.transformer_dir()),
         }
+    }
+
+    /// SHA-256 in hexadecimal over the tensors of all modules, each with its name, type and shape, and over how token
+    /// embeddings are pooled. Two folders with the same one give a text the same vector, as long as their tokenizers agree.
+    ///
+    /// Reads all weights: 0.05 s for 90 MB where the processor has instructions for it.
+    pub fn weights_digest(&self) -> Result<String, ModelError> {
+        let mut hash = Sha256::new();
+        hash.update(format!("{:?}", self.pooling));
+        for module in std::iter::once(0).chain((0..self.modules.len()).map(|i| i + FIRST_AFTER_POOLING)) {
+            match module.checked_sub(FIRST_AFTER_POOLING).map(|i| &self.modules[i]) {
+                Some(Module::Normalize) => hash.update("Normalize"),
+                _ => self.checkpoint(module)?.digest(&mut hash)?,
+            }
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn check_truncation(&self) -> Result<(), ModelError> {

@@ -70,6 +70,13 @@ impl Tokenizer {
         Ok(ids.len() - usize::from(trailing))
     }
 
+    /// Where in the text each token comes from, as bytes `(start, end)`; without special tokens, uncut.
+    pub fn spans(&self, text: &str) -> Result<Vec<(usize, usize)>, ModelError> {
+        let encoding = self.inner.encode(text, false);
+        let failed = |source| ModelError::Tokenize { text: text.to_owned(), source };
+        Ok(encoding.map_err(failed)?.get_offsets().to_vec())
+    }
+
     /// Number of ids, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)

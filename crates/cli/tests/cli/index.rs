@@ -1,0 +1,200 @@
+//! `matryo index` and `matryo search`: documents in, answers out, also after a kill.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::common::{Ran, command, finance, json_lines, model, model_copy, run, run_with};
+
+const DOCUMENTS: &str = r#"{"id": "a", "title": "Goodwill", "text": "the excess of the price paid", "year": 2020}
+{"id": "b", "title": "Leases", "text": "a right of use of an asset", "year": 2018}
+{"id": "c", "title": "Cash", "text": "held for short term needs", "year": 2022}
+"#;
+
+struct Workplace(tempfile::TempDir);
+
+impl Workplace {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn collection(&self) -> String {
+        self.0.path().join("collection").to_str().unwrap().to_owned()
+    }
+
+    fn filled(&self) -> String {
+        let (documents, collection) = (self.file("docs.jsonl", DOCUMENTS), self.collection());
+        run(&["index", "add", &collection, "--model", &model(), &documents, "--hybrid", "--dims", "8"]).ok();
+        collection
+    }
+}
+
+fn info(collection: &str) -> Value {
+    run(&["index", "info", collection, "--json"]).json()
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    answer["results"].as_array().unwrap().iter().map(|found| found["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn documents_are_added_found_changed_and_deleted() {
+    let work = Workplace::new();
+    let collection = work.filled();
+    let found = run(&["search", &collection, "Goodwill the excess of the price paid", "--json"]).json();
+    assert_eq!(ids(&found)[0], "a");
+    assert_eq!(found["results"][0]["fields"], json!({ "title": "Goodwill", "year": 2020 }));
+    let table = run(&["search", &collection, "Leases a right of use of an asset", "--top", "1"]).ok();
+    assert_eq!(table, "1.000000\tb\tLeases a right of use of an asset\n");
+    let filtered = run(&["search", &collection, "x", "--filter", "year >= 2020", "--json"]).json();
+    assert_eq!(ids(&filtered).into_iter().collect::<BTreeSet<_>>(), ["a", "c"].into());
+    for flags in [&["--hybrid"][..], &["--stages", "8:3,32:2"], &["--exact"]] {
+        let answer =
+            run(&[&["search", &collection, "Cash held for short term needs", "--json"], flags].concat()).json();
+        assert_eq!(ids(&answer)[0], "c", "{flags:?}");
+    }
+    let changed = work.file("changed.jsonl", r#"{"id": "b", "text": "something else", "year": 1990}"#);
+    let report = run(&["index", "update", &collection, &changed, "--json"]).json();
+    assert_eq!((&report["replaced"], &report["added"]), (&json!(1), &json!(0)));
+    assert_eq!(run(&["index", "delete", &collection, "c", "--json"]).json(), json!({ "deleted": 1 }));
+    assert_eq!(
+        run(&["index", "delete", &collection, "--filter", "year < 2000", "--json"]).json(),
+        json!({ "deleted": 1 })
+    );
+    assert_eq!(info(&collection)["documents"], 1);
+    run(&["index", "optimize", &collection]).ok();
+    let recall = run(&["index", "recall", &collection, "--sample", "1", "--json"]).json();
+    assert_eq!((&recall["recall"], &recall["queries"]), (&json!(1.0), &json!(1)));
+}
+
+#[test]
+fn what_a_collection_is_is_told() {
+    let work = Workplace::new();
+    let collection = work.filled();
+    let told = info(&collection);
+    assert_eq!((&told["dims"], &told["documents"], &told["storage"]), (&json!([8, 32]), &json!(3), &json!("float32")));
+    let text = run(&["index", "info", &collection]).ok();
+    assert!(text.contains("documents") && text.contains("tiny-bert"), "{text}");
+}
+
+#[test]
+fn questions_come_from_a_pipe() {
+    let work = Workplace::new();
+    let collection = work.filled();
+    let answers = json_lines(&run_with(&["search", &collection, "--json"], b"Goodwill\n\nLeases\n").ok());
+    assert_eq!(
+        answers.iter().map(|answer| answer["query"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["Goodwill", "Leases"]
+    );
+}
+
+#[test]
+fn folders_of_texts_are_cut_into_chunks() {
+    let work = Workplace::new();
+    fs::create_dir(work.0.path().join("notes")).unwrap();
+    work.file("notes/long.md", &"a sentence about leases and cash. ".repeat(40));
+    let (notes, collection) = (work.0.path().join("notes"), work.collection());
+    let report = run(&[
+        "index",
+        "add",
+        &collection,
+        "--model",
+        &model(),
+        notes.to_str().unwrap(),
+        "--chunk-tokens",
+        "32",
+        "--json",
+    ])
+    .json();
+    assert!(report["chunks"].as_u64().unwrap() > 5, "{report}");
+    let found = run(&["search", &collection, "leases", "--json"]).json();
+    assert_eq!(ids(&found), ["long.md"]);
+}
+
+#[test]
+fn errors_come_before_any_work_and_say_what_to_do() {
+    let work = Workplace::new();
+    let (documents, collection) = (work.file("docs.jsonl", DOCUMENTS), work.collection());
+    run(&["index", "add", &collection, &documents]).fails_with(&["no collection yet", "hint:", "--model"]);
+    run(&["search", &collection, "x"]).fails_with(&["no collection at", "hint:", "matryo index add"]);
+    let twice = work.file("twice.jsonl", "{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"a\",\"text\":\"y\"}\n");
+    run(&["index", "add", &collection, "--model", &model(), &twice]).fails_with(&["id `a` is there twice", "line 2"]);
+    assert!(!Path::new(&collection).exists());
+    let collection = work.filled();
+    run(&["search", &collection, ""]).fails_with(&["the query is empty"]);
+    run(&["search", &collection, "x", "--filter", "year >"]).fails_with(&["not a filter", "the end", "hint:"]);
+    run(&["search", &collection, "x", "--filter", "place = 1"])
+        .fails_with(&["no document has the field `place`", "year"]);
+    run(&["search", &collection, "x", "--stages", "16:3"]).fails_with(&["no vectors of 16 dimensions", "hint:"]);
+    run(&["search", &collection, "x", "--stages", "8"]).fails_with(&["`8` is no stage of a search"]);
+    run(&["index", "delete", &collection, "z"]).fails_with(&["1 of 1 documents are not in the collection"]);
+    run(&["index", "add", &collection, &documents, "--storage", "int8"]).fails_with(&["vectors stored as float32"]);
+    let unknown = work.file("new.jsonl", r#"{"id": "z", "text": "x"}"#);
+    run(&["index", "update", &collection, &unknown]).fails_with(&["the first is `z`", "hint:"]);
+    assert_eq!(info(&collection)["documents"], 3);
+}
+
+#[test]
+fn another_model_and_a_damaged_collection_are_refused() {
+    let work = Workplace::new();
+    let collection = work.filled();
+    let other = model_copy(work.0.path());
+    let weights = other.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let other = other.to_str().unwrap();
+    run(&["search", &collection, "x", "--model", other]).fails_with(&["made with another model", "hint:"]);
+    let points = Path::new(&collection).join("points-1/segments");
+    let segment: PathBuf = fs::read_dir(points).unwrap().next().unwrap().unwrap().path();
+    fs::write(segment.join("segment.json"), "{").unwrap();
+    run(&["search", &collection, "x"]).fails_with(&["cannot open the collection", "points-1"]);
+}
+
+#[test]
+fn killed_while_adding_each_document_is_there_once_after_the_next_call() {
+    let work = Workplace::new();
+    let (collection, corpus) = (work.collection(), finance("eval/corpus.jsonl"));
+    let rows = json_lines(&fs::read_to_string(&corpus).unwrap());
+    let many: String = (0..8)
+        .flat_map(|copy| rows.iter().map(move |row| (copy, row)))
+        .map(|(copy, row)| {
+            format!(
+                "{}\n",
+                json!({ "id": format!("{copy}-{}", row["_id"]), "text": format!("{copy} {}", row["text"]) })
+            )
+        })
+        .collect();
+    let documents = work.file("many.jsonl", &many);
+    let model = model();
+    let add = ["index", "add", &collection, "--model", &model, &documents, "--threads", "1", "--json"];
+    for milliseconds in [30, 120, 250, 400, 600] {
+        let mut child = command(&add).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(milliseconds));
+        // SIGKILL: nothing can be tidied up.
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let last: Ran = run(&add);
+    let report = last.json();
+    let done = |key: &str| report[key].as_u64().unwrap();
+    assert_eq!(done("added") + done("unchanged"), 8 * rows.len() as u64, "{report}");
+    let told = info(&collection);
+    assert_eq!(
+        (told["documents"].as_u64(), told["points"].as_u64()),
+        (Some(8 * rows.len() as u64), Some(8 * rows.len() as u64))
+    );
+}

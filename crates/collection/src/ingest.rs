@@ -1,0 +1,201 @@
+//! Documents into a collection, so that a run that ended early can be run again: what is there and unchanged is passed over,
+//! and the points of a document have ids of their own, so that none is there twice.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use matryo_data::{Document, DocumentColumns, read_documents};
+use matryo_model::{EncodeOptions, Role, SentenceEncoder};
+use matryo_ops::Mat;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    Collection, CollectionError,
+    chunk::chunks,
+    point::{CHUNK, HASH, ID, Point, PointId, TEXT},
+    words::WordModel,
+};
+
+/// Documents that are looked up, encoded and written at once: enough for batches of texts of one length, few enough that
+/// little is done again after an interruption.
+const BATCH: usize = 512;
+
+/// How to add.
+#[derive(Default)]
+pub struct AddOptions<'a> {
+    /// Fail unless every document is there already.
+    pub only_existing: bool,
+    /// Tokens that go through the model at once; `None` chooses.
+    pub tokens_per_batch: Option<usize>,
+    /// Told after each batch how many documents are safe.
+    pub progress: Option<&'a dyn Fn(usize)>,
+}
+
+/// What adding did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddReport {
+    /// Documents that are in the collection now and were not before.
+    pub added: usize,
+    /// Documents whose text or fields changed.
+    pub replaced: usize,
+    /// Documents that were there as they are.
+    pub unchanged: usize,
+    /// Chunks that were encoded.
+    pub chunks: usize,
+    /// Chunks too long for the model, of which it read the beginning.
+    pub truncated: usize,
+}
+
+/// A document that has to be written.
+struct Pending<'a> {
+    document: &'a Document,
+    hash: String,
+    pieces: Vec<&'a str>,
+}
+
+impl Collection {
+    /// Adds the documents of a file or folder, and replaces those whose text or fields changed. Read
+    /// [`check_documents`](matryo_data::check_documents) first: it finds what is wrong before anything is written.
+    ///
+    /// # Errors
+    /// Another model than the collection's; whatever is wrong with a document; a full disk. What was reported as done is safe
+    /// then, and the same call goes on.
+    pub fn add(
+        &self,
+        model: &SentenceEncoder,
+        path: &Path,
+        columns: &DocumentColumns,
+        options: &AddOptions<'_>,
+    ) -> Result<AddReport, CollectionError> {
+        self.manifest().model.check(model)?;
+        if options.only_existing {
+            self.expect_all(path, columns)?;
+        }
+        let adding = Adding { collection: self, model, words: WordModel::of(self.manifest())?, options };
+        let mut report = AddReport::default();
+        let mut batch = Vec::with_capacity(BATCH);
+        read_documents(path, columns, |document| {
+            check_fields(&document)?;
+            batch.push(document);
+            if batch.len() == BATCH { adding.write(&std::mem::take(&mut batch), &mut report) } else { Ok(()) }
+        })?;
+        adding.write(&batch, &mut report)?;
+        Ok(report)
+    }
+
+    fn expect_all(&self, path: &Path, columns: &DocumentColumns) -> Result<(), CollectionError> {
+        let mut ids: Vec<String> = Vec::new();
+        read_documents::<CollectionError>(path, columns, |document| {
+            ids.push(document.id);
+            Ok(())
+        })?;
+        let mut unknown = Vec::new();
+        for ids in ids.chunks(BATCH) {
+            let stored = self.stored(ids)?;
+            let known: HashSet<&str> = stored.iter().map(Point::document).collect();
+            unknown.extend(ids.iter().filter(|id| !known.contains(id.as_str())).cloned());
+        }
+        if unknown.is_empty() { Ok(()) } else { Err(CollectionError::UnknownDocuments { ids: unknown, of: ids.len() }) }
+    }
+}
+
+struct Adding<'a> {
+    collection: &'a Collection,
+    model: &'a SentenceEncoder,
+    words: Option<WordModel>,
+    options: &'a AddOptions<'a>,
+}
+
+impl Adding<'_> {
+    /// New points first, then the chunks too many of documents that became shorter: whenever this ends, the next call sees
+    /// what is left to do from what is stored.
+    fn write(&self, documents: &[Document], report: &mut AddReport) -> Result<(), CollectionError> {
+        let ids: Vec<String> = documents.iter().map(|document| document.id.clone()).collect();
+        let stored = self.collection.stored(&ids)?;
+        let mut of: HashMap<&str, Vec<&Point>> = HashMap::new();
+        stored.iter().for_each(|point| of.entry(point.document()).or_default().push(point));
+        let mut taken = HashSet::new();
+        let mut pending = Vec::new();
+        let mut surplus: Vec<PointId> = Vec::new();
+        for document in documents.iter().filter(|document| taken.insert(document.id.as_str())) {
+            let there = of.get(document.id.as_str()).map_or(&[][..], Vec::as_slice);
+            let next = self.pending(document)?;
+            if next.is_stored_as(there) {
+                report.unchanged += 1;
+                continue;
+            }
+            *(if there.is_empty() { &mut report.added } else { &mut report.replaced }) += 1;
+            surplus.extend(there.iter().filter(|point| point.chunk() >= next.pieces.len()).map(|point| point.id));
+            pending.push(next);
+        }
+        self.encode_and_write(&pending, report)?;
+        self.collection.delete_points(&surplus)?;
+        if let Some(progress) = self.options.progress {
+            progress(report.added + report.replaced + report.unchanged);
+        }
+        Ok(())
+    }
+
+    fn pending<'d>(&self, document: &'d Document) -> Result<Pending<'d>, CollectionError> {
+        let pieces = chunks(&document.text, self.model.tokenizer(), self.collection.manifest().chunking)?;
+        Ok(Pending { document, hash: digest(document), pieces })
+    }
+
+    fn encode_and_write(&self, pending: &[Pending<'_>], report: &mut AddReport) -> Result<(), CollectionError> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let texts: Vec<&str> = pending.iter().flat_map(|it| it.pieces.iter().copied()).collect();
+        let tokens_per_batch = self.options.tokens_per_batch;
+        let options = EncodeOptions { role: Role::Document, tokens_per_batch, ..EncodeOptions::default() };
+        let encoded = self.model.encode_with(&texts, &options)?;
+        report.chunks += texts.len();
+        report.truncated += encoded.truncated;
+        self.collection.backend().upsert(self.points(pending, &encoded.embeddings))
+    }
+
+    fn points(&self, pending: &[Pending<'_>], embeddings: &Mat) -> Vec<Point> {
+        let pieces = pending.iter().flat_map(|it| it.pieces.iter().enumerate().map(move |piece| (it, piece)));
+        let dims = &self.collection.manifest().dims;
+        let point = |(row, (pending, (chunk, text))): (usize, (&Pending<'_>, (usize, &&str)))| Point {
+            id: PointId::of(&pending.document.id, chunk),
+            vectors: dims.iter().map(|&dim| (dim.to_string(), embeddings.row(row)[..dim].to_vec())).collect(),
+            words: self.words.as_ref().map(|words| words.document(text)),
+            payload: pending.payload(chunk, text),
+        };
+        pieces.enumerate().map(point).collect()
+    }
+}
+
+impl Pending<'_> {
+    /// Whether exactly the chunks of this version are stored.
+    fn is_stored_as(&self, there: &[&Point]) -> bool {
+        there.len() == self.pieces.len()
+            && there.iter().all(|point| point.chunk() < self.pieces.len() && point.hash() == self.hash)
+    }
+
+    fn payload(&self, chunk: usize, text: &str) -> serde_json::Map<String, serde_json::Value> {
+        let mut payload = self.document.fields.clone();
+        payload.insert(ID.to_owned(), self.document.id.clone().into());
+        payload.insert(TEXT.to_owned(), text.into());
+        payload.insert(CHUNK.to_owned(), chunk.into());
+        payload.insert(HASH.to_owned(), self.hash.clone().into());
+        payload
+    }
+}
+
+fn check_fields(document: &Document) -> Result<(), CollectionError> {
+    let reserved = [ID, TEXT, CHUNK, HASH].into_iter().find(|field| document.fields.contains_key(*field));
+    reserved.map_or(Ok(()), |field| {
+        Err(CollectionError::ReservedField { id: document.id.clone(), field: field.to_owned() })
+    })
+}
+
+/// Text and fields of a document, as 32 hexadecimal digits.
+fn digest(document: &Document) -> String {
+    let fields = serde_json::to_string(&document.fields).expect("values read as JSON");
+    let digest = Sha256::digest(format!("{} {}{fields}", document.text.len(), document.text));
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
