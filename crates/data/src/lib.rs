@@ -9,6 +9,7 @@ mod columns;
 mod dataset;
 mod digest;
 mod error;
+mod labelled_file;
 mod location;
 mod mt19937;
 mod randperm;
@@ -23,6 +24,7 @@ pub use check::{ColumnLengths, ColumnTokens, Finding, Findings, LengthStatistics
 pub use columns::Columns;
 pub use dataset::Dataset;
 pub use error::DataError;
+pub use labelled_file::{LabelledTexts, read_labelled_texts};
 pub use location::{Location, Place};
 pub use mt19937::Mt19937;
 pub use randperm::randperm;
@@ -45,4 +47,15 @@ pub trait Rows: Send + Sync {
 
     /// One text.
     fn text(&self, row: usize, column: usize) -> &str;
+
+    /// Name of the column with the labels, where rows have one: what a loss wants of their texts.
+    fn label_column(&self) -> Option<&str> {
+        None
+    }
+
+    /// The label of a row.
+    fn label(&self, row: usize) -> Option<f32> {
+        let _ = row;
+        None
+    }
 }
