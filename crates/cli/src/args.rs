@@ -10,7 +10,7 @@ use matryo_model::{EncodeOptions, Quantization, Role, SimilarityFn};
 use matryo_ops::Precision;
 
 use crate::{
-    commands::{card, completions, encode, eval, info, man, save, similarity, train},
+    commands::{card, classify, completions, encode, eval, info, man, save, similarity, train},
     console::Color,
 };
 
@@ -99,6 +99,7 @@ pub enum Command {
     Eval(eval::EvalArgs),
     Encode(encode::EncodeArgs),
     Similarity(similarity::SimilarityArgs),
+    Classify(classify::ClassifyArgs),
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),

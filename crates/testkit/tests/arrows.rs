@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("losses", &["ops"]),
     ("eval", &["model", "index", "data"]),
     ("train", &["model", "losses", "data", "eval", "ops"]),
+    ("classify", &["train", "model", "data", "ops"]),
     ("cli", &["*"]),
     ("matryo", &["*"]),
     ("testkit", &[]),
