@@ -1,10 +1,13 @@
 //! The first half of SetFit: embeddings tuned on contrastive pairs, by the trainer of this program.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use matryo_data::Dataset;
-use matryo_model::{HubProgress, Precision};
-use matryo_train::{Observer, TrainConfig, TrainError, TrainOutcome, Trainer};
+use matryo_model::{HubProgress, Precision, write_atomic};
+use matryo_train::{Observer, TrainConfig, TrainError, TrainOutcome, Trainer, card};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -130,7 +133,19 @@ pub(crate) fn tune(
     let names = ["sentence_1", "sentence_2"].map(str::to_owned).to_vec();
     let data = Dataset::from_columns(names, columns).with_labels("label".to_owned(), labels);
     let trainer = Trainer::with_data(config(tuning)?, data, downloads)?;
-    Ok((trainer.run(observer)?, counts))
+    let outcome = trainer.run(observer)?;
+    leave_out_paths(tuning.folder)?;
+    Ok((outcome, counts))
+}
+
+/// Takes out of the card what would mislead: the folder has a passing name, and the file holds the examples, not the pairs.
+fn leave_out_paths(folder: &Path) -> Result<(), TrainError> {
+    let Some(mut data) = card::load_record(folder)? else { return Ok(()) };
+    let settings = data.training.iter_mut().flat_map(|training| &mut training.hyperparameters);
+    settings.filter(|s| ["train_data", "output_dir"].contains(&s.name.as_str())).for_each(|s| s.is_default = true);
+    let text = card::render(&data)?;
+    write_atomic(&folder.join("README.md"), |file| file.write_all(text.as_bytes()))?;
+    Ok(card::save_record(folder, &data)?)
 }
 
 /// The settings of the run, as `matryo train` would be given them.
@@ -149,6 +164,7 @@ fn config(tuning: &Tuning<'_>) -> Result<TrainConfig, TrainError> {
         ("warmup_ratio", options.warmup_proportion.to_string()),
         ("weight_decay", options.l2_weight.to_string()),
         ("save_strategy", "no".to_owned()),
+        ("dataset_name", format!("contrastive pairs of {}", tuning.data.file_name().unwrap_or_default().display())),
         ("seed", tuning.seed.to_string()),
     ];
     keys.extend(tuning.revision.map(|revision| ("model_revision", revision.to_owned())));

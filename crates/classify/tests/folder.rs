@@ -94,6 +94,8 @@ fn few_shot_training_moves_classes_apart_and_repeats_itself() {
     let (before, after) = (SentenceEncoder::open(matryo_testkit::tiny_bert()).unwrap(), open(&targets[0]).unwrap());
     let margins = [&before, after.model()].map(|model| margin(model, &examples));
     assert!(margins[1] > margins[0] + 0.05, "{margins:?}");
+    let card = fs::read_to_string(targets[0].join("README.md")).unwrap();
+    assert!(card.contains("contrastive pairs of train.jsonl") && !card.contains(".saving.tmp"), "{card}");
     assert_eq!(after.settings().training["method"], "few-shot");
     assert_eq!(after.settings().training["sampling_strategy"], "undersampling");
 }
