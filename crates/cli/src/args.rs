@@ -12,7 +12,7 @@ use matryo_ops::Precision;
 #[cfg(feature = "collections")]
 use crate::commands::{index, search};
 use crate::{
-    commands::{card, completions, encode, eval, info, man, save, similarity, train},
+    commands::{card, classify, completions, encode, eval, info, man, save, similarity, train},
     console::Color,
 };
 
@@ -101,6 +101,7 @@ pub enum Command {
     Eval(eval::EvalArgs),
     Encode(encode::EncodeArgs),
     Similarity(similarity::SimilarityArgs),
+    Classify(classify::ClassifyArgs),
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),

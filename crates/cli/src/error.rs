@@ -4,6 +4,7 @@ use std::{io, path::PathBuf};
 
 #[cfg(feature = "collections")]
 use matryo_collection::CollectionError;
+use matryo_classify::ClassifyError;
 use matryo_data::DataError;
 use matryo_eval::EvalError;
 use matryo_model::ModelError;
@@ -37,6 +38,9 @@ pub enum CliError {
     #[cfg(feature = "collections")]
     #[error("cannot read standard input: {0}")]
     Stdin(#[source] io::Error),
+    /// From a classifier.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
     /// From the model card.
     #[error(transparent)]
     Card(#[from] CardError),
@@ -73,6 +77,12 @@ pub enum CliError {
     /// An extension that stands for no format.
     #[error("cannot tell the format of {}", path.display())]
     OutputFormat {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// Classes are written in one format only.
+    #[error("classes cannot be written to {}", path.display())]
+    ClassesFormat {
         /// The file asked for.
         path: PathBuf,
     },
@@ -133,6 +143,7 @@ impl CliError {
             Self::Data(error) => error.hint(),
             Self::Eval(error) => error.hint(),
             Self::Train(error) => error.hint(),
+            Self::Classify(error) => error.hint(),
             Self::Card(error) => error.hint(),
             #[cfg(feature = "collections")]
             Self::Collection(error) => error.hint(),
@@ -151,6 +162,7 @@ impl CliError {
             Self::NoText => Some("give texts as arguments, with `--input FILE`, or through a pipe"),
             Self::OneText { .. } => Some("give more texts, or a file of them with `--against FILE`"),
             Self::OutputFormat { .. } => Some("the name should end in .npy, .jsonl, .parquet or .safetensors"),
+            Self::ClassesFormat { .. } => Some("the name should end in .jsonl"),
             Self::NoOutputFolder { .. } => Some("create it first; nothing was computed"),
             Self::NotEmpty { .. } => Some("give a new folder, or empty this one; nothing was overwritten"),
             Self::CardExists { .. } => Some("`--overwrite` replaces it"),

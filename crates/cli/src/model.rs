@@ -12,7 +12,8 @@ use crate::{
     watched::warn_truncated,
 };
 
-const ENCODING: &str = "encoding {bar:24} {pos}/{len} texts, {eta} left";
+/// The bar of texts being encoded.
+pub const ENCODING: &str = "encoding {bar:24} {pos}/{len} texts, {eta} left";
 
 /// Opens a model and tells what was assumed about it.
 pub fn open(args: &ModelArgs, precision: PrecisionArgs, console: &Console) -> Result<SentenceEncoder, CliError> {

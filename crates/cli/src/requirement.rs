@@ -1,4 +1,4 @@
-//! A metric and the least value it must have.
+//! A metric and the least value it must have, or the greatest it may have.
 
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use crate::error::CliError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requirement {
     key: String,
-    least: f64,
+    bound: f64,
 }
 
 /// Not of the form `METRIC=VALUE`.
@@ -20,9 +20,9 @@ impl FromStr for Requirement {
     type Err = NotARequirement;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (key, least) = text.split_once('=').ok_or(NotARequirement)?;
-        let least = least.parse().map_err(|_| NotARequirement)?;
-        Ok(Self { key: key.to_owned(), least })
+        let (key, bound) = text.split_once('=').ok_or(NotARequirement)?;
+        let bound = bound.parse().map_err(|_| NotARequirement)?;
+        Ok(Self { key: key.to_owned(), bound })
     }
 }
 
@@ -36,11 +36,25 @@ impl Requirement {
         Err(CliError::UnknownMetric { key: self.key.clone(), similar: keys.iter().min_by_key(distance).cloned() })
     }
 
-    /// How it was missed; `None` if it was met.
+    /// The metric.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// How it was missed, as a least value; `None` if it was met.
     pub fn missed(&self, metrics: &[(String, f64)]) -> Option<String> {
-        let (_, value) = metrics.iter().find(|(key, _)| *key == self.key)?;
-        let missed = || format!("{} is {value:.4}, required is {}", self.key, self.least);
-        (*value < self.least).then(missed)
+        let value = self.value(metrics)?;
+        (value < self.bound).then(|| format!("{} is {value:.4}, required is {}", self.key, self.bound))
+    }
+
+    /// How it was missed, as a greatest value; `None` if it was met.
+    pub fn exceeded(&self, metrics: &[(String, f64)]) -> Option<String> {
+        let value = self.value(metrics)?;
+        (value > self.bound).then(|| format!("{} is {value:.4}, required is at most {}", self.key, self.bound))
+    }
+
+    fn value(&self, metrics: &[(String, f64)]) -> Option<f64> {
+        metrics.iter().find(|(key, _)| *key == self.key).map(|(_, value)| *value)
     }
 }
 
@@ -55,6 +69,11 @@ mod tests {
         assert_eq!(requirement.missed(&measured(0.5)), None);
         let missed = requirement.missed(&measured(0.25)).unwrap();
         assert_eq!(missed, "dim_8_cosine_ndcg@10 is 0.2500, required is 0.5");
+        assert_eq!(requirement.exceeded(&measured(0.5)), None);
+        assert_eq!(
+            requirement.exceeded(&measured(0.75)).unwrap(),
+            "dim_8_cosine_ndcg@10 is 0.7500, required is at most 0.5"
+        );
         assert!("dim_8".parse::<Requirement>().is_err() && "a=b".parse::<Requirement>().is_err());
     }
 }

@@ -32,9 +32,13 @@ impl Columns {
         };
         let kept = || found.iter().filter(|name| !ignore.contains(name)).cloned().collect();
         let required = if take.is_empty() { kept() } else { take.to_vec() };
-        Selection { required, optional: Vec::new(), others: Others::Only(ignore.to_vec()) }
+        Selection { required, optional: Vec::new(), numbers: Vec::new(), others: Others::Only(ignore.to_vec()) }
     }
 }
+
+/// Names of the column that holds the label of a row instead of a text, most telling first (`valid_label_columns` of
+/// sentence_transformers/base/data_collator.py 5.7).
+const LABEL_COLUMNS: [&str; 4] = ["label", "labels", "score", "scores"];
 
 /// What is wanted from a file.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Selection {
     pub(crate) required: Vec<String>,
     /// Columns that a row may lack.
     pub(crate) optional: Vec<String>,
+    /// Those of them that may hold numbers; in a file with types (Parquet) every other one must hold text.
+    pub(crate) numbers: Vec<String>,
     /// Columns that may be there besides.
     pub(crate) others: Others,
 }
@@ -58,7 +64,16 @@ impl Selection {
     /// These, and whatever else there is.
     pub(crate) fn among_others(required: &[&str], optional: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Self { required: owned(required), optional: owned(optional), others: Others::Any }
+        Self { required: owned(required), optional: owned(optional), numbers: Vec::new(), others: Others::Any }
+    }
+
+    /// Puts the label's column, if there is one, behind the others, and lets it hold numbers.
+    pub(crate) fn set_label_aside(&mut self) -> Option<String> {
+        let place = LABEL_COLUMNS.iter().find_map(|name| self.required.iter().position(|column| column == name))?;
+        let label = self.required.remove(place);
+        self.required.push(label.clone());
+        self.numbers.push(label.clone());
+        Some(label)
     }
 
     /// The columns handed over: the required ones, then the optional ones.

@@ -1,4 +1,4 @@
-//! A data file in memory: rows of texts in named columns.
+//! A data file in memory: rows of texts in named columns, with a label each if the file has one.
 
 use std::path::{Path, PathBuf};
 
@@ -15,12 +15,23 @@ use crate::text_column::TextColumn;
 const MOST_ROWS: u64 = MOST as u64;
 
 /// Rows of texts, checked: every row has a text in every column. Memory is the texts plus 8 bytes per text and row.
+///
+/// A column called `label`, `labels`, `score` or `scores` is none of the columns: it holds a number for each row (semantics of
+/// sentence-transformers, whatever the loss).
 #[derive(Debug, Clone)]
 pub struct Dataset {
     path: Option<PathBuf>,
     names: Vec<String>,
     columns: Vec<TextColumn>,
+    labels: Option<Labels>,
     places: Vec<Place>,
+}
+
+/// The label of each row.
+#[derive(Debug, Clone)]
+struct Labels {
+    column: String,
+    values: Vec<f32>,
 }
 
 impl Dataset {
@@ -28,9 +39,11 @@ impl Dataset {
     /// Parquet.
     ///
     /// # Errors
-    /// Anything that is not a text in a column that was asked for, with its file and line; an empty file.
+    /// Anything that is not a text in a column that was asked for, or not a number where the label stands, with its file and
+    /// line; an empty file.
     pub fn open(path: &Path, columns: &Columns) -> Result<Self, DataError> {
-        let mut loading = Loading { path, wanted: columns, names: Vec::new(), texts: Vec::new(), places: Vec::new() };
+        let mut loading =
+            Loading { path, wanted: columns, names: Vec::new(), texts: Vec::new(), labels: None, places: Vec::new() };
         read(path, &mut loading)?;
         loading.finish()
     }
@@ -47,7 +60,16 @@ impl Dataset {
         for (target, source) in texts.iter_mut().zip(&columns) {
             source.iter().for_each(|text| target.push(text));
         }
-        Self { path: None, names, columns: texts, places: (1..=rows as u64).map(Place::Row).collect() }
+        Self { path: None, names, columns: texts, labels: None, places: (1..=rows as u64).map(Place::Row).collect() }
+    }
+
+    /// The same rows with a label each.
+    ///
+    /// # Panics
+    /// If there is not a label for each row.
+    pub fn with_labels(self, column: String, values: Vec<f32>) -> Self {
+        assert_eq!(values.len(), self.places.len(), "a label for each row");
+        Self { labels: Some(Labels { column, values }), ..self }
     }
 
     /// The file, when it was read from one.
@@ -61,8 +83,8 @@ impl Dataset {
     }
 
     /// SHA-256 in hexadecimal over: the number of columns, each name, the number of rows, and the texts row by row.
-    /// Numbers are u64 little-endian; a name or text is its length in bytes, then its UTF-8. It does not depend on the
-    /// file's format.
+    /// Numbers are u64 little-endian; a name or text is its length in bytes, then its UTF-8. Labels follow, if there are any:
+    /// the name of their column, then the bits of each as an f32. It does not depend on the file's format.
     pub fn fingerprint(&self) -> String {
         let mut digest = TextDigest::default();
         digest.number(self.names.len());
@@ -70,6 +92,10 @@ impl Dataset {
         digest.number(self.len());
         for row in 0..self.len() {
             self.columns.iter().for_each(|column| digest.text(column.get(row)));
+        }
+        if let Some(labels) = &self.labels {
+            digest.text(&labels.column);
+            labels.values.iter().for_each(|value| digest.number(value.to_bits() as usize));
         }
         digest.hex()
     }
@@ -87,6 +113,14 @@ impl Rows for Dataset {
     fn text(&self, row: usize, column: usize) -> &str {
         self.columns[column].get(row)
     }
+
+    fn label_column(&self) -> Option<&str> {
+        self.labels.as_ref().map(|labels| labels.column.as_str())
+    }
+
+    fn label(&self, row: usize) -> Option<f32> {
+        self.labels.as_ref().map(|labels| labels.values[row])
+    }
 }
 
 /// A data set while its file is read.
@@ -95,6 +129,7 @@ struct Loading<'a> {
     wanted: &'a Columns,
     names: Vec<String>,
     texts: Vec<TextColumn>,
+    labels: Option<Labels>,
     places: Vec<Place>,
 }
 
@@ -106,14 +141,22 @@ impl Loading<'_> {
         }
         self.texts.iter_mut().for_each(TextColumn::shrink);
         self.places.shrink_to_fit();
-        Ok(Dataset { path: Some(path), names: self.names, columns: self.texts, places: self.places })
+        Ok(Dataset {
+            path: Some(path),
+            names: self.names,
+            columns: self.texts,
+            labels: self.labels,
+            places: self.places,
+        })
     }
 }
 
 impl Visitor for Loading<'_> {
     fn select(&mut self, found: &[String]) -> Result<Selection, DataError> {
-        let selection = self.wanted.select(found);
-        self.names.clone_from(&selection.required);
+        let mut selection = self.wanted.select(found);
+        let label = selection.set_label_aside();
+        self.names = selection.required.iter().filter(|name| Some(*name) != label.as_ref()).cloned().collect();
+        self.labels = label.map(|column| Labels { column, values: Vec::new() });
         self.texts = vec![TextColumn::default(); self.names.len()];
         Ok(selection)
     }
@@ -124,6 +167,9 @@ impl Visitor for Loading<'_> {
         }
         for ((texts, cell), name) in self.texts.iter_mut().zip(cells).zip(&self.names) {
             texts.push(cell.text(self.path, place, name)?);
+        }
+        if let (Some(labels), Some(cell)) = (&mut self.labels, cells.last()) {
+            labels.values.push(cell.number(self.path, place, &labels.column)? as f32);
         }
         self.places.push(place);
         Ok(())

@@ -102,6 +102,24 @@ pub enum DataError {
         /// What is there: `a number`, `a list`...
         found: String,
     },
+    /// A label is not a number.
+    #[error("column `{column}` holds {found}, expected a number\n  in {at}")]
+    NotANumber {
+        /// The file and line.
+        at: Location,
+        /// The column.
+        column: String,
+        /// What is there.
+        found: String,
+    },
+    /// The name of a class is an empty text.
+    #[error("column `{column}` is empty, expected a label\n  in {at}")]
+    EmptyLabel {
+        /// The file and line.
+        at: Location,
+        /// The column.
+        column: String,
+    },
     /// A line of a JSONL file is neither an object nor a string.
     #[error("the line holds {found}, expected an object\n  in {at}")]
     NotAnObject {
@@ -239,6 +257,10 @@ impl DataError {
             Self::UnexpectedColumns { .. } => "name the columns to use, and those to ignore",
             Self::AmbiguousColumn { .. } => "name the column",
             Self::Null { .. } => "remove the row, or write an empty string if an empty text is meant",
+            Self::NotANumber { .. } => {
+                "label, labels, score and scores are names of labels, which are numbers; ignore the column, or rename it"
+            }
+            Self::EmptyLabel { .. } => "remove the row, or give it a label",
             Self::NotAnObject { found, .. } if found == "a list" => {
                 "JSONL wants one object a line, without a list around"
             }

@@ -10,6 +10,7 @@ mod dataset;
 mod digest;
 mod documents;
 mod error;
+mod labelled_file;
 mod location;
 mod mt19937;
 mod randperm;
@@ -25,6 +26,7 @@ pub use columns::Columns;
 pub use dataset::Dataset;
 pub use documents::{Document, DocumentColumns, check_documents, read_documents};
 pub use error::DataError;
+pub use labelled_file::{LabelledTexts, read_labelled_texts};
 pub use location::{Location, Place};
 pub use mt19937::Mt19937;
 pub use randperm::randperm;
@@ -47,4 +49,15 @@ pub trait Rows: Send + Sync {
 
     /// One text.
     fn text(&self, row: usize, column: usize) -> &str;
+
+    /// Name of the column with the labels, where rows have one: what a loss wants of their texts.
+    fn label_column(&self) -> Option<&str> {
+        None
+    }
+
+    /// The label of a row.
+    fn label(&self, row: usize) -> Option<f32> {
+        let _ = row;
+        None
+    }
 }

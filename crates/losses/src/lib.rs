@@ -2,6 +2,7 @@
 //!
 //! A new loss is one file here and one row in [`LOSSES`].
 
+mod cosine_similarity;
 mod error;
 mod loss;
 mod matryoshka;
@@ -10,6 +11,7 @@ mod parameters;
 mod registry;
 mod unit_rows;
 
+pub use cosine_similarity::CosineSimilarityLoss;
 pub use error::LossError;
 pub use loss::{Loss, LossBatch, LossOutput, Needs};
 pub use matryoshka::MatryoshkaLoss;

@@ -11,6 +11,8 @@ use crate::LossError;
 pub struct LossBatch<'a> {
     /// The embeddings; all of one shape.
     pub columns: &'a [MatRef<'a>],
+    /// The label of each row, if the data set has labels.
+    pub labels: Option<&'a [f32]>,
     /// Changes with every batch and is the same in a repeated run; for losses that draw at random.
     pub seed: u64,
 }
@@ -28,6 +30,8 @@ pub struct LossOutput {
 pub struct Needs {
     /// Number of text columns.
     pub columns: RangeInclusive<usize>,
+    /// Whether each row must have a label.
+    pub labels: bool,
 }
 
 /// A loss over the embeddings of one batch.
@@ -55,6 +59,6 @@ pub trait Loss: Send + Sync {
         Ok(())
     }
 
-    /// Value and gradient. Panics when the number of columns is not what [`Loss::needs`] says.
+    /// Value and gradient. Panics when columns or labels are not what [`Loss::needs`] says.
     fn eval(&self, ops: &dyn Ops, batch: &LossBatch<'_>) -> LossOutput;
 }

@@ -86,7 +86,7 @@ impl MatryoshkaLoss {
     fn eval_dim(&self, ops: &dyn Ops, batch: &LossBatch<'_>, dim: usize) -> LossOutput {
         let units: Vec<_> = batch.columns.iter().map(|c| UnitRows::new(ops, c.first_cols(dim).to_mat())).collect();
         let columns: Vec<MatRef<'_>> = units.iter().map(UnitRows::view).collect();
-        let mut output = self.inner.eval(ops, &LossBatch { columns: &columns, seed: batch.seed });
+        let mut output = self.inner.eval(ops, &LossBatch { columns: &columns, labels: batch.labels, seed: batch.seed });
         for (unit, d) in units.iter().zip(&mut output.d_columns) {
             unit.backward(ops, d);
         }

@@ -93,7 +93,7 @@ impl Loss for MultipleNegativesRankingLoss {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=usize::MAX }
+        Needs { columns: 2..=usize::MAX, labels: false }
     }
 
     fn config(&self) -> Value {

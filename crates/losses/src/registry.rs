@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Loss, LossError, matryoshka, multiple_negatives_ranking, parameters::similar};
+use crate::{Loss, LossError, cosine_similarity, matryoshka, multiple_negatives_ranking, parameters::similar};
 
 /// One loss that can be asked for by name.
 pub struct Entry {
@@ -15,7 +15,7 @@ pub struct Entry {
 }
 
 /// Every loss there is.
-pub const LOSSES: &[Entry] = &[multiple_negatives_ranking::ENTRY, matryoshka::ENTRY];
+pub const LOSSES: &[Entry] = &[multiple_negatives_ranking::ENTRY, matryoshka::ENTRY, cosine_similarity::ENTRY];
 
 /// The loss called `name` with `parameters`, a table keyed by upstream's parameter names.
 /// A loss around another takes it as `"loss": "Name"` or `"loss": {"Name": {parameters}}`.

@@ -13,6 +13,7 @@ struct Case {
     name: String,
     loss: Box<dyn Loss>,
     inputs: Vec<Mat>,
+    labels: Option<Vec<f32>>,
     gradients: Vec<Tensor>,
     value: f64,
     config: Value,
@@ -37,6 +38,7 @@ fn case(entry: &Value, tensors: &BTreeMap<String, Tensor>) -> Case {
     Case {
         loss: build(&registered, &entry["parameters"]).unwrap(),
         inputs: columns.iter().map(|c| rows_of(&tensors[&format!("in.{c}")], rows)).collect(),
+        labels: entry["label"].as_str().map(|name| tensors[&format!("label.{name}")].data[..rows].to_vec()),
         gradients: columns.iter().map(|c| tensors[&format!("{name}.grad.{c}")].clone()).collect(),
         value: entry["value"].as_f64().unwrap(),
         config: entry["config"].clone(),
@@ -50,9 +52,10 @@ fn cases() -> Vec<Case> {
     read_json(golden("losses.json")).as_array().unwrap().iter().map(|entry| case(entry, &tensors)).collect()
 }
 
-fn eval(loss: &dyn Loss, columns: &[Mat]) -> LossOutput {
+fn eval(case: &Case, columns: &[Mat]) -> LossOutput {
     let columns: Vec<MatRef<'_>> = columns.iter().map(Mat::view).collect();
-    loss.eval(&*matryo_ops::cpu(), &LossBatch { columns: &columns, seed: 1 })
+    let batch = LossBatch { columns: &columns, labels: case.labels.as_deref(), seed: 1 };
+    case.loss.eval(&*matryo_ops::cpu(), &batch)
 }
 
 #[test]
@@ -66,7 +69,7 @@ fn every_registered_loss_has_a_case() {
 #[test]
 fn values_and_gradients_equal_upstream() {
     for case in cases() {
-        let output = eval(&*case.loss, &case.inputs);
+        let output = eval(&case, &case.inputs);
         let what = format!("value of {}", case.name);
         // A value near 0 is the difference of scores around 20, which f32 knows to 1e-6.
         assert_value(output.value, case.value, Tolerance::Absolute(1e-5 * case.value.abs().max(0.1)), &what);
@@ -89,14 +92,14 @@ fn configurations_equal_upstream() {
 #[test]
 fn gradients_equal_finite_differences() {
     for case in cases() {
-        let output = eval(&*case.loss, &case.inputs);
+        let output = eval(&case, &case.inputs);
         for (i, d) in output.d_columns.iter().enumerate() {
             let direction = pseudo_random(d.data().len(), 31 + i as u64);
             let slope: f64 = d.data().iter().zip(&direction).map(|(d, v)| f64::from(*d) * f64::from(*v)).sum();
             let value = |x: &[f32]| {
                 let mut moved = case.inputs.clone();
                 moved[i] = Mat::from_vec(d.rows(), d.cols(), x.to_vec());
-                eval(&*case.loss, &moved).value
+                eval(&case, &moved).value
             };
             let difference = directional_derivative(value, case.inputs[i].data(), &direction, 3e-3);
             let tolerance = Tolerance::Absolute(2e-3 * slope.abs().max(0.1));

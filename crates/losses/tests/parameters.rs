@@ -28,7 +28,7 @@ fn unknown_names_point_to_the_nearest() {
     let near = message("MultipleNegativeRankingLoss", json!({}));
     assert_eq!(near, "unknown loss `MultipleNegativeRankingLoss`; did you mean `MultipleNegativesRankingLoss`?");
     let far = message("x", json!({}));
-    assert_eq!(far, "unknown loss `x`; there are MultipleNegativesRankingLoss, MatryoshkaLoss");
+    assert_eq!(far, "unknown loss `x`; there are MultipleNegativesRankingLoss, MatryoshkaLoss, CosineSimilarityLoss");
     let inner = message(MATRYOSHKA, matryoshka(json!({ "loss": "MatryoshkaLos" })));
     assert_eq!(inner, "unknown loss `MatryoshkaLos`; did you mean `MatryoshkaLoss`?");
 }
@@ -126,7 +126,7 @@ fn registered_names_are_the_losses_own() {
 fn gradient(loss: &dyn Loss, seed: u64) -> Vec<f32> {
     let columns: Vec<_> = (0..2).map(|c| Mat::from_vec(4, 8, pseudo_random(32, c))).collect();
     let views: Vec<MatRef<'_>> = columns.iter().map(Mat::view).collect();
-    loss.eval(&*matryo_ops::cpu(), &LossBatch { columns: &views, seed }).d_columns[0].data().to_vec()
+    loss.eval(&*matryo_ops::cpu(), &LossBatch { columns: &views, labels: None, seed }).d_columns[0].data().to_vec()
 }
 
 #[test]

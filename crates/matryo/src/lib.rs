@@ -9,6 +9,7 @@
 //! # }
 //! ```
 
+pub use matryo_classify as classify;
 pub use matryo_data as data;
 pub use matryo_eval as eval;
 pub use matryo_index as index;

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("eval", &["model", "index", "data"]),
     ("collection", &["model", "index", "data", "ops"]),
     ("train", &["model", "losses", "data", "eval", "ops"]),
+    ("classify", &["train", "model", "data", "ops"]),
     ("cli", &["*"]),
     ("matryo", &["*"]),
     ("testkit", &[]),

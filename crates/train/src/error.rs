@@ -197,6 +197,16 @@ pub enum TrainError {
         /// How many it takes.
         expected: String,
     },
+    /// The loss compares with labels, and the data has none.
+    #[error("{loss} needs a label for each row, found only {}\n  in {}", found.join(", "), path.display())]
+    NoLabels {
+        /// The data file.
+        path: PathBuf,
+        /// The loss.
+        loss: &'static str,
+        /// The columns of texts there.
+        found: Vec<String>,
+    },
     /// A prompt for a column that the data does not have.
     #[error("`prompts` names column `{column}`, found {}", columns.join(", "))]
     PromptColumn {
@@ -272,6 +282,9 @@ impl TrainError {
                 Some("a run goes on only with the settings it began with; start a new one in another `output_dir`".into())
             }
             Self::UnknownMetric { available, .. } => Some(format!("there will be {}", available.join(", "))),
+            Self::NoLabels { .. } => Some(
+                "a column of numbers called label, labels, score or scores holds them; `columns`, if set, must name it too".into(),
+            ),
             Self::ColumnCount { .. } => Some("choose with `columns`, or leave some out with `ignore_columns`".into()),
             Self::NotFinite { .. } => {
                 Some("lower `learning_rate`, or raise `warmup_ratio`; the checkpoints before are still there".into())

@@ -103,7 +103,8 @@ impl<'a> Gradient<'a> {
     fn eval_loss(&self, batch: &TextBatch, embeddings: &Mat, seed: u64, scale: f64) -> (f64, Mat) {
         let columns: Vec<Mat> = batch.columns.iter().map(|places| gather(embeddings, places)).collect();
         let views: Vec<_> = columns.iter().map(Mat::view).collect();
-        let output = self.loss.eval(&**self.encoder.ops(), &LossBatch { columns: &views, seed });
+        let labels = batch.labels.as_deref();
+        let output = self.loss.eval(&**self.encoder.ops(), &LossBatch { columns: &views, labels, seed });
         let mut d = Mat::zeros(embeddings.rows(), embeddings.cols());
         for (places, d_column) in batch.columns.iter().zip(&output.d_columns) {
             for (row, &place) in places.iter().enumerate() {
@@ -148,7 +149,7 @@ mod tests {
 
     fn batch(lengths: &[usize]) -> TextBatch {
         let text = |(id, &len): (usize, &usize)| Text { ids: vec![7; len].into(), id: id as u64, skip: 0 };
-        TextBatch { texts: lengths.iter().enumerate().map(text).collect(), columns: Vec::new() }
+        TextBatch { texts: lengths.iter().enumerate().map(text).collect(), columns: Vec::new(), labels: None }
     }
 
     /// Micro-batches of 12, 9, 8 and 4 tokens: what is retained, or one of those that are computed again if that is more.

@@ -30,16 +30,26 @@ fn given(config: &TrainConfig, keys: &[&str]) -> Value {
 
 /// Whether the loss can work on the columns of `data` and on embeddings of `dim` values.
 pub(crate) fn check(loss: &dyn Loss, data: &Dataset, dim: usize) -> Result<(), TrainError> {
+    let path = || data.path().map(ToOwned::to_owned).unwrap_or_default();
     let (needed, columns) = (loss.needs().columns, data.columns());
+    if loss.needs().labels && data.label_column().is_none() {
+        return Err(TrainError::NoLabels { path: path(), loss: loss.name(), found: columns.to_vec() });
+    }
     if !needed.contains(&columns.len()) {
         return Err(TrainError::ColumnCount {
-            path: data.path().map(ToOwned::to_owned).unwrap_or_default(),
+            path: path(),
             loss: loss.name(),
             found: columns.to_vec(),
             expected: in_words(*needed.start(), *needed.end()),
         });
     }
     Ok(loss.check(dim)?)
+}
+
+/// Upstream passes labels over in silence where a loss has no use for them.
+pub(crate) fn unused_labels(loss: &dyn Loss, data: &Dataset) -> Option<String> {
+    let column = data.label_column().filter(|_| !loss.needs().labels)?;
+    Some(format!("column `{column}` holds labels, which {} does not use", loss.name()))
 }
 
 fn in_words(least: usize, most: usize) -> String {

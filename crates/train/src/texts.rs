@@ -31,6 +31,8 @@ pub(crate) struct TextBatch {
     pub texts: Vec<Text>,
     /// For every column, for every row, the place in `texts`.
     pub columns: Vec<Vec<usize>>,
+    /// The label of every row, if the data has labels.
+    pub labels: Option<Vec<f32>>,
 }
 
 /// A prompt before the texts of one column.
@@ -78,7 +80,9 @@ impl TextStore {
             skip: self.prompts[column].skip,
         });
         let texts: Vec<Text> = texts.collect();
-        Ok(if self.unique { TextBatch::unique(texts, rows.len()) } else { TextBatch::every(texts, rows.len()) })
+        let make: fn(Vec<Text>, usize) -> TextBatch = if self.unique { TextBatch::unique } else { TextBatch::every };
+        let labels = rows.iter().map(|&row| data.label(row as usize)).collect();
+        Ok(TextBatch { labels, ..make(texts, rows.len()) })
     }
 
     /// Bytes of the ids of a data set of `rows` rows, of which those that were asked for so far are typical.
@@ -129,7 +133,7 @@ impl TextBatch {
     /// Every place for itself; `texts` column after column.
     fn every(texts: Vec<Text>, rows: usize) -> Self {
         let columns = (0..texts.len()).collect::<Vec<_>>().chunks(rows.max(1)).map(<[usize]>::to_vec).collect();
-        Self { texts, columns }
+        Self { texts, columns, labels: None }
     }
 
     /// Equal texts once.
@@ -145,7 +149,8 @@ impl TextBatch {
                 })
             })
             .collect();
-        Self { texts: kept, columns: places.chunks(rows.max(1)).map(<[usize]>::to_vec).collect() }
+        let columns = places.chunks(rows.max(1)).map(<[usize]>::to_vec).collect();
+        Self { texts: kept, columns, labels: None }
     }
 
     /// Number of tokens that go through the encoder.

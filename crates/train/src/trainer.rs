@@ -69,6 +69,16 @@ impl Trainer {
     pub fn with_progress(config: TrainConfig, progress: &dyn HubProgress) -> Result<Self, TrainError> {
         check_output(&config)?;
         let data = open_data(&config)?;
+        Self::with_data(config, data, progress)
+    }
+
+    /// As [`Trainer::with_progress`], on rows that are in memory already; `train_data` is not read.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_data(config: TrainConfig, data: Dataset, progress: &dyn HubProgress) -> Result<Self, TrainError> {
+        check_output(&config)?;
+        check_prompts(&config, &data)?;
         let retrieval = config.eval_data.as_deref().map(RetrievalData::open).transpose()?;
         let findings = check(&data, retrieval.as_ref(), config.per_device_train_batch_size);
         let (model_path, model) = open_model(&config, progress)?;
@@ -122,9 +132,10 @@ impl Trainer {
     }
 
     fn look_over(&self, findings: &Findings, first_epoch: &[Vec<u32>]) -> Vec<String> {
-        warnings(&Subject {
+        let mut texts = warnings(&Subject {
             config: &self.config,
             data: &self.data,
+            labelled: self.loss.needs().labels,
             findings,
             tokens: &self.tokens,
             max_seq_length: self.model.max_seq_length(),
@@ -133,7 +144,9 @@ impl Trainer {
             schedule: &self.schedule,
             first_epoch,
             queries: self.measure.as_ref().map(|measure| measure.queries),
-        })
+        });
+        texts.extend(objective::unused_labels(&*self.loss, &self.data));
+        texts
     }
 
     /// Trains, evaluates, saves. What happens is told to `observer`.
@@ -222,11 +235,14 @@ fn check_output(config: &TrainConfig) -> Result<(), TrainError> {
 fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
     let columns =
         Columns::Mapped { take: config.columns.clone().unwrap_or_default(), ignore: config.ignore_columns.clone() };
-    let data = Dataset::open(&config.train_data, &columns)?;
+    Ok(Dataset::open(&config.train_data, &columns)?)
+}
+
+fn check_prompts(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
     let prompts = config.prompts.as_ref().map(|prompts| prompts.columns().collect::<Vec<_>>()).unwrap_or_default();
     match prompts.into_iter().find(|column| !data.columns().iter().any(|known| known == column)) {
         Some(column) => Err(TrainError::PromptColumn { column: column.to_owned(), columns: data.columns().to_vec() }),
-        None => Ok(data),
+        None => Ok(()),
     }
 }
 

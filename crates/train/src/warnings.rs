@@ -15,6 +15,8 @@ const MANY_QUERIES: usize = 500;
 pub(crate) struct Subject<'a> {
     pub config: &'a TrainConfig,
     pub data: &'a dyn Rows,
+    /// Whether the loss compares with labels, and not each row with the others of its batch.
+    pub labelled: bool,
     pub findings: &'a Findings,
     pub tokens: &'a [ColumnTokens],
     pub max_seq_length: usize,
@@ -39,7 +41,7 @@ pub(crate) fn warnings(subject: &Subject<'_>) -> Vec<String> {
 
 /// In-batch negatives: a text that stands in two rows of a batch is a negative of its own pair.
 fn repeated_texts(subject: &Subject<'_>) -> Vec<String> {
-    if subject.config.batch_sampler == SamplerKind::NoDuplicates {
+    if subject.labelled || subject.config.batch_sampler == SamplerKind::NoDuplicates {
         return Vec::new();
     }
     let rows = subject.findings.rows;
@@ -87,6 +89,7 @@ fn unreached_accumulation(subject: &Subject<'_>) -> Option<String> {
 
 fn lone_rows(subject: &Subject<'_>) -> Option<String> {
     let alone = subject.config.per_device_train_batch_size == 1 && subject.data.columns().len() == 2;
+    let alone = alone && !subject.labelled;
     alone.then(|| "a batch of one pair has nothing to tell apart: its loss is 0".to_owned())
 }
 

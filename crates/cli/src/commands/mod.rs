@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod card;
+pub mod classify;
 pub mod completions;
 pub mod encode;
 pub mod eval;
@@ -41,6 +42,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, CliError> {
         Command::Eval(args) => eval::run(args, context),
         Command::Encode(args) => encode::run(args, context),
         Command::Similarity(args) => similarity::run(args, context),
+        Command::Classify(args) => classify::run(args, context),
         Command::Info(args) => info::run(args, context),
         Command::Card(args) => card::run(args, context),
         #[cfg(feature = "collections")]

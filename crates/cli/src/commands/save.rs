@@ -51,7 +51,7 @@ pub fn run(args: &SaveArgs, context: &Context) -> Result<Outcome, CliError> {
 }
 
 /// Fails if something lies in the target, which saving would mix with the model.
-fn check_empty(target: &Path) -> Result<(), CliError> {
+pub(super) fn check_empty(target: &Path) -> Result<(), CliError> {
     let occupied = match std::fs::read_dir(target) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => target.exists(),

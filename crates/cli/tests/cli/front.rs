@@ -4,7 +4,8 @@ use std::fs;
 
 use crate::common::run;
 
-const COMMANDS: [&str; 9] = ["train", "eval", "encode", "similarity", "info", "card", "save", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["train", "eval", "encode", "similarity", "classify", "info", "card", "save", "completions", "man"];
 
 #[test]
 fn help_names_every_command_and_every_command_has_help() {

@@ -1,5 +1,6 @@
 //! The built command on a tiny model: results, messages, exit codes.
 
+mod classify;
 mod common;
 mod encode;
 mod errors;

@@ -8,7 +8,10 @@ mod lines;
 mod parquet;
 mod source;
 
+use std::borrow::Cow;
 use std::path::Path;
+
+use serde_json::Number;
 
 use crate::columns::Selection;
 use crate::error::DataError;
@@ -27,6 +30,7 @@ pub(crate) const BARE_COLUMN: &str = "text";
 #[derive(Debug)]
 pub(crate) enum Cell<'a> {
     Text(&'a str),
+    Number(Number),
     Null,
     /// An optional column that the row does not have.
     Missing,
@@ -41,7 +45,37 @@ impl<'a> Cell<'a> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Null | Self::Missing => Err(DataError::Null { at: at(), column: column() }),
-            Self::Other(found) => Err(DataError::WrongType { at: at(), column: column(), found: (*found).to_owned() }),
+            other => Err(DataError::WrongType { at: at(), column: column(), found: other.kind().to_owned() }),
+        }
+    }
+
+    /// The number, also where a text spells one (CSV has nothing else).
+    pub(crate) fn number(&self, path: &Path, place: Place, column: &str) -> Result<f64, DataError> {
+        let number = match self {
+            Self::Number(number) => number.as_f64(),
+            Self::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite()).ok_or_else(|| {
+            let found = if let Self::Text(text) = self { format!("`{text}`") } else { self.kind().to_owned() };
+            DataError::NotANumber { at: Location::at(path, place), column: column.to_owned(), found }
+        })
+    }
+
+    /// The name of a class: a text, or a number as it is written.
+    pub(crate) fn label(&self, path: &Path, place: Place, column: &str) -> Result<Cow<'a, str>, DataError> {
+        match self {
+            Self::Number(number) => Ok(Cow::Owned(number.to_string())),
+            _ => self.text(path, place, column).map(Cow::Borrowed),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a text",
+            Self::Number(_) => "a number",
+            Self::Null | Self::Missing => "null",
+            Self::Other(kind) => kind,
         }
     }
 }

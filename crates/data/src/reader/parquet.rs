@@ -1,4 +1,4 @@
-//! Parquet: the text columns wanted, a batch of rows at a time.
+//! Parquet: the columns wanted, a batch of rows at a time.
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::types::{
+    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use serde_json::Number;
 
 use super::{Cell, Visitor};
 use crate::columns::Selection;
@@ -27,7 +32,9 @@ pub(super) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataErr
     let selection = visitor.select(&found)?;
     selection.check(&Location::file(path), &found)?;
     for field in fields.iter().filter(|field| selection.taken().any(|name| name == field.name())) {
-        is_text(field, path)?;
+        if !(selection.numbers.contains(field.name()) && is_number(field.data_type())) {
+            is_text(field, path)?;
+        }
     }
 
     let wanted = (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
@@ -104,8 +111,8 @@ fn hand_over(
     rows_before: u64,
     visitor: &mut dyn Visitor,
 ) -> Result<(), DataError> {
-    let column = |name: &String| batch.column_by_name(name).map(|column| column.as_string::<i32>());
-    let columns: Vec<Option<&StringArray>> = selection.taken().map(column).collect();
+    let columns: Vec<Option<&dyn Array>> =
+        selection.taken().map(|name| batch.column_by_name(name).map(AsRef::as_ref)).collect();
     for row in 0..batch.num_rows() {
         let cells: Vec<_> = columns.iter().map(|column| cell(*column, row)).collect();
         visitor.row(Place::Row(rows_before + row as u64 + 1), &cells)?;
@@ -113,10 +120,37 @@ fn hand_over(
     Ok(())
 }
 
-fn cell(column: Option<&StringArray>, row: usize) -> Cell<'_> {
+fn cell(column: Option<&dyn Array>, row: usize) -> Cell<'_> {
     match column {
         None => Cell::Missing,
         Some(column) if column.is_null(row) => Cell::Null,
-        Some(column) => Cell::Text(column.value(row)),
+        Some(column) => match column.as_string_opt::<i32>() {
+            Some(texts) => Cell::Text(texts.value(row)),
+            None => number(column, row).map_or(Cell::Other("a number that is not finite"), Cell::Number),
+        },
+    }
+}
+
+/// Types that [`number`] reads.
+fn is_number(data_type: &DataType) -> bool {
+    data_type.is_integer() || matches!(data_type, DataType::Float32 | DataType::Float64)
+}
+
+fn number(column: &dyn Array, row: usize) -> Option<Number> {
+    fn value<T: ArrowPrimitiveType>(column: &dyn Array, row: usize) -> T::Native {
+        column.as_primitive::<T>().value(row)
+    }
+    match column.data_type() {
+        DataType::Int8 => Some(value::<Int8Type>(column, row).into()),
+        DataType::Int16 => Some(value::<Int16Type>(column, row).into()),
+        DataType::Int32 => Some(value::<Int32Type>(column, row).into()),
+        DataType::Int64 => Some(value::<Int64Type>(column, row).into()),
+        DataType::UInt8 => Some(value::<UInt8Type>(column, row).into()),
+        DataType::UInt16 => Some(value::<UInt16Type>(column, row).into()),
+        DataType::UInt32 => Some(value::<UInt32Type>(column, row).into()),
+        DataType::UInt64 => Some(value::<UInt64Type>(column, row).into()),
+        DataType::Float32 => Number::from_f64(value::<Float32Type>(column, row).into()),
+        DataType::Float64 => Number::from_f64(value::<Float64Type>(column, row)),
+        _ => None,
     }
 }

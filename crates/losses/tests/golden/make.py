@@ -1,4 +1,4 @@
-"""Makes losses.json and the gradients in losses.safetensors from the inputs `in.*` there.
+"""Makes losses.json and the gradients in losses.safetensors from the inputs `in.*` and labels `label.*` there.
 
 Made with sentence-transformers 5.7.0 and torch 2.15.0 on CPU: python make.py
 The model is a stub that returns the given tensors as its embeddings.
@@ -13,7 +13,7 @@ from sentence_transformers import util
 from sentence_transformers.sentence_transformer import losses
 
 HERE = Path(__file__).parent
-MNRL, MATRYOSHKA = "MultipleNegativesRankingLoss", "MatryoshkaLoss"
+MNRL, MATRYOSHKA, COSINE = "MultipleNegativesRankingLoss", "MatryoshkaLoss", "CosineSimilarityLoss"
 
 
 class Stub(torch.nn.Module):
@@ -58,7 +58,12 @@ CASES = [
         "ap",
     ),
     ("matryoshka_dot", MATRYOSHKA, matryoshka(mnrl(5.0, "dot_score"), [48, 16]), "ap"),
+    ("cosine_similarity", COSINE, {}, "ap"),
+    ("cosine_similarity_one_pair", COSINE, {}, "ap1"),
+    ("matryoshka_cosine_similarity", MATRYOSHKA, {"loss": {COSINE: {}}, "matryoshka_dims": [48, 16]}, "ap"),
 ]
+# Labels by the loss that needs them.
+LABELS = {COSINE: "score"}
 
 
 def build(model, name, parameters):
@@ -68,18 +73,24 @@ def build(model, name, parameters):
         return losses.MatryoshkaLoss(model, build(model, inner, inner_parameters), **parameters)
     if "similarity_fct" in parameters:
         parameters["similarity_fct"] = getattr(util, parameters["similarity_fct"])
+    if name == COSINE:
+        return losses.CosineSimilarityLoss(model, **parameters)
     return losses.MultipleNegativesRankingLoss(model, **parameters)
 
 
 def main():
-    tensors = {k: v for k, v in load_file(HERE / "losses.safetensors").items() if k.startswith("in.")}
+    tensors = {k: v for k, v in load_file(HERE / "losses.safetensors").items() if k.startswith(("in.", "label."))}
+    # Similarities as they are annotated, 0 and 1 among them.
+    tensors.setdefault("label.score", torch.tensor([0.0, 1.0, 0.25, 0.6, 1.0, 0.0, 0.8, 0.44, 0.1, 0.95, 0.5, 0.32]))
     cases = []
     for case, name, parameters, columns in CASES:
         rows = 1 if columns.endswith("1") else 12
         columns = [{"m": "n2"}.get(c, c) for c in columns.rstrip("1")]
         inputs = [tensors[f"in.{c}"][:rows].clone().requires_grad_() for c in columns]
         loss = build(Stub(48), name, parameters)
-        value = loss([{"sentence_embedding": x} for x in inputs], None)
+        label = LABELS.get(next(iter(parameters["loss"])) if name == MATRYOSHKA else name)
+        labels = tensors[f"label.{label}"][:rows] if label else None
+        value = loss([{"sentence_embedding": x} for x in inputs], labels)
         value.backward()
         for column, x in zip(columns, inputs):
             tensors[f"{case}.grad.{column}"] = x.grad
@@ -87,7 +98,7 @@ def main():
         if "similarity_fct" in config:
             config["similarity_fct"] = config["similarity_fct"].__name__ if callable(config["similarity_fct"]) else config["similarity_fct"]
         cases.append(
-            {"case": case, "loss": name, "parameters": parameters, "columns": columns, "rows": rows,
+            {"case": case, "loss": name, "parameters": parameters, "columns": columns, "label": label, "rows": rows,
              "value": value.item(), "config": config}
         )
     save_file(tensors, HERE / "losses.safetensors")

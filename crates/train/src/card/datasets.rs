@@ -4,7 +4,7 @@ use matryo_data::Rows;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Compat,
+    Compat, LabelCard,
     markdown::{Align, code_cell, table},
     python,
 };
@@ -23,6 +23,9 @@ pub struct DatasetCard {
     pub size: usize,
     /// Its columns, in the order that decides their roles.
     pub columns: Vec<ColumnCard>,
+    /// Its labels, if it has any; shown behind the columns.
+    #[serde(default)]
+    pub label: Option<LabelCard>,
     /// Rows that the token statistics are of: the first ones.
     pub statistics_rows: usize,
     /// The first rows, long texts cut.
@@ -110,6 +113,7 @@ impl DatasetCard {
             name,
             size: rows.len(),
             columns: rows.columns().iter().enumerate().map(column).collect(),
+            label: LabelCard::describe(rows, statistics_rows, SAMPLES),
             statistics_rows,
             samples: (0..rows.len().min(SAMPLES)).map(sample).collect(),
             fingerprint,
@@ -119,7 +123,7 @@ impl DatasetCard {
 
     /// The columns in a sentence: `<code>a</code>, <code>b</code>, and <code>c</code>`.
     pub(super) fn column_list(&self) -> String {
-        let names: Vec<String> = self.columns.iter().map(|column| code_cell(&column.name)).collect();
+        let names: Vec<String> = self.names().map(code_cell).collect();
         match names.as_slice() {
             [] => String::new(),
             [one] => one.clone(),
@@ -128,24 +132,33 @@ impl DatasetCard {
         }
     }
 
+    /// Names of the columns, that of the labels last.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str()).chain(self.label.iter().map(|label| label.name.as_str()))
+    }
+
     /// Type and token statistics a column.
     pub(super) fn statistics_table(&self, compat: Compat) -> String {
-        let row = |label: &str, cell: &dyn Fn(&ColumnCard) -> String| {
-            std::iter::once(label.to_owned()).chain(self.columns.iter().map(cell)).collect::<Vec<_>>()
+        let row = |head: &str, cell: &dyn Fn(&ColumnCard) -> String, of_label: &dyn Fn(&LabelCard) -> String| {
+            let cells = self.columns.iter().map(cell).chain(self.label.iter().map(of_label));
+            std::iter::once(head.to_owned()).chain(cells).collect::<Vec<_>>()
         };
-        let mut rows = vec![row("type", &|_| "string".to_owned())];
+        let mut rows = vec![row("type", &|_| "string".to_owned(), &|_| "float".to_owned())];
         if compat == Compat::Current {
-            rows.push(row("modality", &|_| "text".to_owned()));
+            rows.push(row("modality", &|_| "text".to_owned(), &|_| String::new()));
         }
-        rows.push(row("details", &|column| column.tokens.html_list()));
-        table(&row("", &|column| header_cell(&column.name)), &rows, Align::Left)
+        rows.push(row("details", &|column| column.tokens.html_list(), &LabelCard::html_list));
+        table(&row("", &|column| header_cell(&column.name), &|label| header_cell(&label.name)), &rows, Align::Left)
     }
 
     /// The first rows. 3.0 leaves pipes as they are and so breaks its table; both styles escape here.
     pub(super) fn samples_table(&self) -> String {
-        let header: Vec<String> = self.columns.iter().map(|column| header_cell(&column.name)).collect();
-        let rows: Vec<Vec<String>> =
-            self.samples.iter().map(|row| row.iter().map(|text| code_cell(text)).collect()).collect();
+        let header: Vec<String> = self.names().map(header_cell).collect();
+        let cells = |(i, row): (usize, &Vec<String>)| {
+            let label = self.label.iter().map(|label| code_cell(&label.sample(i)));
+            row.iter().map(|text| code_cell(text)).chain(label).collect()
+        };
+        let rows: Vec<Vec<String>> = self.samples.iter().enumerate().map(cells).collect();
         table(&header, &rows, Align::Left)
     }
 }

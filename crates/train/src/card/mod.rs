@@ -14,6 +14,7 @@ mod evaluation;
 mod front_matter;
 mod hardware;
 mod hyperparameters;
+mod label;
 mod logs;
 mod markdown;
 mod model_details;
@@ -32,6 +33,7 @@ pub use architecture::{Architecture, ModuleCard};
 pub use datasets::{ColumnCard, DatasetCard, EvalDatasetCard, TokenStatistics, TruncatedShare};
 pub use error::CardError;
 pub use hardware::Hardware;
+pub use label::LabelCard;
 pub use record::{
     BaseModel, BestCheckpoint, CardData, Evaluation, Hyperparameter, LossCard, LossRow, ReportCard, Times, Training,
 };

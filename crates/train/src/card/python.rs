@@ -8,6 +8,11 @@ pub fn rounded(v: f64, digits: usize) -> String {
     python_float(format!("{v:.digits$}").parse().unwrap_or(v))
 }
 
+/// `str(v)`.
+pub fn shown(v: f64) -> String {
+    python_float(v)
+}
+
 /// What the training log shows of a float: 4 fixed decimals if it has more, else its repr
 /// (semantics of `_maybe_round` in transformers/modelcard.py).
 pub fn log_float(v: f64) -> String {
