@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// Scores that are worth a look together before each is offered.
+pub(crate) const GLANCE: usize = 16;
+
 /// A row that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
@@ -47,8 +50,8 @@ impl TopK {
         Self { k, heap: Vec::new() }
     }
 
-    /// Offers `row`; among equal scores the larger `rank` is kept.
-    pub fn push(&mut self, score: f32, rank: u32, row: u32) {
+    /// Offers `row`, and says whether it was taken; among equal scores the larger `rank` is kept.
+    pub fn push(&mut self, score: f32, rank: u32, row: u32) -> bool {
         let item = Item { score, rank, row };
         if self.heap.len() < self.k {
             self.heap.push(item);
@@ -56,7 +59,25 @@ impl TopK {
         } else if self.heap.first().is_some_and(|least| least.less(&item)) {
             self.heap[0] = item;
             self.sink_from_root();
+        } else {
+            return false;
         }
+        true
+    }
+
+    /// What a score must reach to be taken: below it none is. A NaN if any number is taken, and minus infinity if all scores are.
+    pub fn least(&self) -> f32 {
+        match self.heap.first() {
+            Some(least) if self.heap.len() == self.k => least.score,
+            _ => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Whether none of `scores` would be taken, told by a comparison each: for a few at a time.
+    pub(crate) fn refuses(&self, scores: &[f32]) -> bool {
+        let least = self.least();
+        // Not `all`, which stops at the first and so compares one by one.
+        scores.iter().fold(true, |worse, &score| worse & (score < least))
     }
 
     /// What was kept, best first.
@@ -96,7 +117,7 @@ mod tests {
 
     fn rows(k: usize, scores: &[f32]) -> Vec<usize> {
         let mut top = TopK::new(k);
-        scores.iter().zip(0..).for_each(|(&score, row)| top.push(score, row, row));
+        scores.iter().zip(0..).for_each(|(&score, row)| _ = top.push(score, row, row));
         top.into_sorted().iter().map(|hit| hit.row).collect()
     }
 
@@ -109,6 +130,16 @@ mod tests {
     fn fewer_than_k_are_all_kept_and_none_of_zero() {
         assert_eq!(rows(9, &[0.1, 0.9]), [1, 0]);
         assert_eq!(rows(0, &[0.1, 0.9]), [0usize; 0]);
+    }
+
+    #[test]
+    fn the_least_is_known_once_k_are() {
+        let mut top = TopK::new(2);
+        assert!(top.push(0.5, 0, 0) && top.least() == f32::NEG_INFINITY);
+        assert!(top.push(f32::NAN, 1, 1) && top.least().is_nan());
+        assert!(top.push(0.25, 2, 2) && top.least() == 0.25);
+        assert!(!top.push(0.125, 3, 3) && top.push(0.25, 4, 4));
+        assert!(!TopK::new(0).push(1.0, 0, 0));
     }
 
     #[test]

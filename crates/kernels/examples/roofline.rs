@@ -3,14 +3,17 @@
 //! `cargo run --release -p matryo-kernels --example roofline`; the seconds that a measurement takes may follow (0.3).
 //!
 //! The peak of an instruction is measured in registers alone, on one thread and on all; the product at the shapes of
-//! BERT-base, with packed weights.
+//! BERT-base, with packed weights; memory by reading far more than the caches hold, once, in a plain loop and in a search.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use matryo_kernels::{Arithmetic, Epilogue, Level, Mat, PackedWeight, Precision, Weight, linear};
+use matryo_kernels::{
+    Arithmetic, Epilogue, Level, Mat, MatMut, MatRef, PackedWeight, Precision, Weight, linear, scan_f32,
+};
+use rayon::prelude::*;
 
 /// Rows of the input: a short query, a small batch, and batches of the size that encoding uses.
 const ROWS: [usize; 4] = [8, 32, 512, 2048];
@@ -28,11 +31,13 @@ fn main() {
     let products: Vec<String> =
         [1, threads].into_iter().take(threads.min(2)).flat_map(|n| products(n, &peaks, budget)).collect();
     let peaks: Vec<String> = peaks.iter().map(Peak::json).collect();
+    let memory: Vec<String> = [1, threads].into_iter().take(threads.min(2)).map(|n| memory(n, budget)).collect();
     println!(
-        r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}]}}"#,
+        r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}], "memory": [{}]}}"#,
         Level::best().name(),
         peaks.join(", "),
-        products.join(", ")
+        products.join(", "),
+        memory.join(", ")
     );
 }
 
@@ -116,6 +121,41 @@ fn product(precision: Precision, m: usize, k: usize, n: usize, budget: Duration)
         linear(arithmetic, black_box(y.view_mut()), black_box(x.view()), Weight::Packed(&packed), epilogue);
     };
     best_per_second(budget, run)
+}
+
+/// Floats that are read from memory: 1 GiB, more than caches hold.
+const READ: usize = 1 << 28;
+/// Width of the rows of a search.
+const WIDTH: usize = 256;
+/// Rows of a task.
+const READ_ROWS: usize = 4096;
+
+/// Billions of bytes a second that are read, by a plain loop and by scanning rows for one query, as a JSON object.
+fn memory(threads: usize, budget: Duration) -> String {
+    let (pool, rows, query) = (pool(threads), mat(READ / WIDTH, WIDTH), mat(1, WIDTH));
+    let gigabytes = (READ * size_of::<f32>()) as f64 * 1e-9;
+    let tasks = || rows.data().par_chunks(READ_ROWS * WIDTH);
+    let read = || tasks().for_each(|part| _ = black_box(bits(part)));
+    let scan = || tasks().for_each(|part| _ = black_box(scanned(query.data(), part)));
+    let read = gigabytes * pool.install(|| best_per_second(budget, read));
+    let scan = gigabytes * pool.install(|| best_per_second(budget, scan));
+    format!(r#"{{"threads": {threads}, "read_gbytes": {read:.1}, "scan_gbytes": {scan:.1}}}"#)
+}
+
+/// As cheap as a loop can be that needs every value.
+fn bits(values: &[f32]) -> u32 {
+    let mut lanes = [0; 64];
+    for chunk in values.as_chunks::<64>().0 {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane ^= value.to_bits());
+    }
+    lanes.iter().fold(0, |all, lane| all ^ lane)
+}
+
+fn scanned(query: &[f32], rows: &[f32]) -> f32 {
+    let (query, rows) = (MatRef::new(1, WIDTH, query), MatRef::new(rows.len() / WIDTH, WIDTH, rows));
+    let mut scores = [0.0; READ_ROWS];
+    scan_f32(Level::best(), MatMut::new(1, rows.rows(), &mut scores[..rows.rows()]), query, rows);
+    scores[0]
 }
 
 /// Numbers of about unit size without a pattern.
