@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use matryo_kernels::{Level, MatRef, RowsRef, scan_bits};
+use matryo_kernels::{Level, Mat, MatRef, RowsRef, scan_bits};
 use rayon::prelude::*;
 
 use crate::pass::Score;
@@ -65,9 +65,15 @@ fn pack(bytes: &mut [u8], row: &[f32]) {
 
 /// Scores are Hamming distances, negative so that more is better.
 pub(crate) struct BitScore<'a> {
-    pub(crate) level: Level,
-    pub(crate) queries: &'a BitRows,
-    pub(crate) rows: &'a BitRows,
+    level: Level,
+    queries: BitRows,
+    rows: &'a BitRows,
+}
+
+impl<'a> BitScore<'a> {
+    pub(crate) fn new(level: Level, queries: &Mat, rows: &'a BitRows) -> Self {
+        Self { level, queries: BitRows::new(queries.view()), rows }
+    }
 }
 
 impl Score for BitScore<'_> {

@@ -130,27 +130,28 @@ impl<'a> FlatIndex<'a> {
             assert_eq!((vectors.rows(), vectors.cols()), (self.len(), self.dim()), "vectors to rescore with");
         }
         let queries = self.metric.prepare(queries);
-        let candidates = self.search_prepared(&queries, k.saturating_mul(rescore.multiplier.max(1)));
-        let again = |(query, candidates): (usize, &Vec<Hit>)| match rescore.vectors {
-            Some(vectors) => exact::best_of(candidates, k, |row| {
-                exact::score(self.level, self.metric, queries.row(query), vectors.row(row))
-            }),
+        let candidates = self.candidates(&queries, k.saturating_mul(rescore.multiplier.max(1)));
+        let again = |(query, candidates): (usize, &Vec<u32>)| match rescore.vectors {
+            Some(vectors) => exact::best_of(self.level, self.metric, queries.row(query), vectors, candidates, k),
             None => self.rescore_stored(queries.row(query), candidates, k),
         };
         candidates.par_iter().enumerate().map(again).collect()
     }
 
-    fn rescore_stored(&self, query: &[f32], candidates: &[Hit], k: usize) -> Vec<Hit> {
-        let mut values = vec![0.0; self.dim()];
-        exact::best_of(candidates, k, |row| {
+    /// Candidates as floats, side by side, scored: not much for the few that they are.
+    fn rescore_stored(&self, query: &[f32], candidates: &[u32], k: usize) -> Vec<Hit> {
+        let mut values = Mat::zeros(candidates.len(), self.dim());
+        for (i, &row) in candidates.iter().enumerate() {
             match &self.rows {
-                Rows::Borrowed(rows) => values.copy_from_slice(rows.row(row)),
-                Rows::Owned(rows) => values.copy_from_slice(rows.row(row)),
-                Rows::Int8(rows) => rows.unpack(row, &mut values),
-                Rows::Bits(rows) => rows.unpack(row, &mut values),
+                Rows::Borrowed(rows) => values.row_mut(i).copy_from_slice(rows.row(row as usize)),
+                Rows::Owned(rows) => values.row_mut(i).copy_from_slice(rows.row(row as usize)),
+                Rows::Int8(rows) => rows.unpack(row as usize, values.row_mut(i)),
+                Rows::Bits(rows) => rows.unpack(row as usize, values.row_mut(i)),
             }
-            exact::dot(self.level, query, &values)
-        })
+        }
+        let mut scores = Mat::zeros(1, candidates.len());
+        scan_f32(self.level, scores.view_mut(), MatRef::new(1, query.len(), query), values.view());
+        exact::best_scored(candidates, scores.row(0), k)
     }
 
     fn search_prepared(&self, queries: &Mat, k: usize) -> Vec<Vec<Hit>> {
@@ -158,11 +159,25 @@ impl<'a> FlatIndex<'a> {
             Rows::Borrowed(rows) => self.search_floats(queries, *rows, k),
             Rows::Owned(rows) => self.search_floats(queries, rows.view(), k),
             Rows::Int8(rows) => pass::best(&Int8Score::new(self.level, queries, rows), k),
-            Rows::Bits(rows) => {
-                let queries = &BitRows::new(queries.view());
-                pass::best(&BitScore { level: self.level, queries, rows }, k)
-            }
+            Rows::Bits(rows) => pass::best(&BitScore::new(self.level, queries, rows), k),
         }
+    }
+
+    /// The rows that [`Self::search`] finds, ascending; queries as the metric wants them.
+    pub(crate) fn candidates(&self, queries: &Mat, k: usize) -> Vec<Vec<u32>> {
+        match &self.rows {
+            Rows::Int8(rows) => pass::candidates(&Int8Score::new(self.level, queries, rows), k),
+            Rows::Bits(rows) => pass::candidates(&BitScore::new(self.level, queries, rows), k),
+            Rows::Borrowed(rows) => self.float_candidates(queries, *rows, k),
+            Rows::Owned(rows) => self.float_candidates(queries, rows.view(), k),
+        }
+    }
+
+    fn float_candidates(&self, queries: &Mat, rows: MatRef<'_>, k: usize) -> Vec<Vec<u32>> {
+        if queries.rows() <= FEW {
+            return pass::candidates(&FloatScore { level: self.level, queries: queries.view(), rows }, k);
+        }
+        self.search_floats(queries, rows, k).into_iter().map(exact::rows_of).collect()
     }
 
     fn search_floats(&self, queries: &Mat, rows: MatRef<'_>, k: usize) -> Vec<Vec<Hit>> {

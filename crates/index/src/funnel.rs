@@ -3,10 +3,10 @@
 //! Made for vectors whose first values carry the most (Matryoshka representation learning, Kusupati et al. 2022, which calls this
 //! funnel retrieval): the first stage reads a fraction of the memory of a full search, the others next to none.
 
-use matryo_kernels::{Level, Mat, MatRef};
+use matryo_kernels::{Level, MatRef};
 use rayon::prelude::*;
 
-use crate::{FlatIndex, Hit, IndexError, Metric, Stages, Storage, exact};
+use crate::{FlatIndex, Hit, IndexError, Metric, Stage, Stages, Storage, exact};
 
 /// A search in stages: the first looks at a prefix of every row, each later one at a longer prefix of the candidates that are left.
 ///
@@ -54,22 +54,22 @@ impl<'a> Funnel<'a> {
     /// The best rows for each row of `queries` `[queries, dim]`, best first: as many as the last stage keeps.
     pub fn search(&self, queries: MatRef<'_>) -> Vec<Vec<Hit>> {
         assert_eq!(queries.cols(), self.vectors.cols(), "width of the queries");
-        let first = self.stages.first();
-        let mut found = self.prefixes.search(queries.first_cols(first.dim), first.candidates);
-        for stage in &self.stages.as_slice()[1..] {
-            let queries = self.metric.prepare(queries.first_cols(stage.dim));
-            found = self.narrow(&queries, found, stage.candidates);
+        let (first, later) = (self.stages.first(), &self.stages.as_slice()[1..]);
+        let prefixes = queries.first_cols(first.dim);
+        let Some((last, middle)) = later.split_last() else { return self.prefixes.search(prefixes, first.candidates) };
+        let mut candidates = self.prefixes.candidates(&self.metric.prepare(prefixes), first.candidates);
+        for stage in middle {
+            candidates = self.narrow(queries, &candidates, *stage).into_iter().map(exact::rows_of).collect();
         }
-        found
+        self.narrow(queries, &candidates, *last)
     }
 
-    /// The `k` best candidates of each query, by as many values as `queries` have.
-    fn narrow(&self, queries: &Mat, candidates: Vec<Vec<Hit>>, k: usize) -> Vec<Vec<Hit>> {
-        let rows = self.vectors.first_cols(queries.cols());
-        let narrow = |(query, candidates): (usize, Vec<Hit>)| {
-            let score = |row| exact::score(self.level, self.metric, queries.row(query), rows.row(row));
-            exact::best_of(&candidates, k, score)
+    /// The best candidates of each query, by as many values as the stage looks at.
+    fn narrow(&self, queries: MatRef<'_>, candidates: &[Vec<u32>], stage: Stage) -> Vec<Vec<Hit>> {
+        let (queries, rows) = (self.metric.prepare(queries.first_cols(stage.dim)), self.vectors.first_cols(stage.dim));
+        let narrow = |(query, candidates): (usize, &Vec<u32>)| {
+            exact::best_of(self.level, self.metric, queries.row(query), rows, candidates, stage.candidates)
         };
-        candidates.into_par_iter().enumerate().map(narrow).collect()
+        candidates.par_iter().enumerate().map(narrow).collect()
     }
 }

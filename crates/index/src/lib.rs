@@ -5,6 +5,7 @@
 //! deserve all of them.
 
 mod bits;
+mod candidates;
 mod error;
 mod exact;
 mod flat;

@@ -1,25 +1,29 @@
-//! One pass over the rows for a few queries: parallel over rows, with the hits and ties of a sequential search.
+//! One pass over the rows for a few queries: parallel over rows, with what a sequential search finds.
 //!
 //! ```text
 //! for each round of 262,144 rows
-//!     run over consecutive blocks, each on any thread:      its own k best, begun with those before the round;
-//!                                                           every row that they took, in order
+//!     runs over consecutive blocks, each on any thread:     take the rows that reach a threshold, and raise it:
+//!                                                           to the k-th best of what was seen before the round and in the run
 //!     for each run, in order: offer the rows it took        to the k best
 //! ```
-//! A row that a sequential search would take is better than the k-th of all rows before it, so better than the k-th of those of
-//! them that its run has seen: the run takes it too. Offering what the runs took, in order, therefore repeats the sequential search move
-//! by move, wherever the runs were cut. A run takes about `k ln(rows / k)` rows; where all are equal it takes all, hence rounds.
+//! A threshold is never above the k-th best of all rows before, so a row that a sequential search would take is taken by its run.
+//! Offering what the runs took, in order, therefore repeats the sequential search move by move, wherever the runs were cut.
+//! A run takes about `k ln(rows / k)` rows; where all are equal it takes all, hence rounds.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::{Hit, TopK, top_k::GLANCE};
+use crate::{
+    Hit, TopK,
+    candidates::Candidates,
+    top_k::{GLANCE, are_out, is_out},
+};
 
 /// Rows of a task: about half a millisecond of floats.
 const BLOCK: usize = 4096;
 
-/// Rows scored before they are offered: 16 KiB of scores for one query.
+/// Rows scored before they are looked at: 2 KiB of scores for one query.
 const SCORED: usize = 512;
 
 /// Rows of a round.
@@ -36,43 +40,79 @@ pub(crate) trait Score: Sync {
     fn score(&self, queries: Range<usize>, rows: Range<usize>, scores: &mut [f32], totals: &mut [i32]);
 }
 
-/// The `k` best rows of every query, best first.
-pub(crate) fn best(scored: &impl Score, k: usize) -> Vec<Vec<Hit>> {
-    assert!(scored.rows() <= u32::MAX as usize, "row numbers fit 32 bits");
-    let groups = (0..scored.queries()).step_by(QUERIES).map(|first| first..(first + QUERIES).min(scored.queries()));
-    groups.flat_map(|queries| pass(scored, queries, k)).map(TopK::into_sorted).collect()
+/// What is kept of the rows that are offered, in order.
+pub(crate) trait Keep: Clone + Send + Sync {
+    /// What a score must reach to be kept; minus infinity where any may be.
+    fn least(&self) -> f32;
+    fn offer(&mut self, score: f32, row: u32);
 }
 
-fn pass(scored: &impl Score, queries: Range<usize>, k: usize) -> Vec<TopK> {
-    let mut best = vec![TopK::new(k); queries.len()];
+impl Keep for TopK {
+    fn least(&self) -> f32 {
+        self.least()
+    }
+
+    fn offer(&mut self, score: f32, row: u32) {
+        self.push(score, row, row);
+    }
+}
+
+/// The `k` best rows of every query, best first.
+pub(crate) fn best(scored: &impl Score, k: usize) -> Vec<Vec<Hit>> {
+    all(scored, k, TopK::new(k)).into_iter().map(TopK::into_sorted).collect()
+}
+
+/// The same rows in their own order, for those who score them again: many are found sooner so.
+pub(crate) fn candidates(scored: &impl Score, k: usize) -> Vec<Vec<u32>> {
+    all(scored, k, Candidates::new(k)).into_iter().map(Candidates::into_rows).collect()
+}
+
+/// What `nothing` becomes for every query.
+fn all<K: Keep>(scored: &impl Score, k: usize, nothing: K) -> Vec<K> {
+    assert!(scored.rows() <= u32::MAX as usize, "row numbers fit 32 bits");
+    if k == 0 {
+        return vec![nothing; scored.queries()];
+    }
+    let groups = (0..scored.queries()).step_by(QUERIES).map(|first| first..(first + QUERIES).min(scored.queries()));
+    groups.flat_map(|queries| pass(scored, queries, k, &nothing)).collect()
+}
+
+fn pass<K: Keep>(scored: &impl Score, queries: Range<usize>, k: usize, nothing: &K) -> Vec<K> {
+    let mut kept = vec![nothing.clone(); queries.len()];
     for start in (0..scored.rows()).step_by(ROUND) {
         let end = (start + ROUND).min(scored.rows());
         let blocks = (0..(end - start).div_ceil(BLOCK)).into_par_iter();
         let blocks = blocks.map(|block| start + block * BLOCK..(start + (block + 1) * BLOCK).min(end));
-        let begin = || Run::new(&best);
+        let begin = || Run::new(&kept, k);
         let runs: Vec<Run> = blocks.fold(begin, |run, rows| run.add(scored, queries.clone(), rows)).collect();
         for run in runs {
-            for (best, taken) in best.iter_mut().zip(&run.taken) {
-                taken.iter().for_each(|&(score, row)| _ = best.push(score, row, row));
+            for (kept, taken) in kept.iter_mut().zip(run.taken) {
+                taken.rows.into_iter().for_each(|(score, row)| kept.offer(score, row));
             }
         }
     }
-    best
+    kept
 }
 
 /// Consecutive blocks on one thread.
 struct Run {
-    best: Vec<TopK>,
-    /// Scores and numbers of the rows that each query's best took.
-    taken: Vec<Vec<(f32, u32)>>,
+    taken: Vec<Taken>,
     scores: Vec<f32>,
     totals: Vec<i32>,
 }
 
+/// What a run takes for one query.
+struct Taken {
+    rows: Vec<(f32, u32)>,
+    best: Candidates,
+    least: f32,
+}
+
 impl Run {
-    fn new(best: &[TopK]) -> Self {
-        let len = best.len() * SCORED;
-        Self { best: best.to_vec(), taken: vec![Vec::new(); best.len()], scores: vec![0.0; len], totals: vec![0; len] }
+    fn new<K: Keep>(kept: &[K], k: usize) -> Self {
+        let len = kept.len() * SCORED;
+        let taken = |kept: &K| Taken { rows: Vec::new(), best: Candidates::new(k), least: kept.least() };
+        Self { taken: kept.iter().map(taken).collect(), scores: vec![0.0; len], totals: vec![0; len] }
     }
 
     fn add(mut self, scored: &impl Score, queries: Range<usize>, rows: Range<usize>) -> Self {
@@ -81,23 +121,25 @@ impl Run {
             let len = queries.len() * some.len();
             scored.score(queries.clone(), some.clone(), &mut self.scores[..len], &mut self.totals[..len]);
             let scores = self.scores[..len].chunks_exact(some.len());
-            for ((best, taken), scores) in self.best.iter_mut().zip(&mut self.taken).zip(scores) {
-                offer(best, taken, scores, first);
-            }
+            self.taken.iter_mut().zip(scores).for_each(|(taken, scores)| taken.add(scores, first));
         }
         self
     }
 }
 
-/// Offers the rows from `first` on; most are passed over at a glance.
-fn offer(best: &mut TopK, taken: &mut Vec<(f32, u32)>, scores: &[f32], first: usize) {
-    for (glance, some) in scores.chunks(GLANCE).enumerate() {
-        if best.refuses(some) {
-            continue;
-        }
-        for (row, &score) in (first + glance * GLANCE..).zip(some) {
-            if best.push(score, row as u32, row as u32) {
-                taken.push((score, row as u32));
+impl Taken {
+    /// The rows from `first` on; most are passed over at a glance.
+    fn add(&mut self, scores: &[f32], first: usize) {
+        for (glance, some) in scores.chunks(GLANCE).enumerate() {
+            if are_out(some, self.least) {
+                continue;
+            }
+            for (row, &score) in (first + glance * GLANCE..).zip(some) {
+                if !is_out(score, self.least) {
+                    self.rows.push((score, row as u32));
+                    self.best.offer(score, row as u32);
+                    self.least = self.least.max(self.best.least());
+                }
             }
         }
     }

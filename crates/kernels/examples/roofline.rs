@@ -1,9 +1,10 @@
 //! How near the matrix product comes to what the processor can do: one JSON object on standard output.
 //!
-//! `cargo run --release -p matryo-kernels --example roofline`; the seconds that a measurement takes may follow (0.3).
+//! `cargo run --release -p matryo-kernels --example roofline`; the seconds that a measurement takes may follow (0.3), and `memory` to measure
+//! nothing else.
 //!
 //! The peak of an instruction is measured in registers alone, on one thread and on all; the product at the shapes of
-//! BERT-base, with packed weights; memory by reading far more than the caches hold, once, in a plain loop and in a search.
+//! BERT-base, with packed weights; memory by reading far more than the caches hold, once, in loops that do nothing else and in a search.
 
 use std::{
     hint::black_box,
@@ -26,12 +27,15 @@ fn main() {
     let seconds = std::env::args().nth(1).map_or(0.3, |text| text.parse().expect("seconds"));
     let budget = Duration::from_secs_f64(seconds);
     let threads = rayon::current_num_threads();
+    let memory: Vec<String> = [1, threads].into_iter().take(threads.min(2)).map(|n| memory(n, budget)).collect();
+    if std::env::args().nth(2).is_some_and(|only| only == "memory") {
+        return println!(r#"{{"threads": {threads}, "memory": [{}]}}"#, memory.join(", "));
+    }
     let peaks: Vec<Peak> =
         peaks::available().into_iter().map(|kernel| Peak::measure(kernel, threads, budget)).collect();
     let products: Vec<String> =
         [1, threads].into_iter().take(threads.min(2)).flat_map(|n| products(n, &peaks, budget)).collect();
     let peaks: Vec<String> = peaks.iter().map(Peak::json).collect();
-    let memory: Vec<String> = [1, threads].into_iter().take(threads.min(2)).map(|n| memory(n, budget)).collect();
     println!(
         r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}], "memory": [{}]}}"#,
         Level::best().name(),
@@ -135,18 +139,26 @@ fn memory(threads: usize, budget: Duration) -> String {
     let (pool, rows, query) = (pool(threads), mat(READ / WIDTH, WIDTH), mat(1, WIDTH));
     let gigabytes = (READ * size_of::<f32>()) as f64 * 1e-9;
     let tasks = || rows.data().par_chunks(READ_ROWS * WIDTH);
-    let read = || tasks().for_each(|part| _ = black_box(bits(part)));
-    let scan = || tasks().for_each(|part| _ = black_box(scanned(query.data(), part)));
-    let read = gigabytes * pool.install(|| best_per_second(budget, read));
-    let scan = gigabytes * pool.install(|| best_per_second(budget, scan));
-    format!(r#"{{"threads": {threads}, "read_gbytes": {read:.1}, "scan_gbytes": {scan:.1}}}"#)
+    let rate = |f: &(dyn Fn() + Sync)| gigabytes * pool.install(|| best_per_second(budget, f));
+    let read = rate(&|| tasks().for_each(|part| _ = black_box(bits::<0>(part))));
+    let asked = rate(&|| tasks().for_each(|part| _ = black_box(bits::<8192>(part))));
+    let scan = rate(&|| tasks().for_each(|part| _ = black_box(scanned(query.data(), part))));
+    format!(
+        r#"{{"threads": {threads}, "read_gbytes": {read:.1}, "read_ahead_gbytes": {asked:.1}, "scan_gbytes": {scan:.1}}}"#
+    )
 }
 
-/// As cheap as a loop can be that needs every value.
-fn bits(values: &[f32]) -> u32 {
-    let mut lanes = [0; 64];
-    for chunk in values.as_chunks::<64>().0 {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane ^= value.to_bits());
+/// As cheap as a loop can be that needs every value; lines are asked for `AHEAD` bytes early, if any.
+fn bits<const AHEAD: usize>(values: &[f32]) -> u32 {
+    let mut lanes = [0; 16];
+    for line in values.as_chunks::<16>().0 {
+        #[cfg(target_arch = "x86_64")]
+        if AHEAD > 0 {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(AHEAD)) };
+        }
+        lanes.iter_mut().zip(line).for_each(|(lane, value)| *lane ^= value.to_bits());
     }
     lanes.iter().fold(0, |all, lane| all ^ lane)
 }

@@ -53,7 +53,7 @@ pub use packed_weight::PackedWeight;
 pub use pooling::{PoolMode, pool, pool_bwd};
 pub use precision::{Arithmetic, Precision};
 pub use reduce::{add, sum_squares};
-pub use scan::{RowsRef, scan_bits, scan_f32, scan_i8};
+pub use scan::{RowsRef, gather_f32, scan_bits, scan_f32, scan_i8};
 #[cfg(target_arch = "x86_64")]
 #[doc(hidden)]
 pub use simd::amx::assume_amx;

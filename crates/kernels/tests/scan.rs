@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Guarded, Strided, at_every_level, norm_products};
-use matryo_kernels::{Level, Mat, MatRef, RowsRef, scalar, scan_bits, scan_f32, scan_i8};
+use matryo_kernels::{Level, Mat, MatRef, RowsRef, gather_f32, scalar, scan_bits, scan_f32, scan_i8};
 use matryo_testkit::pseudo_random;
 
 fn widths() -> impl Iterator<Item = usize> {
@@ -64,6 +64,27 @@ fn a_prefix_is_scored_without_what_follows_it() {
         let prefix = rows.view().first_cols(64);
         let found = scan(level, query.view().first_cols(64), prefix);
         assert_eq!(found, scan(level, query.view().first_cols(64), prefix.to_mat().view()));
+    });
+}
+
+#[test]
+fn gathered_rows_are_those_of_a_scan() {
+    at_every_level(|level| {
+        for width in [0, 1, 15, 64, 391] {
+            let (query, rows) = (Strided::new(1, width, 1), Strided::new(90, width, 2));
+            let (query, rows) = (query.view(), rows.view());
+            let (all, squares_of_all) = (scan(level, query, rows), scan(level, rows, rows));
+            for count in [0, 1, 3, 4, 5, 30] {
+                let numbers: Vec<u32> = (0..count).map(|i| i * 37 % 90).collect();
+                let (mut products, mut squares) = (vec![f32::NAN; numbers.len()], vec![f32::NAN; numbers.len()]);
+                gather_f32(level, &mut products, &mut squares, query.row(0), rows, &numbers);
+                for (i, &row) in numbers.iter().enumerate() {
+                    let (row, what) = (row as usize, format!("{} {width}", level.name()));
+                    assert_eq!(products[i].to_bits(), all.row(0)[row].to_bits(), "{what}");
+                    assert_eq!(squares[i].to_bits(), squares_of_all.row(row)[row].to_bits(), "{what}");
+                }
+            }
+        }
     });
 }
 

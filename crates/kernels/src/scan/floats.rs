@@ -41,52 +41,59 @@ impl Scan<'_> {
     /// Scores of `Q` queries, `query` the first; returns `Q`.
     #[inline(always)]
     fn tiles<V: Vector, const Q: usize>(&mut self, query: usize, rows: Range<usize>) -> usize {
-        let last = rows.end - 1;
+        let (last, ahead) = (rows.end - 1, ahead(self.rows.stride() * size_of::<f32>()) / size_of::<f32>());
+        let mut queries = [self.queries.row(query); Q];
+        for (q, row) in queries.iter_mut().enumerate() {
+            *row = self.queries.row(query + q);
+        }
         for first in rows.step_by(TILE) {
-            let sums = self.tile::<V, Q>(query, first, last);
-            let count = TILE.min(last + 1 - first);
+            let (mut four, mut next) = ([self.rows.row(first); TILE], [std::ptr::null(); TILE]);
+            for (r, (row, next)) in four.iter_mut().zip(&mut next).enumerate() {
+                *row = self.rows.row((first + r).min(last));
+                *next = row.as_ptr().wrapping_add(ahead);
+            }
+            let (sums, count) = (tile::<V, Q>(queries, four, next), TILE.min(last + 1 - first));
             for (q, sums) in sums.into_iter().enumerate() {
-                let four = V::sum_each(sums);
-                self.scores.row(query + q)[first..first + count].copy_from_slice(&four[..count]);
+                let scores = V::sum_each(sums);
+                self.scores.row(query + q)[first..first + count].copy_from_slice(&scores[..count]);
             }
         }
         Q
     }
+}
 
-    /// Sums of four rows from `first` on; beyond `last` they are those of `last`.
-    #[inline(always)]
-    fn tile<V: Vector, const Q: usize>(&self, query: usize, first: usize, last: usize) -> [[V; TILE]; Q] {
-        let (mut rows, mut queries) = ([self.rows.row(first); TILE], [self.queries.row(query); Q]);
-        for (r, row) in rows.iter_mut().enumerate() {
-            *row = self.rows.row((first + r).min(last));
-        }
-        for (q, row) in queries.iter_mut().enumerate() {
-            *row = self.queries.row(query + q);
-        }
-        let (width, ahead) = (self.rows.cols(), ahead(self.rows.stride() * size_of::<f32>()) / size_of::<f32>());
-        let mut sums = [[V::splat(0.0); TILE]; Q];
-        let whole = width / V::LANES * V::LANES;
-        for at in (0..whole).step_by(V::LANES) {
-            for row in &rows {
-                prefetch(row.as_ptr().wrapping_add(at + ahead));
-            }
-            for (sums, query) in sums.iter_mut().zip(&queries) {
-                // SAFETY: all rows have `width` values, and `at + LANES <= width`.
-                let query = unsafe { V::load_ptr(query.as_ptr().add(at)) };
-                for (sum, row) in sums.iter_mut().zip(&rows) {
-                    // SAFETY: as above.
-                    *sum = unsafe { V::load_ptr(row.as_ptr().add(at)) }.fma(query, *sum);
-                }
-            }
-        }
-        if whole < width {
-            for (sums, query) in sums.iter_mut().zip(&queries) {
-                let query = V::load_tail(&query[whole..], 0.0);
-                for (sum, row) in sums.iter_mut().zip(&rows) {
-                    *sum = V::load_tail(&row[whole..], 0.0).fma(query, *sum);
-                }
-            }
-        }
-        sums
+/// Sums of products of four rows with `Q` queries, all of one width. What lies at `next` is asked for meanwhile.
+#[inline(always)]
+pub(super) fn tile<V: Vector, const Q: usize>(
+    queries: [&[f32]; Q],
+    rows: [&[f32]; TILE],
+    next: [*const f32; TILE],
+) -> [[V; TILE]; Q] {
+    let width = rows[0].len();
+    for other in rows.iter().chain(&queries) {
+        assert_eq!(other.len(), width, "rows of one width");
     }
+    let (mut sums, whole) = ([[V::splat(0.0); TILE]; Q], width / V::LANES * V::LANES);
+    for at in (0..whole).step_by(V::LANES) {
+        for next in &next {
+            prefetch(next.wrapping_add(at));
+        }
+        for (sums, query) in sums.iter_mut().zip(&queries) {
+            // SAFETY: all have `width` values, and `at + LANES <= width`.
+            let query = unsafe { V::load_ptr(query.as_ptr().add(at)) };
+            for (sum, row) in sums.iter_mut().zip(&rows) {
+                // SAFETY: as above.
+                *sum = unsafe { V::load_ptr(row.as_ptr().add(at)) }.fma(query, *sum);
+            }
+        }
+    }
+    if whole < width {
+        for (sums, query) in sums.iter_mut().zip(&queries) {
+            let query = V::load_tail(&query[whole..], 0.0);
+            for (sum, row) in sums.iter_mut().zip(&rows) {
+                *sum = V::load_tail(&row[whole..], 0.0).fma(query, *sum);
+            }
+        }
+    }
+    sums
 }

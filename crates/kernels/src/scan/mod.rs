@@ -15,11 +15,13 @@
 
 mod bytes;
 mod floats;
+mod gather;
 mod rows_ref;
 
 pub(crate) use bytes::ByteUnit;
 pub use bytes::{scan_bits, scan_i8};
 pub use floats::scan_f32;
+pub use gather::gather_f32;
 pub use rows_ref::RowsRef;
 
 /// Rows of a register tile.
