@@ -15,6 +15,7 @@ import pathlib
 import random
 import re
 import tempfile
+import time
 
 import jobs
 import machine
@@ -27,6 +28,8 @@ CACHE = HERE / ".cache" / "search"
 FIELDS = ("title", "text", "anchor", "positive")
 WORDS = range(4, 65)
 WARM_UP = 20
+OTHERS = 0.05  # share of the processor
+LOOK = 3  # seconds
 SEED = 7
 
 
@@ -41,6 +44,7 @@ def flags():
     parser.add_argument("--roofline", default="target/release/examples/roofline")
     for name, default in (("threads", os.cpu_count()), ("runs", 3), ("rows", 1_000_000), ("real", 25_000), ("queries", 200), ("dim", 384), ("k", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--patience", type=int, default=0, help="seconds to wait, and to measure again, while other programs use the processor")
     parser.add_argument("--only", nargs="*", default=[], metavar="PREFIX", help="engines whose names start so; see --list")
     parser.add_argument("--list", action="store_true", help="print the names of the engines")
     parser.add_argument("--record", type=pathlib.Path, help="default: bench/records/search-<date>.json; added to where it is there")
@@ -107,8 +111,7 @@ def recall(found, exact):
 def run_engine(engine, args, vectors, queries, folder):
     target = folder / f"{engine}.hits"
     shared = {"vectors": vectors, "queries": queries, "dim": args.dim, "k": args.k, "warm-up": WARM_UP, "hits": target}
-    command = search_engines.command(engine, shared, args)
-    output, cost = process.measured(command, args.threads)
+    output, cost = undisturbed(search_engines.command(engine, shared, args), args)
     said = process.last_line(output)
     versions, variants = said.pop("versions", {}), said.pop("variants", None)
     variants = {"": said.pop("milliseconds")} if variants is None else variants
@@ -116,6 +119,24 @@ def run_engine(engine, args, vectors, queries, folder):
              for suffix, times in variants.items()]
     return found, versions
 
+
+
+def undisturbed(command, args):
+    """A run beside which other programs took little, if patience allows: else the last one, and its `others` tells."""
+    end = time.monotonic() + args.patience
+    while True:
+        while time.monotonic() < end and others() > OTHERS:
+            pass
+        output, cost = process.measured(command, args.threads)
+        if cost["others"] <= OTHERS or time.monotonic() >= end:
+            return output, cost
+
+
+def others():
+    """The share of the processor that is taken now; takes some seconds."""
+    busy = process.busy_seconds()
+    time.sleep(LOOK)
+    return (process.busy_seconds() - busy) / (LOOK * os.cpu_count())
 
 
 def measure(args, record, target):
