@@ -3,7 +3,10 @@
 use matryo_kernels::{Mat, MatRef};
 use rayon::prelude::*;
 
-use crate::{Hit, TopK};
+use crate::{
+    Hit, TopK,
+    top_k::{GLANCE, are_out},
+};
 
 /// Queries and corpus rows scored at a time: 4 MB of scores a thread. Fixed, so that no score depends on the number of threads.
 const QUERIES_PER_BLOCK: usize = 256;
@@ -61,12 +64,17 @@ impl<'a> Search<'a> {
 fn offer(best: &mut [TopK], scores: &Mat, first_row: usize, ties: Ties<'_>) {
     assert_eq!(scores.rows(), best.len(), "one row of scores a query");
     for (i, best) in best.iter_mut().enumerate() {
-        for (row, &score) in (first_row..).zip(scores.row(i)) {
-            let rank = match ties {
-                Ties::ByRow => row as u32,
-                Ties::ByRank(ranks) => ranks[row],
-            };
-            best.push(score, rank, row as u32);
+        for (glance, some) in scores.row(i).chunks(GLANCE).enumerate() {
+            if are_out(some, best.least()) {
+                continue;
+            }
+            for (row, &score) in (first_row + glance * GLANCE..).zip(some) {
+                let rank = match ties {
+                    Ties::ByRow => row as u32,
+                    Ties::ByRank(ranks) => ranks[row],
+                };
+                best.push(score, rank, row as u32);
+            }
         }
     }
 }

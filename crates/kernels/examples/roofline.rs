@@ -1,16 +1,20 @@
 //! How near the matrix product comes to what the processor can do: one JSON object on standard output.
 //!
-//! `cargo run --release -p matryo-kernels --example roofline`; the seconds that a measurement takes may follow (0.3).
+//! `cargo run --release -p matryo-kernels --example roofline`; the seconds that a measurement takes may follow (0.3), and `memory` to measure
+//! nothing else.
 //!
 //! The peak of an instruction is measured in registers alone, on one thread and on all; the product at the shapes of
-//! BERT-base, with packed weights.
+//! BERT-base, with packed weights; memory by reading far more than the caches hold, once, in loops that do nothing else and in a search.
 
 use std::{
     hint::black_box,
     time::{Duration, Instant},
 };
 
-use matryo_kernels::{Arithmetic, Epilogue, Level, Mat, PackedWeight, Precision, Weight, linear};
+use matryo_kernels::{
+    Arithmetic, Epilogue, Level, Mat, MatMut, MatRef, PackedWeight, Precision, Weight, linear, scan_f32,
+};
+use rayon::prelude::*;
 
 /// Rows of the input: a short query, a small batch, and batches of the size that encoding uses.
 const ROWS: [usize; 4] = [8, 32, 512, 2048];
@@ -23,16 +27,21 @@ fn main() {
     let seconds = std::env::args().nth(1).map_or(0.3, |text| text.parse().expect("seconds"));
     let budget = Duration::from_secs_f64(seconds);
     let threads = rayon::current_num_threads();
+    let memory: Vec<String> = [1, threads].into_iter().take(threads.min(2)).map(|n| memory(n, budget)).collect();
+    if std::env::args().nth(2).is_some_and(|only| only == "memory") {
+        return println!(r#"{{"threads": {threads}, "memory": [{}]}}"#, memory.join(", "));
+    }
     let peaks: Vec<Peak> =
         peaks::available().into_iter().map(|kernel| Peak::measure(kernel, threads, budget)).collect();
     let products: Vec<String> =
         [1, threads].into_iter().take(threads.min(2)).flat_map(|n| products(n, &peaks, budget)).collect();
     let peaks: Vec<String> = peaks.iter().map(Peak::json).collect();
     println!(
-        r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}]}}"#,
+        r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}], "memory": [{}]}}"#,
         Level::best().name(),
         peaks.join(", "),
-        products.join(", ")
+        products.join(", "),
+        memory.join(", ")
     );
 }
 
@@ -116,6 +125,49 @@ fn product(precision: Precision, m: usize, k: usize, n: usize, budget: Duration)
         linear(arithmetic, black_box(y.view_mut()), black_box(x.view()), Weight::Packed(&packed), epilogue);
     };
     best_per_second(budget, run)
+}
+
+/// Floats that are read from memory: 1 GiB, more than caches hold.
+const READ: usize = 1 << 28;
+/// Width of the rows of a search.
+const WIDTH: usize = 256;
+/// Rows of a task.
+const READ_ROWS: usize = 4096;
+
+/// Billions of bytes a second that are read, by a plain loop and by scanning rows for one query, as a JSON object.
+fn memory(threads: usize, budget: Duration) -> String {
+    let (pool, rows, query) = (pool(threads), mat(READ / WIDTH, WIDTH), mat(1, WIDTH));
+    let gigabytes = (READ * size_of::<f32>()) as f64 * 1e-9;
+    let tasks = || rows.data().par_chunks(READ_ROWS * WIDTH);
+    let rate = |f: &(dyn Fn() + Sync)| gigabytes * pool.install(|| best_per_second(budget, f));
+    let read = rate(&|| tasks().for_each(|part| _ = black_box(bits::<0>(part))));
+    let asked = rate(&|| tasks().for_each(|part| _ = black_box(bits::<8192>(part))));
+    let scan = rate(&|| tasks().for_each(|part| _ = black_box(scanned(query.data(), part))));
+    format!(
+        r#"{{"threads": {threads}, "read_gbytes": {read:.1}, "read_ahead_gbytes": {asked:.1}, "scan_gbytes": {scan:.1}}}"#
+    )
+}
+
+/// As cheap as a loop can be that needs every value; lines are asked for `AHEAD` bytes early, if any.
+fn bits<const AHEAD: usize>(values: &[f32]) -> u32 {
+    let mut lanes = [0; 16];
+    for line in values.as_chunks::<16>().0 {
+        #[cfg(target_arch = "x86_64")]
+        if AHEAD > 0 {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(AHEAD)) };
+        }
+        lanes.iter_mut().zip(line).for_each(|(lane, value)| *lane ^= value.to_bits());
+    }
+    lanes.iter().fold(0, |all, lane| all ^ lane)
+}
+
+fn scanned(query: &[f32], rows: &[f32]) -> f32 {
+    let (query, rows) = (MatRef::new(1, WIDTH, query), MatRef::new(rows.len() / WIDTH, WIDTH, rows));
+    let mut scores = [0.0; READ_ROWS];
+    scan_f32(Level::best(), MatMut::new(1, rows.rows(), &mut scores[..rows.rows()]), query, rows);
+    scores[0]
 }
 
 /// Numbers of about unit size without a pattern.

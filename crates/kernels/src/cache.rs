@@ -1,4 +1,4 @@
-//! How much of the left operand of a product a core keeps at hand.
+//! How much of the left operand of a product a core keeps at hand, and how memory is asked for early.
 
 use std::sync::OnceLock;
 
@@ -34,4 +34,17 @@ fn second_level() -> Option<usize> {
 #[cfg(not(target_arch = "x86_64"))]
 fn second_level() -> Option<usize> {
     None
+}
+
+/// Asks for the cache line of `p`, which may lie anywhere.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
 }

@@ -29,6 +29,7 @@ mod reduce;
 mod rows;
 pub mod scalar;
 mod scale;
+mod scan;
 mod scratch;
 mod simd;
 mod slices;
@@ -52,6 +53,7 @@ pub use packed_weight::PackedWeight;
 pub use pooling::{PoolMode, pool, pool_bwd};
 pub use precision::{Arithmetic, Precision};
 pub use reduce::{add, sum_squares};
+pub use scan::{RowsRef, gather_f32, scan_bits, scan_f32, scan_i8};
 #[cfg(target_arch = "x86_64")]
 #[doc(hidden)]
 pub use simd::amx::assume_amx;

@@ -10,9 +10,11 @@ mod attention;
 mod layer_norm;
 mod optimizer;
 mod product;
+mod scan;
 
 pub use activation::{activate, activation_bwd, derivative};
 pub use attention::{attention, attention_bwd};
 pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use optimizer::{adamw, sum_squares};
 pub use product::{linear, linear_bwd, matmul};
+pub use scan::{scan_bits, scan_f32, scan_i8};

@@ -134,6 +134,29 @@ impl Vector for Avx2 {
         let [a, b, c, d, e, f, g, h] = self.lanes();
         ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
+
+    #[inline(always)]
+    fn sum_each(four: [Self; 4]) -> [f32; 4] {
+        // SAFETY: as above.
+        unsafe { sum_each([four[0].0, four[1].0, four[2].0, four[3].0]) }
+    }
+}
+
+/// Neighbours are added, of all four side by side, then halves: 3 instructions a sum instead of 10.
+///
+/// # Safety
+/// The processor has AVX2.
+#[inline(always)]
+pub(super) unsafe fn sum_each(four: [__m256; 4]) -> [f32; 4] {
+    // SAFETY: the caller's promise; four floats are as large as the vector.
+    unsafe {
+        let [a, b, c, d] = four;
+        let sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+        let sums = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
+        let mut each = [0.0; 4];
+        _mm_storeu_ps(each.as_mut_ptr(), sums);
+        each
+    }
 }
 
 /// Eight rows of eight, transposed in registers: pairs of rows are interleaved, pairs of pairs joined, halves swapped.

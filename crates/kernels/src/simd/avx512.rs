@@ -111,4 +111,20 @@ impl Vector for Avx512 {
         // SAFETY: as above.
         unsafe { _mm512_reduce_add_ps(self.0) }
     }
+
+    #[inline(always)]
+    fn sum_each(four: [Self; 4]) -> [f32; 4] {
+        // SAFETY: as above.
+        unsafe { super::avx2::sum_each([halves(four[0]), halves(four[1]), halves(four[2]), halves(four[3])]) }
+    }
+}
+
+/// The sum of the upper and the lower eight lanes.
+///
+/// # Safety
+/// The processor has AVX-512.
+#[inline(always)]
+unsafe fn halves(x: Avx512) -> __m256 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm256_add_ps(_mm512_castps512_ps256(x.0), _mm512_extractf32x8_ps::<1>(x.0)) }
 }

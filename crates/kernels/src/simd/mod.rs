@@ -11,13 +11,18 @@ pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod bytes;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod dot;
 pub(crate) mod math;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
 #[cfg(target_arch = "aarch64")]
+pub(crate) mod neon_bytes;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod neon_pairs;
 pub(crate) mod portable;
+pub(crate) mod portable_bytes;
 
 use crate::tile::{Tile, Unit};
 
@@ -71,6 +76,13 @@ pub(crate) trait Vector: Copy {
     unsafe fn multiply(tile: Tile);
     /// Sum of the lanes, in a fixed order.
     fn sum(self) -> f32;
+
+    /// Sum of the lanes of each, in a fixed order.
+    #[inline(always)]
+    fn sum_each(four: [Self; 4]) -> [f32; 4] {
+        let [a, b, c, d] = four;
+        [a.sum(), b.sum(), c.sum(), d.sum()]
+    }
 
     /// The first `LANES` values of `s`.
     #[inline(always)]
