@@ -26,7 +26,7 @@ impl Searcher<'_> {
         texts: &[S],
         options: &SearchOptions,
     ) -> Result<Recall, CollectionError> {
-        let exactly = SearchOptions { exact: true, funnel: None, ..options.clone() };
+        let exactly = SearchOptions { exact: true, stages: None, ..options.clone() };
         let (mut found, mut wanted) = (0, 0);
         let (mut indexed, mut exact) = (Vec::new(), Vec::new());
         for text in texts {

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
+use matryo_index::{Stage, Stages};
 use matryo_model::{EncodeOptions, Role, SentenceEncoder, SimilarityFn};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Chunk, Collection, CollectionError, Filter, Funnel, Manifest,
+    Chunk, Collection, CollectionError, Filter, Manifest,
     backend::{DenseStage, Query, Scored},
     words::WordModel,
 };
@@ -21,14 +22,14 @@ pub struct SearchOptions {
     /// Look for the words of the query as well, and fuse both orders by rank.
     pub hybrid: bool,
     /// Stages over prefixes; without one the whole vector is compared.
-    pub funnel: Option<Funnel>,
+    pub stages: Option<Stages>,
     /// Compare with every vector instead of asking the index.
     pub exact: bool,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 10, filter: None, hybrid: false, funnel: None, exact: false }
+        Self { limit: 10, filter: None, hybrid: false, stages: None, exact: false }
     }
 }
 
@@ -112,7 +113,7 @@ impl Searcher<'_> {
         }
         loop {
             let query = Query {
-                stages: stages(manifest, vector, options.funnel.as_ref(), limit)?,
+                stages: stages(manifest, vector, options.stages.as_ref(), limit)?,
                 words: words.clone(),
                 filter: options.filter.as_ref().map(Filter::to_json),
                 limit,
@@ -125,7 +126,7 @@ impl Searcher<'_> {
             }
             let exhausted = scored.len() < limit;
             let mut found = documents(scored, similarity(manifest, options.hybrid));
-            if exhausted || found.len() >= options.limit || options.funnel.is_some() {
+            if exhausted || found.len() >= options.limit || options.stages.is_some() {
                 found.truncate(options.limit);
                 return Ok(found);
             }
@@ -163,15 +164,15 @@ impl Collection {
 fn stages(
     manifest: &Manifest,
     vector: &[f32],
-    funnel: Option<&Funnel>,
+    funnel: Option<&Stages>,
     limit: usize,
 ) -> Result<Vec<DenseStage>, CollectionError> {
     let stage = |dim: usize, keep: usize| DenseStage { name: dim.to_string(), vector: vector[..dim].to_vec(), keep };
     let Some(funnel) = funnel else { return Ok(vec![stage(manifest.dim(), limit)]) };
-    let stages = funnel.stages().iter();
+    let stages = funnel.as_slice().iter();
     stages
-        .map(|&crate::Stage { dim, keep }| match manifest.dims.contains(&dim) {
-            true => Ok(stage(dim, keep)),
+        .map(|&Stage { dim, candidates }| match manifest.dims.contains(&dim) {
+            true => Ok(stage(dim, candidates)),
             false => {
                 let known = manifest.dims.iter().map(usize::to_string).collect();
                 Err(CollectionError::UnknownDimension { dim, known })

@@ -180,11 +180,11 @@ fn stages_narrow_the_search() {
     let whole = search(&collection, "value", &SearchOptions { limit: 3, ..SearchOptions::default() });
     let funnel = |stages: &str, limit| SearchOptions {
         limit,
-        funnel: Some(stages.parse().unwrap()),
+        stages: Some(stages.parse().unwrap()),
         ..SearchOptions::default()
     };
-    // Every document passes the first stages, so the last decides alone.
-    let all = search(&collection, "value", &funnel("8:8,16:8,32:8", 3));
+    // Every document passes the first stage, so the last decides alone.
+    let all = search(&collection, "value", &funnel("8:8,32:7", 3));
     assert_eq!(ids(&all), ids(&whole));
     let few = search(&collection, "value", &funnel("8:4,32:2", 10));
     assert_eq!(few.len(), 2);

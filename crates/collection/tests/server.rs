@@ -45,7 +45,7 @@ fn a_server_answers_as_a_folder_does() {
     let asked = |filter: Option<&str>, stages: Option<&str>| SearchOptions {
         limit: 4,
         filter: filter.map(|text| text.parse().unwrap()),
-        funnel: stages.map(|text| text.parse().unwrap()),
+        stages: stages.map(|text| text.parse().unwrap()),
         ..SearchOptions::default()
     };
     for (filter, stages) in [

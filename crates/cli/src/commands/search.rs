@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Args;
-use matryo_collection::{Found, Funnel, SearchOptions, Searcher};
+use matryo_collection::{Found, SearchOptions, Searcher};
+use matryo_index::Stages;
 use serde_json::json;
 
 use super::{
@@ -43,7 +44,7 @@ pub struct HowArgs {
     hybrid: bool,
     /// Search a short prefix of the vectors first, then look again at fewer with more: DIM:KEEP,DIM:KEEP...
     #[arg(long, value_name = "STAGES")]
-    stages: Option<Funnel>,
+    stages: Option<Stages>,
     /// Compare with every vector instead of asking the index
     #[arg(long, conflicts_with = "stages")]
     exact: bool,
@@ -56,7 +57,7 @@ impl HowArgs {
             limit: self.top,
             filter: self.filter.as_deref().map(filter).transpose()?,
             hybrid: self.hybrid,
-            funnel: self.stages.clone(),
+            stages: self.stages.clone(),
             exact: self.exact,
         })
     }

@@ -139,7 +139,7 @@ fn errors_come_before_any_work_and_say_what_to_do() {
     run(&["search", &collection, "x", "--filter", "place = 1"])
         .fails_with(&["no document has the field `place`", "year"]);
     run(&["search", &collection, "x", "--stages", "16:3"]).fails_with(&["no vectors of 16 dimensions", "hint:"]);
-    run(&["search", &collection, "x", "--stages", "8"]).fails_with(&["`8` is no stage of a search"]);
+    run(&["search", &collection, "x", "--stages", "8"]).fails_with(&["stage 1 of the funnel is `8`"]);
     run(&["index", "delete", &collection, "z"]).fails_with(&["1 of 1 documents are not in the collection"]);
     run(&["index", "add", &collection, &documents, "--storage", "int8"]).fails_with(&["vectors stored as float32"]);
     let unknown = work.file("new.jsonl", r#"{"id": "z", "text": "x"}"#);
