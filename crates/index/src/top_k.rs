@@ -65,8 +65,7 @@ pub(crate) fn reach(key: u64) -> f32 {
 
 /// Whether a score is out where `least` must be reached; minus infinity lets all in, NaN too.
 pub(crate) fn is_out(score: f32, least: f32) -> bool {
-    // A NaN is out: the comparison is false.
-    least > f32::NEG_INFINITY && !(score >= least)
+    least > f32::NEG_INFINITY && (score < least || score.is_nan())
 }
 
 /// Whether all of some scores are out, told at a glance: compared side by side, not one by one.
