@@ -2,9 +2,9 @@
 
 use std::{io, path::PathBuf};
 
+use matryo_classify::ClassifyError;
 #[cfg(feature = "collections")]
 use matryo_collection::CollectionError;
-use matryo_classify::ClassifyError;
 use matryo_data::DataError;
 use matryo_eval::EvalError;
 use matryo_model::ModelError;

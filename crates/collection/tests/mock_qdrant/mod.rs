@@ -136,7 +136,7 @@ fn respond(request: &Request, state: &mut State) -> Outcome {
         ("POST", "points/scroll") => scroll(stored, body),
         ("POST", "points/count") => Ok(json!({ "count": matching(stored, body.get("filter"))?.len() })),
         ("POST", "points/query") => {
-            let found = query(stored, body, None)?;
+            let found = query(stored, body)?;
             Ok(json!({ "points": found.iter().map(|(score, id)| shown(stored, id, Some(*score))).collect::<Vec<_>>() }))
         }
         _ => Err(bad("route")),
@@ -177,12 +177,12 @@ fn shown(stored: &Stored, id: &str, score: Option<f64>) -> Value {
 }
 
 /// Scores and ids, best first.
-fn query(stored: &Stored, body: &Value, among: Option<&[String]>) -> Result<Vec<(f64, String)>, (u16, String)> {
+fn query(stored: &Stored, body: &Value) -> Result<Vec<(f64, String)>, (u16, String)> {
     let limit = body["limit"].as_u64().ok_or_else(|| bad("limit"))? as usize;
     let none = Vec::new();
     let prefetch = body["prefetch"].as_array().unwrap_or(&none);
     let branches: Vec<Vec<(f64, String)>> =
-        prefetch.iter().map(|inner| query(stored, inner, among)).collect::<Result<_, _>>()?;
+        prefetch.iter().map(|inner| query(stored, inner)).collect::<Result<_, _>>()?;
     let mut scored = if body["query"]["fusion"] == "rrf" {
         fused(&branches)
     } else {
