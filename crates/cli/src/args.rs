@@ -10,7 +10,7 @@ use matryo_model::{EncodeOptions, Quantization, Role, SimilarityFn};
 use matryo_ops::Precision;
 
 use crate::{
-    commands::{card, completions, encode, eval, info, man, save, similarity, train},
+    commands::{card, cluster, completions, duplicates, encode, eval, info, man, mine, save, similarity, sts, train},
     console::Color,
 };
 
@@ -99,6 +99,10 @@ pub enum Command {
     Eval(eval::EvalArgs),
     Encode(encode::EncodeArgs),
     Similarity(similarity::SimilarityArgs),
+    Sts(sts::StsArgs),
+    Mine(mine::MineArgs),
+    Duplicates(duplicates::DuplicatesArgs),
+    Cluster(cluster::ClusterArgs),
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),
@@ -192,6 +196,12 @@ fn read_precision(name: &str) -> Result<Precision, String> {
 /// Reads `cosine`, `dot`, `euclidean` or `manhattan`.
 pub fn similarity_parser() -> impl TypedValueParser<Value = SimilarityFn> {
     PossibleValuesParser::new(SimilarityFn::ALL.map(SimilarityFn::name)).try_map(|name| name.parse::<SimilarityFn>())
+}
+
+/// A cosine, from -1 to 1.
+pub fn read_cosine(text: &str) -> Result<f32, String> {
+    let cosine = text.parse().ok().filter(|cosine| (-1.0..=1.0).contains(cosine));
+    cosine.ok_or_else(|| "expected a cosine, -1 to 1".to_owned())
 }
 
 /// Reads `float32`, `int8`, `uint8`, `binary` or `ubinary`.

@@ -32,7 +32,7 @@ impl Columns {
         };
         let kept = || found.iter().filter(|name| !ignore.contains(name)).cloned().collect();
         let required = if take.is_empty() { kept() } else { take.to_vec() };
-        Selection { required, optional: Vec::new(), others: Others::Only(ignore.to_vec()) }
+        Selection { required, optional: Vec::new(), others: Others::Only(ignore.to_vec()), numbers: Vec::new() }
     }
 }
 
@@ -45,6 +45,8 @@ pub(crate) struct Selection {
     pub(crate) optional: Vec<String>,
     /// Columns that may be there besides.
     pub(crate) others: Others,
+    /// Of the columns taken, those that may hold numbers.
+    pub(crate) numbers: Vec<String>,
 }
 
 /// Columns that may be there without being taken.
@@ -58,7 +60,12 @@ impl Selection {
     /// These, and whatever else there is.
     pub(crate) fn among_others(required: &[&str], optional: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Self { required: owned(required), optional: owned(optional), others: Others::Any }
+        Self { required: owned(required), optional: owned(optional), others: Others::Any, numbers: Vec::new() }
+    }
+
+    /// The same, where these columns may hold numbers.
+    pub(crate) fn with_numbers(self, numbers: &[&str]) -> Self {
+        Self { numbers: numbers.iter().map(|&name| name.to_owned()).collect(), ..self }
     }
 
     /// The columns handed over: the required ones, then the optional ones.

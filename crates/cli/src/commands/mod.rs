@@ -1,13 +1,17 @@
 //! One file per command.
 
 pub mod card;
+pub mod cluster;
 pub mod completions;
+pub mod duplicates;
 pub mod encode;
 pub mod eval;
 pub mod info;
 pub mod man;
+pub mod mine;
 pub mod save;
 pub mod similarity;
+pub mod sts;
 pub mod train;
 
 use crate::{args::Command, console::Console, error::CliError};
@@ -37,6 +41,10 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, CliError> {
         Command::Eval(args) => eval::run(args, context),
         Command::Encode(args) => encode::run(args, context),
         Command::Similarity(args) => similarity::run(args, context),
+        Command::Sts(args) => sts::run(args, context),
+        Command::Mine(args) => mine::run(args, context),
+        Command::Duplicates(args) => duplicates::run(args, context),
+        Command::Cluster(args) => cluster::run(args, context),
         Command::Info(args) => info::run(args, context),
         Command::Card(args) => card::run(args, context),
         Command::Save(args) => save::run(args, context),

@@ -1,6 +1,6 @@
-//! A JSON value as far as a row needs it: texts borrowed from the line, an object's entries in order, else a name.
+//! A JSON value as far as a row needs it: texts borrowed from the line, numbers, an object's entries in order, else a name.
 //!
-//! Less work than a tree of values: a number, a list or the inside of a metadata object is never stored.
+//! Less work than a tree of values: a list or the inside of a metadata object is never stored.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 pub(super) enum Json<'a> {
     Text(Cow<'a, str>),
     Null,
+    Number(f64),
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
     /// Anything else, in words.
     Other(&'static str),
@@ -22,6 +23,7 @@ impl Json<'_> {
         match self {
             Self::Text(_) => "a string",
             Self::Null => "null",
+            Self::Number(_) => "a number",
             Self::Object(_) => "an object",
             Self::Other(kind) => kind,
         }
@@ -59,16 +61,16 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Other("true or false"))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Json::Other("a number"))
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(Json::Number(value as f64))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Json::Other("a number"))
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(Json::Number(value as f64))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Json::Other("a number"))
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Json::Number(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {

@@ -95,6 +95,7 @@ fn cell<'a>(value: &'a Json<'_>) -> Cell<'a> {
     match value {
         Json::Text(text) => Cell::Text(text),
         Json::Null => Cell::Null,
+        Json::Number(number) => Cell::Number(*number),
         other => Cell::Other(other.kind()),
     }
 }

@@ -26,9 +26,10 @@ pub(crate) const BARE_COLUMN: &str = "text";
 pub(crate) enum Cell<'a> {
     Text(&'a str),
     Null,
+    Number(f64),
     /// An optional column that the row does not have.
     Missing,
-    /// Something else, said in words: `a number`.
+    /// Something else, said in words: `a list`.
     Other(&'static str),
 }
 
@@ -39,8 +40,21 @@ impl<'a> Cell<'a> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Null | Self::Missing => Err(DataError::Null { at: at(), column: column() }),
+            Self::Number(_) => Err(DataError::WrongType { at: at(), column: column(), found: "a number".to_owned() }),
             Self::Other(found) => Err(DataError::WrongType { at: at(), column: column(), found: (*found).to_owned() }),
         }
+    }
+
+    /// The finite number, which a text may spell out; anything else is an error.
+    pub(crate) fn number(&self, path: &Path, place: Place) -> Result<f64, DataError> {
+        let (number, found) = match self {
+            Self::Number(number) => (Some(*number), number.to_string()),
+            Self::Text(text) => (text.trim().parse().ok(), (*text).to_owned()),
+            Self::Null | Self::Missing => (None, "null".to_owned()),
+            Self::Other(found) => (None, (*found).to_owned()),
+        };
+        let finite = number.filter(|number: &f64| number.is_finite());
+        finite.ok_or_else(|| DataError::BadScore { at: Location::at(path, place), found })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Parquet: the text columns wanted, a batch of rows at a time.
+//! Parquet: the text columns wanted, and numbers where they may stand, a batch of rows at a time.
 
 use std::fs::File;
 use std::io;
@@ -6,7 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, RecordBatch, StringArray};
+use arrow_array::types::{
+    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -27,7 +30,10 @@ pub(super) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataErr
     let selection = visitor.select(&found)?;
     selection.check(&Location::file(path), &found)?;
     for field in fields.iter().filter(|field| selection.taken().any(|name| name == field.name())) {
-        is_text(field, path)?;
+        let number = field.data_type().is_numeric() && selection.numbers.contains(field.name());
+        if !number {
+            is_text(field, path)?;
+        }
     }
 
     let wanted = (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
@@ -85,19 +91,52 @@ fn hand_over(
     rows_before: u64,
     visitor: &mut dyn Visitor,
 ) -> Result<(), DataError> {
-    let column = |name: &String| batch.column_by_name(name).map(|column| column.as_string::<i32>());
-    let columns: Vec<Option<&StringArray>> = selection.taken().map(column).collect();
+    let columns: Vec<_> = selection.taken().map(|name| batch.column_by_name(name).map(Column::of)).collect();
     for row in 0..batch.num_rows() {
-        let cells: Vec<_> = columns.iter().map(|column| cell(*column, row)).collect();
+        let cells: Vec<_> = columns.iter().map(|column| column.as_ref().map_or(Cell::Missing, |c| c.cell(row))).collect();
         visitor.row(Place::Row(rows_before + row as u64 + 1), &cells)?;
     }
     Ok(())
 }
 
-fn cell(column: Option<&StringArray>, row: usize) -> Cell<'_> {
-    match column {
-        None => Cell::Missing,
-        Some(column) if column.is_null(row) => Cell::Null,
-        Some(column) => Cell::Text(column.value(row)),
+/// A column as it is handed over.
+enum Column<'a> {
+    Text(&'a StringArray),
+    /// A number a row, or null.
+    Numbers(Vec<Option<f64>>),
+}
+
+impl<'a> Column<'a> {
+    fn of(array: &'a ArrayRef) -> Self {
+        match array.as_string_opt::<i32>() {
+            Some(texts) => Self::Text(texts),
+            None => Self::Numbers(numbers(array)),
+        }
     }
+
+    fn cell(&self, row: usize) -> Cell<'_> {
+        match self {
+            Self::Text(texts) if texts.is_null(row) => Cell::Null,
+            Self::Text(texts) => Cell::Text(texts.value(row)),
+            Self::Numbers(numbers) => numbers[row].map_or(Cell::Null, Cell::Number),
+        }
+    }
+}
+
+/// The values of a numeric column; of a type without a conversion, such as decimals, nulls.
+fn numbers(array: &ArrayRef) -> Vec<Option<f64>> {
+    macro_rules! converted {
+        ($($data_type:ident: $values:ty),*) => {
+            match array.data_type() {
+                $(DataType::$data_type => {
+                    array.as_primitive::<$values>().iter().map(|value| value.map(|value| value as f64)).collect()
+                })*
+                _ => vec![None; array.len()],
+            }
+        };
+    }
+    converted!(
+        Float64: Float64Type, Float32: Float32Type, Int64: Int64Type, Int32: Int32Type, Int16: Int16Type,
+        Int8: Int8Type, UInt64: UInt64Type, UInt32: UInt32Type, UInt16: UInt16Type, UInt8: UInt8Type
+    )
 }
