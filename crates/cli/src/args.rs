@@ -12,7 +12,9 @@ use matryo_ops::Precision;
 #[cfg(feature = "collections")]
 use crate::commands::{index, search};
 use crate::{
-    commands::{card, classify, completions, encode, eval, info, man, save, similarity, train},
+    commands::{
+        card, classify, cluster, completions, duplicates, encode, eval, info, man, mine, save, similarity, sts, train,
+    },
     console::Color,
 };
 
@@ -102,6 +104,10 @@ pub enum Command {
     Encode(encode::EncodeArgs),
     Similarity(similarity::SimilarityArgs),
     Classify(classify::ClassifyArgs),
+    Sts(sts::StsArgs),
+    Mine(mine::MineArgs),
+    Duplicates(duplicates::DuplicatesArgs),
+    Cluster(cluster::ClusterArgs),
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),
@@ -199,6 +205,12 @@ fn read_precision(name: &str) -> Result<Precision, String> {
 /// Reads `cosine`, `dot`, `euclidean` or `manhattan`.
 pub fn similarity_parser() -> impl TypedValueParser<Value = SimilarityFn> {
     PossibleValuesParser::new(SimilarityFn::ALL.map(SimilarityFn::name)).try_map(|name| name.parse::<SimilarityFn>())
+}
+
+/// A cosine, from -1 to 1.
+pub fn read_cosine(text: &str) -> Result<f32, String> {
+    let cosine = text.parse().ok().filter(|cosine| (-1.0..=1.0).contains(cosine));
+    cosine.ok_or_else(|| "expected a cosine, -1 to 1".to_owned())
 }
 
 /// Reads `float32`, `int8`, `uint8`, `binary` or `ubinary`.

@@ -7,8 +7,11 @@ use matryo_classify::ClassifyError;
 use matryo_collection::CollectionError;
 use matryo_data::DataError;
 use matryo_eval::EvalError;
+use matryo_mining::MiningError;
 use matryo_model::ModelError;
 use matryo_train::{TrainError, card::CardError};
+
+use crate::input::InputError;
 
 /// Everything that ends a command early.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +26,12 @@ pub enum CliError {
     /// From an evaluation.
     #[error(transparent)]
     Eval(#[from] EvalError),
+    /// From mining and clustering.
+    #[error(transparent)]
+    Mining(#[from] MiningError),
+    /// From a file of embeddings.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// From training.
     #[error(transparent)]
     Train(Box<TrainError>),
@@ -86,6 +95,62 @@ pub enum CliError {
         /// The file asked for.
         path: PathBuf,
     },
+    /// An extension that stands for no format of records.
+    #[error("cannot tell the format of {}", path.display())]
+    RecordFormat {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// An extension that stands for no format of texts.
+    #[error("cannot tell the format of {}", path.display())]
+    TextFormat {
+        /// The file asked for.
+        path: PathBuf,
+    },
+    /// A text of several lines in a file of lines.
+    #[error("text {number} holds a line break, but {} has one text a line", path.display())]
+    LineBreak {
+        /// The file asked for.
+        path: PathBuf,
+        /// The text, from 1.
+        number: usize,
+    },
+    /// As many embeddings as texts are wanted.
+    #[error("{texts} {} but {embeddings} embeddings\n  in {}", if *texts == 1 { "text" } else { "texts" }, path.display())]
+    Count {
+        /// Texts there are.
+        texts: usize,
+        /// Embeddings there are.
+        embeddings: usize,
+        /// The file of embeddings.
+        path: PathBuf,
+    },
+    /// Embeddings of other texts.
+    #[error("text {number} is not the one that its embedding was made of\n  in {}", path.display())]
+    OtherText {
+        /// The text, from 1.
+        number: usize,
+        /// The file of embeddings.
+        path: PathBuf,
+    },
+    /// A way of clustering that has to be told more.
+    #[error("--method {method} needs {needs}")]
+    MethodNeeds {
+        /// The method.
+        method: &'static str,
+        /// What is missing.
+        needs: &'static str,
+    },
+    /// An option of another way of clustering.
+    #[error("{option} means nothing to --method {method}")]
+    MethodIgnores {
+        /// The method.
+        method: &'static str,
+        /// The option.
+        option: &'static str,
+        /// Methods that it means something to.
+        of: String,
+    },
     /// The folder of an output file is not there.
     #[error("the folder of {} does not exist", path.display())]
     NoOutputFolder {
@@ -142,6 +207,9 @@ impl CliError {
             Self::Model(error) => error.hint(),
             Self::Data(error) => error.hint(),
             Self::Eval(error) => error.hint(),
+            Self::Mining(error) => error.hint(),
+            Self::Input(error) => error.hint().map(str::to_owned),
+            Self::MethodIgnores { option, of, .. } => Some(format!("{option} belongs to {of}")),
             Self::Train(error) => error.hint(),
             Self::Classify(error) => error.hint(),
             Self::Card(error) => error.hint(),
@@ -163,6 +231,13 @@ impl CliError {
             Self::OneText { .. } => Some("give more texts, or a file of them with `--against FILE`"),
             Self::OutputFormat { .. } => Some("the name should end in .npy, .jsonl, .parquet or .safetensors"),
             Self::ClassesFormat { .. } => Some("the name should end in .jsonl"),
+            Self::RecordFormat { .. } => Some("the name should end in .csv, .jsonl or .parquet"),
+            Self::TextFormat { .. } => Some("the name should end in .txt, .jsonl, .csv or .parquet"),
+            Self::LineBreak { .. } => Some("write a .jsonl file"),
+            Self::Count { .. } | Self::OtherText { .. } => {
+                Some("give the texts that were encoded, in their order, or encode again")
+            }
+            Self::MethodNeeds { .. } => Some("-k N is a number of clusters, --threshold T a cosine from -1 to 1"),
             Self::NoOutputFolder { .. } => Some("create it first; nothing was computed"),
             Self::NotEmpty { .. } => Some("give a new folder, or empty this one; nothing was overwritten"),
             Self::CardExists { .. } => Some("`--overwrite` replaces it"),

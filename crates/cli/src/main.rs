@@ -3,7 +3,9 @@
 mod args;
 mod commands;
 mod console;
+mod embedded;
 mod error;
+mod input;
 mod metrics;
 mod model;
 mod output;

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -29,10 +29,20 @@ pub struct TextArgs {
 /// # Errors
 /// [`CliError::NoText`] if there is no source, and whatever is wrong with the source.
 pub fn gather(args: &TextArgs) -> Result<Vec<String>, CliError> {
-    match &args.input {
-        Some(path) if path.as_os_str() != "-" => Ok(read_texts(path, args.column.as_deref())?),
+    if args.input.is_none() && !args.texts.is_empty() {
+        return Ok(args.texts.clone());
+    }
+    from_file(args.input.as_deref(), args.column.as_deref())
+}
+
+/// The texts of a file (`-` is standard input); without one, the lines of a pipe.
+///
+/// # Errors
+/// As [`gather`].
+pub fn from_file(input: Option<&Path>, column: Option<&str>) -> Result<Vec<String>, CliError> {
+    match input {
+        Some(path) if path.as_os_str() != "-" => Ok(read_texts(path, column)?),
         Some(_) => standard_input(),
-        None if !args.texts.is_empty() => Ok(args.texts.clone()),
         None if io::stdin().is_terminal() => Err(CliError::NoText),
         None => standard_input(),
     }

@@ -67,6 +67,11 @@ impl Selection {
         Self { required: owned(required), optional: owned(optional), numbers: Vec::new(), others: Others::Any }
     }
 
+    /// The same, where these columns may hold numbers.
+    pub(crate) fn with_numbers(self, numbers: &[&str]) -> Self {
+        Self { numbers: numbers.iter().map(|&name| name.to_owned()).collect(), ..self }
+    }
+
     /// Puts the label's column, if there is one, behind the others, and lets it hold numbers.
     pub(crate) fn set_label_aside(&mut self) -> Option<String> {
         let place = LABEL_COLUMNS.iter().find_map(|name| self.required.iter().position(|column| column == name))?;

@@ -221,7 +221,7 @@ pub enum DataError {
         /// The id.
         id: String,
     },
-    /// A judgement's score is not a number.
+    /// A score is not a number.
     #[error("score is `{found}`, expected a number\n  in {at}")]
     BadScore {
         /// The file and line.

@@ -17,6 +17,7 @@ mod randperm;
 mod reader;
 mod retrieval;
 mod sampler;
+mod sentence_pairs;
 mod text_column;
 mod text_ids;
 mod texts_file;
@@ -32,6 +33,7 @@ pub use mt19937::Mt19937;
 pub use randperm::randperm;
 pub use retrieval::RetrievalData;
 pub use sampler::{BatchSampler, Compat, NoDuplicates, Sampler, batches_per_epoch};
+pub use sentence_pairs::{PairColumns, SentencePairs};
 pub use texts_file::{read_text_lines, read_texts};
 
 /// Rows of texts in named columns.

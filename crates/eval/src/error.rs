@@ -44,6 +44,15 @@ pub enum EvalError {
         /// The main one.
         main: SimilarityFn,
     },
+    /// Sentence pairs without scores to compare with.
+    #[error("the sentence pairs have no scores")]
+    NoScores,
+    /// Too few sentence pairs.
+    #[error("{pairs} {} no correlation, expected at least 2", if *pairs == 1 { "pair has" } else { "pairs have" })]
+    TooFewPairs {
+        /// Pairs there are.
+        pairs: usize,
+    },
     /// A dimension that the model's embeddings do not reach.
     #[error("`dims` names {dim}, but the model's embeddings have {model_dim} values")]
     DimTooLarge {

@@ -2,11 +2,13 @@
 //!
 //! A new evaluator is one file (or folder) here that implements [`Evaluator`].
 
+mod embedding_similarity;
 mod error;
 mod information_retrieval;
 mod python_float;
 mod report;
 
+pub use embedding_similarity::{EmbeddingSimilarityEvaluator, EmbeddingSimilarityOptions, pearson, spearman};
 pub use error::EvalError;
 pub use information_retrieval::{
     Evaluation, InformationRetrievalEvaluator, InformationRetrievalOptions, Metric, PerQuery, PrimaryMetric, Ranking,

@@ -1,14 +1,17 @@
-//! The untuned all-MiniLM-L6-v2 on real questions and passages, against the metrics that sentence-transformers 5.7 gives.
+//! The untuned all-MiniLM-L6-v2 on real questions and passages, and on sentence pairs, against the metrics that sentence-transformers 5.7 gives.
 //!
 //! Needs files too large for the repository, so it runs by hand, in a minute or two:
 //! `MATRYO_MINILM=folder MATRYO_GOLDEN=folder MATRYO_DATA=folder cargo test --release -p matryo-eval --test minilm -- --ignored`
-//! MATRYO_MINILM is the model; MATRYO_GOLDEN holds eval/eval.json and eval/*_top10.json; MATRYO_DATA holds tatqa/test_* and
-//! scifact_small/.
+//! MATRYO_MINILM is the model; MATRYO_GOLDEN holds eval/eval.json and eval/*_top10.json; MATRYO_DATA holds tatqa/test_*, scifact_small/
+//! and stsb_open/.
 
 use std::{env, fs, path::PathBuf};
 
-use matryo_data::RetrievalData;
-use matryo_eval::{Evaluation, InformationRetrievalEvaluator, InformationRetrievalOptions};
+use matryo_data::{RetrievalData, SentencePairs};
+use matryo_eval::{
+    EmbeddingSimilarityEvaluator, EmbeddingSimilarityOptions, Evaluation, Evaluator, InformationRetrievalEvaluator,
+    InformationRetrievalOptions,
+};
 use matryo_model::{Precision, SentenceEncoder, SimilarityFn};
 use matryo_testkit::read_json;
 use serde_json::Value;
@@ -113,4 +116,26 @@ fn tatqa() {
 fn scifact() {
     let data = RetrievalData::open(&folder("MATRYO_DATA").join("scifact_small")).unwrap();
     assert_equals_upstream(data, "ir_scifact_small", &[384, 128]);
+}
+
+#[test]
+#[ignore = "needs a model and data that are not in the repository"]
+fn stsb() {
+    let pairs = SentencePairs::open(&folder("MATRYO_DATA").join("stsb_open/test.jsonl"), None).unwrap();
+    let options = EmbeddingSimilarityOptions {
+        similarity_fn_names: SimilarityFn::ALL.to_vec(),
+        ..EmbeddingSimilarityOptions::default()
+    };
+    let model = SentenceEncoder::open(folder("MATRYO_MINILM")).unwrap();
+    let report = EmbeddingSimilarityEvaluator::new(pairs, options).unwrap().run(&model).unwrap().remove(0);
+    let golden = read_json(folder("MATRYO_GOLDEN").join("eval/eval.json"));
+    let expected = golden["sts_stsb_open_test"].as_object().unwrap();
+    assert_eq!(report.metrics.len(), expected.len());
+    for (key, value) in &report.metrics {
+        assert!(
+            (value - expected[key].as_f64().unwrap()).abs() < METRICS,
+            "{key} is {value}, expected {}",
+            expected[key]
+        );
+    }
 }

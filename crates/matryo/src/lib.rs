@@ -14,6 +14,7 @@ pub use matryo_data as data;
 pub use matryo_eval as eval;
 pub use matryo_index as index;
 pub use matryo_losses as losses;
+pub use matryo_mining as mining;
 pub use matryo_model as model;
 pub use matryo_ops as ops;
 pub use matryo_train as train;

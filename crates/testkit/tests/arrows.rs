@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("data", &[]),
     ("ops", &["kernels"]),
     ("index", &["kernels"]),
+    ("mining", &["index", "kernels"]),
     ("model", &["ops", "kernels"]),
     ("losses", &["ops"]),
     ("eval", &["model", "index", "data"]),

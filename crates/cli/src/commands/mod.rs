@@ -2,17 +2,21 @@
 
 pub mod card;
 pub mod classify;
+pub mod cluster;
 pub mod completions;
+pub mod duplicates;
 pub mod encode;
 pub mod eval;
 #[cfg(feature = "collections")]
 pub mod index;
 pub mod info;
 pub mod man;
+pub mod mine;
 pub mod save;
 #[cfg(feature = "collections")]
 pub mod search;
 pub mod similarity;
+pub mod sts;
 pub mod train;
 
 use crate::{args::Command, console::Console, error::CliError};
@@ -43,6 +47,10 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, CliError> {
         Command::Encode(args) => encode::run(args, context),
         Command::Similarity(args) => similarity::run(args, context),
         Command::Classify(args) => classify::run(args, context),
+        Command::Sts(args) => sts::run(args, context),
+        Command::Mine(args) => mine::run(args, context),
+        Command::Duplicates(args) => duplicates::run(args, context),
+        Command::Cluster(args) => cluster::run(args, context),
         Command::Info(args) => info::run(args, context),
         Command::Card(args) => card::run(args, context),
         #[cfg(feature = "collections")]

@@ -3,7 +3,9 @@
 pub mod jsonl;
 mod npy;
 mod parquet;
+pub mod records;
 mod safetensors;
+pub mod texts;
 pub mod values;
 
 use std::{

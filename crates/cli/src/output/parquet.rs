@@ -65,7 +65,7 @@ fn list_size(cols: usize) -> i32 {
 }
 
 /// The system's error, if that is what is inside, so that a full disk can be told from a bug.
-fn into_io(error: ParquetError) -> io::Error {
+pub(super) fn into_io(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(inner) => match inner.downcast::<io::Error>() {
             Ok(inner) => *inner,

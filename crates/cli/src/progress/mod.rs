@@ -25,6 +25,11 @@ pub fn bar(console: &Console, total: u64, template: &str) -> ProgressBar {
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 
+/// A bar for work in units that mean nothing to anybody: its share is shown.
+pub fn share(console: &Console, what: &'static str) -> ProgressBar {
+    bar(console, 1, "{msg} {bar:24} {percent} %, {eta} left").with_message(what)
+}
+
 /// A whole number with a comma every three digits.
 pub fn grouped(number: impl Into<u128>) -> String {
     let digits = number.into().to_string();

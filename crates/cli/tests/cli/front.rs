@@ -4,8 +4,22 @@ use std::fs;
 
 use crate::common::run;
 
-const COMMANDS: [&str; 10] =
-    ["train", "eval", "encode", "similarity", "classify", "info", "card", "save", "completions", "man"];
+const COMMANDS: [&str; 14] = [
+    "train",
+    "eval",
+    "encode",
+    "similarity",
+    "classify",
+    "sts",
+    "mine",
+    "duplicates",
+    "cluster",
+    "info",
+    "card",
+    "save",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_names_every_command_and_every_command_has_help() {

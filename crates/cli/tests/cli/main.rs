@@ -9,6 +9,7 @@ mod files;
 mod front;
 #[cfg(feature = "collections")]
 mod index;
+mod mining;
 mod resume;
 mod similarity;
 mod train;
