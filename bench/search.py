@@ -14,7 +14,6 @@ import os
 import pathlib
 import random
 import re
-import tempfile
 import time
 
 import jobs
@@ -141,14 +140,15 @@ def others():
 
 def measure(args, record, target):
     vectors, queries, record["data"] = prepared(args)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        names = [name for name in search_engines.ENGINES if name == search_engines.EXACT or chosen(name, args.only)]
-        for turn in range(args.runs):
-            for engine in names:
-                if turn < search_engines.max_runs(engine, args.runs):
-                    run_into(engine, args, record, vectors, queries, folder)
-                    write(record, target)
+    folder = CACHE / f"hits-{vectors.suffix[1:]}"
+    folder.mkdir(exist_ok=True)
+    known = (folder / f"{search_engines.EXACT}.hits").exists()
+    names = [name for name in search_engines.ENGINES if chosen(name, args.only) or (name == search_engines.EXACT and not known)]
+    for turn in range(args.runs):
+        for engine in names:
+            if turn < search_engines.max_runs(engine, args.runs):
+                run_into(engine, args, record, vectors, queries, folder)
+                write(record, target)
     for entry in record["engines"].values():
         if entry["runs"]:
             entry["median"] = jobs.medians(entry["runs"])
