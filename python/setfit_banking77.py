@@ -6,10 +6,11 @@ usage: setfit_banking77.py MODEL TRAIN.jsonl TEST.jsonl [--probe] [--num_iterati
 The files have the fields `text` and `label`. The last line printed is a JSON object: versions, accuracy, f1_macro, log_loss,
 and seconds (tune, head: encoding the examples and fitting, predict) without imports and loading.
 
-setfit 1.1.3 does not import beside transformers 5, so it wants an environment of its own:
+setfit 1.1.3 does not import beside transformers 5 (it asks for `default_logdir` of transformers.training_args), so it wants an
+environment of its own:
 
     python3 -m venv /tmp/setfit
-    /tmp/setfit/bin/pip install "setfit==1.1.3" "sentence-transformers<5.2" "transformers<5" torch --extra-index-url https://download.pytorch.org/whl/cpu
+    /tmp/setfit/bin/pip install "setfit==1.1.3" "sentence-transformers==5.1.2" "transformers==4.57.3" "datasets==4.3.0" torch
 """
 
 import argparse
