@@ -197,8 +197,7 @@ impl ClassifyError {
             Self::OneClass { .. } => "a classifier needs examples of every class; is it the right label column?",
             Self::TooFewExamples { .. } => "ask for fewer examples per class, or add some",
             Self::TooManyPairs { .. } => {
-                "limit the examples per class, the iterations or the steps; with so many examples a linear probe on the \
-                 embeddings as they are is usually as good"
+                "limit the examples per class, the iterations or the steps, or train a linear probe, which makes no pairs"
             }
             Self::NoClassifier { .. } => "`matryo classify train` makes such a folder from a model and labelled texts",
             Self::Format { found, expected, .. } if found > expected => "it was written by a newer matryo",

@@ -25,8 +25,8 @@ use crate::{
 /// Train a classifier on labelled texts.
 ///
 /// Few-shot training (the default) tunes the model's embeddings on pairs of the texts first, in SetFit's way; the names and
-/// defaults of its flags are setfit's. --probe leaves the embeddings as they are, which takes seconds and is usually as
-/// good from a few hundred examples a class on. The folder written is a complete sentence-transformers model with
+/// defaults of its flags are setfit's. --probe leaves the embeddings as they are, which takes seconds; which of both is
+/// better depends on model and data, so measure. The folder written is a complete sentence-transformers model with
 /// classifier.json and classifier.safetensors beside it. Its path goes to standard output; with --eval a report does, and
 /// with --json an object: output_dir, method, labels, examples, positive_pairs, negative_pairs, steps, iterations,
 /// converged, tuning_seconds, encoding_seconds, fitting_seconds, and eval (as of `classify eval`).
