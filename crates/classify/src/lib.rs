@@ -22,6 +22,7 @@ mod predictions;
 mod training;
 
 pub use calibration::{BINS, CalibrationBin};
+pub use card::card_of_classifier;
 pub use classifier::Classifier;
 pub use error::ClassifyError;
 pub use examples::Examples;

@@ -106,7 +106,7 @@ fn train_into(folder: &Path, training: &Training<'_>, listeners: &mut Listeners<
     let record = record(training, tuned, &fit);
     let settings = ClassifierFile::new(examples.classes.clone(), fit.head.dim(), training.normalize_embeddings, record);
     head_files::write(folder, &settings, &fit.head)?;
-    card::append(folder, &settings)?;
+    card::write(folder, &settings)?;
     Ok(Trained {
         labels: examples.classes.clone(),
         examples: examples.len(),

@@ -3,6 +3,7 @@
 use std::{io::Write, path::Path};
 
 use clap::Args;
+use matryo_classify::card_of_classifier;
 use matryo_model::{ModelFolder, write_atomic};
 use matryo_train::card::{CardData, load_record, render};
 use serde_json::json;
@@ -31,14 +32,19 @@ pub fn run(args: &CardArgs, context: &Context) -> Result<Outcome, CliError> {
     let path = model::resolve(&args.model, &context.console)?;
     let data = record(&path)?;
     if args.write {
-        write_card(&path.join("README.md"), &render(&data)?, args.overwrite, context)?;
+        write_card(&path.join("README.md"), &whole(&path, &data)?, args.overwrite, context)?;
     } else if context.json {
         stdout::print_json(&json!(data))?;
     } else {
-        let card = render(&data)?;
+        let card = whole(&path, &data)?;
         stdout::print(|out| out.write_all(card.as_bytes()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// The card of the model, and of the classifier on it if there is one.
+fn whole(path: &Path, data: &CardData) -> Result<String, CliError> {
+    Ok(card_of_classifier(path, &render(data)?)?)
 }
 
 fn record(path: &Path) -> Result<CardData, CliError> {
