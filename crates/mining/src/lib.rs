@@ -1,6 +1,6 @@
-//! Pairs, groups and clusters among vectors.
+//! Pairs, groups and clusters among vectors, and their map.
 //!
-//! Everything is exact and compares rows block by block over the matrix product, so memory stays far below the square of the number
+//! Everything but the map is exact, and compares rows block by block over the matrix product, so memory stays far below the square of the number
 //! of rows; [`agglomerative`] is the exception, and says so before it starts. No result depends on the number of threads.
 
 mod agglomerative;
@@ -12,6 +12,7 @@ mod error;
 mod groups;
 mod kmeans;
 mod paraphrase;
+mod projection;
 mod random;
 mod union_find;
 mod unit;
@@ -26,6 +27,7 @@ pub use groups::groups;
 pub use kmeans::{KMeans, KMeansOptions, kmeans};
 pub use matryo_kernels::{Mat, MatRef};
 pub use paraphrase::{Pair, ParaphraseOptions, paraphrase_mining};
+pub use projection::{Point, TsneOptions, tsne};
 
 /// Told of work done and work in all, from any thread, in units of no meaning.
 pub type Progress<'a> = Option<&'a (dyn Fn(usize, usize) + Sync)>;
