@@ -43,6 +43,10 @@ pub enum CliError {
     #[cfg(feature = "collections")]
     #[error("there is no collection yet, and no model to make one with")]
     NoModel,
+    /// A map of nothing.
+    #[cfg(feature = "collections")]
+    #[error("there is nothing to draw: no text of the collection was chosen")]
+    EmptyMap,
     /// Standard input cannot be read.
     #[cfg(feature = "collections")]
     #[error("cannot read standard input: {0}")]

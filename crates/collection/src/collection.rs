@@ -17,7 +17,11 @@ use serde_json::{Value, json};
 
 use crate::{
     CollectionError, CreateOptions, Filter, Manifest, ModelIdentity, Place,
-    backend::{Backend, Condition, edge::Edge, server::Server},
+    backend::{
+        Backend, Condition,
+        edge::{Edge, check_room},
+        server::Server,
+    },
     point::{CHUNK, ID, Point, PointId},
 };
 
@@ -218,13 +222,16 @@ impl Collection {
     }
 
     /// Merges what was added in pieces, drops what was deleted, and builds the index; on a server, which does so by itself,
-    /// nothing. Takes as much disk again as the collection while it works.
+    /// nothing. Takes up to twice the collection's disk besides while it works.
     pub fn optimize(&mut self) -> Result<(), CollectionError> {
         let (Place::Folder(folder), Store::Folder(edge, current)) = (&self.place, &mut self.store) else {
             return Ok(());
         };
         let (old, new) = (points_of(folder, *current), points_of(folder, *current + 1));
         remove(&new)?;
+        let bytes = size(&old).map_err(CollectionError::io("read", &old))?;
+        // The copy, and the new segments beside those that they replace.
+        check_room(folder, 2 * bytes)?;
         copy(&old, &new).map_err(CollectionError::io("copy", &old))?;
         let optimized = Edge::open(&new)?;
         optimized.optimize()?;

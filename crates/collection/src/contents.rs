@@ -4,7 +4,7 @@ use matryo_ops::Mat;
 use serde_json::{Map, Value};
 
 use crate::{
-    Collection, CollectionError,
+    Collection, CollectionError, Filter,
     point::{ID, Point, TEXT},
 };
 
@@ -20,15 +20,19 @@ pub struct Chunk {
 }
 
 impl Collection {
-    /// At most `limit` chunks, as good as random, and their whole vectors `[chunks, dim]`. Under cosine the vectors have
-    /// length 1.
-    pub fn contents(&self, limit: usize) -> Result<(Vec<Chunk>, Mat), CollectionError> {
+    /// At most `limit` chunks of those that the filter matches, as good as random, and their whole vectors `[chunks, dim]`. Under
+    /// cosine the vectors have length 1.
+    ///
+    /// # Errors
+    /// [`CollectionError::UnknownField`] for a filter on a field that no document has.
+    pub fn contents(&self, limit: usize, filter: Option<&Filter>) -> Result<(Vec<Chunk>, Mat), CollectionError> {
+        let condition = filter.map(Filter::to_json);
         let whole = self.manifest().dim().to_string();
         let (mut chunks, mut values) = (Vec::new(), Vec::new());
         let mut from = None;
         while chunks.len() < limit {
             let wanted = crate::collection::PAGE.min(limit - chunks.len());
-            let (points, next) = self.backend().scroll(None, from, wanted, true)?;
+            let (points, next) = self.backend().scroll(condition.as_ref(), from, wanted, true)?;
             for mut point in points {
                 let vectors = std::mem::take(&mut point.vectors);
                 values.extend(vectors.into_iter().filter(|(name, _)| *name == whole).flat_map(|(_, vector)| vector));
@@ -40,6 +44,9 @@ impl Collection {
             };
         }
         let rows = chunks.len();
+        if rows == 0 {
+            self.expect_fields(filter)?;
+        }
         Ok((chunks, Mat::from_vec(rows, self.manifest().dim(), values)))
     }
 }

@@ -186,6 +186,50 @@ pub enum CollectionError {
         /// Documents asked for.
         of: usize,
     },
+    /// An embedding that came with a document and does not fit the collection.
+    #[error("the embedding of document `{id}` has {found} values, expected {expected}")]
+    EmbeddingWidth {
+        /// The document.
+        id: String,
+        /// Values of its embedding.
+        found: usize,
+        /// Those of the collection's vectors.
+        expected: usize,
+    },
+    /// An embedding that came with a document and is not the model's.
+    #[error("the embedding of document `{id}` is not what the model makes of its text: their cosine is {cosine:.4}")]
+    OtherEmbedding {
+        /// The document.
+        id: String,
+        /// Cosine of the two.
+        cosine: f64,
+    },
+    /// A Parquet file that other work left.
+    #[error("the file holds embeddings {of}\n  in {}", path.display())]
+    OtherShard {
+        /// The file.
+        path: PathBuf,
+        /// Of what.
+        of: &'static str,
+    },
+    /// A field that has the name of something else.
+    #[error("document `{id}` has a field called `{field}`, which is the name of another column of the files to write")]
+    TakenColumn {
+        /// The document.
+        id: String,
+        /// The field.
+        field: String,
+    },
+    /// A Parquet file that cannot be written or read.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Parquet {
+        /// `read`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: parquet::errors::ParquetError,
+    },
     /// A chunk so short that nothing fits beside the overlap.
     #[error("chunks of {tokens} tokens that overlap by {overlap}: expected an overlap of less than half a chunk")]
     Chunking {
@@ -245,6 +289,12 @@ impl CollectionError {
             Self::Server { status: 401 | 403, .. } => "set QDRANT_API_KEY to the server's key",
             Self::UnknownDimension { .. } => "choose the dimensions when the collection is made, with `--dims`",
             Self::NoWords => "make the collection with `--hybrid`",
+            Self::EmbeddingWidth { .. } => "a collection holds whole embeddings of its model",
+            Self::OtherEmbedding { .. } => {
+                "which model, prompt and text was it made of? without the column of embeddings the texts are encoded here"
+            }
+            Self::OtherShard { .. } => "give another folder, or remove the file",
+            Self::TakenColumn { .. } => "choose the fields to keep",
             Self::UnknownDocuments { .. } => "`matryo index add` adds new documents; nothing was changed",
             _ => return None,
         };

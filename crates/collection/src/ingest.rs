@@ -7,7 +7,7 @@ use std::{
 };
 
 use matryo_data::{Document, DocumentColumns, read_documents};
-use matryo_model::{EncodeOptions, Role, SentenceEncoder};
+use matryo_model::{EncodeOptions, Encoded, Role, SentenceEncoder};
 use matryo_ops::Mat;
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,15 @@ use crate::{
 /// Documents that are looked up, encoded and written at once: enough for batches of texts of one length, few enough that
 /// little is done again after an interruption.
 const BATCH: usize = 512;
+
+/// Chunks that are encoded and written at once, so that long documents in many pieces take no more memory than short ones.
+const CHUNKS: usize = 2048;
+
+/// Documents of a batch that are encoded again where embeddings came with them.
+const ENCODED_AGAIN: usize = 4;
+
+/// Cosine of two embeddings of one text by one model, at least: values in 8 bits reach it, another model or prompt hardly.
+const SAME: f64 = 0.98;
 
 /// How to add.
 #[derive(Default)]
@@ -112,6 +121,7 @@ impl Adding<'_> {
     /// New points first, then the chunks too many of documents that became shorter: whenever this ends, the next call sees
     /// what is left to do from what is stored.
     fn write(&self, documents: &[Document], report: &mut AddReport) -> Result<(), CollectionError> {
+        self.check_embeddings(documents)?;
         let ids: Vec<String> = documents.iter().map(|document| document.id.clone()).collect();
         let stored = self.collection.stored(&ids)?;
         let mut of: HashMap<&str, Vec<&Point>> = HashMap::new();
@@ -138,34 +148,77 @@ impl Adding<'_> {
         Ok(())
     }
 
+    /// What was embedded elsewhere was embedded whole.
     fn pending<'d>(&self, document: &'d Document) -> Result<Pending<'d>, CollectionError> {
-        let pieces = chunks(&document.text, self.model.tokenizer(), self.collection.manifest().chunking)?;
+        let chunking = self.collection.manifest().chunking.filter(|_| document.embedding.is_none());
+        let pieces = chunks(&document.text, self.model.tokenizer(), chunking)?;
         Ok(Pending { document, hash: digest(document), pieces })
     }
 
     fn encode_and_write(&self, pending: &[Pending<'_>], report: &mut AddReport) -> Result<(), CollectionError> {
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let texts: Vec<&str> = pending.iter().flat_map(|it| it.pieces.iter().copied()).collect();
-        let tokens_per_batch = self.options.tokens_per_batch;
-        let options = EncodeOptions { role: Role::Document, tokens_per_batch, ..EncodeOptions::default() };
-        let encoded = self.model.encode_with(&texts, &options)?;
-        report.chunks += texts.len();
-        report.truncated += encoded.truncated;
-        self.collection.backend().upsert(self.points(pending, &encoded.embeddings))
+        let pieces = pending.iter().flat_map(|it| it.pieces.iter().enumerate().map(move |(i, text)| (it, i, *text)));
+        let pieces: Vec<_> = pieces.collect();
+        pieces.chunks(CHUNKS).try_for_each(|pieces| self.write_pieces(pieces, report))
     }
 
-    fn points(&self, pending: &[Pending<'_>], embeddings: &Mat) -> Vec<Point> {
-        let pieces = pending.iter().flat_map(|it| it.pieces.iter().enumerate().map(move |piece| (it, piece)));
+    /// Writes some chunks, each with its document and its number there.
+    fn write_pieces(
+        &self,
+        pieces: &[(&Pending<'_>, usize, &str)],
+        report: &mut AddReport,
+    ) -> Result<(), CollectionError> {
+        report.chunks += pieces.len();
+        let given: Option<Vec<&[f32]>> = pieces.iter().map(|(it, _, _)| it.document.embedding.as_deref()).collect();
+        if let Some(given) = given {
+            let embeddings = Mat::from_vec(given.len(), self.collection.manifest().dim(), given.concat());
+            return self.collection.backend().upsert(self.points(pieces, &embeddings));
+        }
+        let texts: Vec<&str> = pieces.iter().map(|(_, _, text)| *text).collect();
+        let encoded = self.encode(&texts)?;
+        report.truncated += encoded.truncated;
+        self.collection.backend().upsert(self.points(pieces, &encoded.embeddings))
+    }
+
+    fn encode(&self, texts: &[&str]) -> Result<Encoded, CollectionError> {
+        let tokens_per_batch = self.options.tokens_per_batch;
+        let options = EncodeOptions { role: Role::Document, tokens_per_batch, ..EncodeOptions::default() };
+        Ok(self.model.encode_with(texts, &options)?)
+    }
+
+    /// Fails where embeddings that came with documents are no work of the model: all by their width, a few by their values.
+    fn check_embeddings(&self, documents: &[Document]) -> Result<(), CollectionError> {
+        let mut given: Vec<(&Document, &[f32])> =
+            documents.iter().filter_map(|document| Some((document, document.embedding.as_deref()?))).collect();
+        let expected = self.collection.manifest().dim();
+        if let Some((document, found)) = given.iter().find(|(_, embedding)| embedding.len() != expected) {
+            return Err(CollectionError::EmbeddingWidth { id: document.id.clone(), found: found.len(), expected });
+        }
+        if given.is_empty() {
+            return Ok(());
+        }
+        // The shortest are soon encoded, and were hardly cut where they were embedded.
+        given.sort_by_key(|(document, _)| document.text.len());
+        given.truncate(ENCODED_AGAIN);
+        let texts: Vec<&str> = given.iter().map(|(document, _)| document.text.as_str()).collect();
+        let encoded = self.encode(&texts)?;
+        for (row, (document, embedding)) in given.into_iter().enumerate() {
+            let cosine = cosine(encoded.embeddings.row(row), embedding);
+            if cosine < SAME {
+                return Err(CollectionError::OtherEmbedding { id: document.id.clone(), cosine });
+            }
+        }
+        Ok(())
+    }
+
+    fn points(&self, pieces: &[(&Pending<'_>, usize, &str)], embeddings: &Mat) -> Vec<Point> {
         let dims = &self.collection.manifest().dims;
-        let point = |(row, (pending, (chunk, text))): (usize, (&Pending<'_>, (usize, &&str)))| Point {
+        let point = |(row, &(pending, chunk, text)): (usize, &(&Pending<'_>, usize, &str))| Point {
             id: PointId::of(&pending.document.id, chunk),
             vectors: dims.iter().map(|&dim| (dim.to_string(), embeddings.row(row)[..dim].to_vec())).collect(),
             words: self.words.as_ref().map(|words| words.document(text)),
             payload: pending.payload(chunk, text),
         };
-        pieces.enumerate().map(point).collect()
+        pieces.iter().enumerate().map(point).collect()
     }
 }
 
@@ -193,9 +246,16 @@ fn check_fields(document: &Document) -> Result<(), CollectionError> {
     })
 }
 
-/// Text and fields of a document, as 32 hexadecimal digits.
-fn digest(document: &Document) -> String {
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
+}
+
+/// Text, fields and embedding of a document, as 32 hexadecimal digits.
+pub(crate) fn digest(document: &Document) -> String {
     let fields = serde_json::to_string(&document.fields).expect("values read as JSON");
-    let digest = Sha256::digest(format!("{} {}{fields}", document.text.len(), document.text));
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = Sha256::new();
+    digest.update(format!("{} {}{fields}", document.text.len(), document.text));
+    document.embedding.iter().flatten().for_each(|value| digest.update(value.to_le_bytes()));
+    digest.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }

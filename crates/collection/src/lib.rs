@@ -8,6 +8,7 @@ mod backend;
 mod chunk;
 mod collection;
 mod contents;
+mod embed;
 mod error;
 mod filter;
 mod identity;
@@ -22,6 +23,7 @@ mod words;
 
 pub use collection::{Collection, Info};
 pub use contents::Chunk;
+pub use embed::{EmbedOptions, EmbedReport, embed_documents};
 pub use error::CollectionError;
 pub use filter::{Filter, FilterError};
 pub use identity::ModelIdentity;

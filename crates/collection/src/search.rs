@@ -80,21 +80,6 @@ impl Searcher<'_> {
         self.search_vector(text, &vector, options)
     }
 
-    /// As [`Searcher::search`], for several queries, which are encoded together.
-    pub fn search_all<S: AsRef<str> + Sync>(
-        &self,
-        texts: &[S],
-        options: &SearchOptions,
-    ) -> Result<Vec<Vec<Found>>, CollectionError> {
-        if texts.iter().any(|text| text.as_ref().trim().is_empty()) {
-            return Err(CollectionError::EmptyQuery);
-        }
-        let encode = EncodeOptions { role: Role::Query, ..EncodeOptions::default() };
-        let vectors = self.model.encode_with(texts, &encode)?.embeddings;
-        let search = |(i, text): (usize, &S)| self.search_vector(text.as_ref(), vectors.row(i), options);
-        texts.iter().enumerate().map(search).collect()
-    }
-
     fn search_vector(
         &self,
         text: &str,
@@ -139,11 +124,14 @@ impl Searcher<'_> {
 impl Collection {
     /// Fails if a filter asks for a field that no document has. Reads all points, so it is asked when nothing was found.
     pub(crate) fn expect_fields(&self, filter: Option<&Filter>) -> Result<(), CollectionError> {
-        for field in filter.into_iter().flat_map(Filter::fields) {
-            let has = json!({ "must_not": [{ "is_empty": { "key": field } }] });
-            if self.backend().count(Some(&has))? == 0 {
-                return Err(CollectionError::UnknownField { field: field.to_owned(), known: self.some_fields()? });
-            }
+        filter.into_iter().flat_map(Filter::fields).try_for_each(|field| self.expect_field(field))
+    }
+
+    /// Fails with [`CollectionError::UnknownField`] if no document has a field. Reads all points.
+    pub fn expect_field(&self, field: &str) -> Result<(), CollectionError> {
+        let has = json!({ "must_not": [{ "is_empty": { "key": field } }] });
+        if self.backend().count(Some(&has))? == 0 {
+            return Err(CollectionError::UnknownField { field: field.to_owned(), known: self.some_fields()? });
         }
         Ok(())
     }

@@ -209,23 +209,8 @@ fn words_are_found_besides() {
 fn another_model_is_refused() {
     let work = Workplace::new();
     let collection = work.make(&CreateOptions::default(), &library());
-    let other = work.path("other");
-    let mut tensors = fs::read(matryo_testkit::tiny_bert().join("model.safetensors")).unwrap();
-    *tensors.last_mut().unwrap() ^= 1;
-    copy(&matryo_testkit::tiny_bert(), &other);
-    fs::write(other.join("model.safetensors"), tensors).unwrap();
-    let other = matryo_model::SentenceEncoder::open(&other).unwrap();
-    let refused = collection.searcher(&other).err().expect("another model").to_string();
+    let refused = collection.searcher(&work.other_model()).err().expect("another model").to_string();
     assert!(refused.contains("made with another model: its weights' digest is"), "{refused}");
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { fs::copy(&path, &target).map(|_| ()).unwrap() }
-    }
 }
 
 #[test]

@@ -102,6 +102,26 @@ pub enum DataError {
         /// What is there: `a number`, `a list`...
         found: String,
     },
+    /// A value is no embedding.
+    #[error("column `{column}` holds {found}, expected a list of finite numbers\n  in {at}")]
+    NotAnEmbedding {
+        /// The file and line.
+        at: Location,
+        /// The column.
+        column: String,
+        /// What is there: `a text`, `another list`...
+        found: String,
+    },
+    /// Embeddings of different widths.
+    #[error("the embedding has {found} values, the first has {expected}\n  in {at}")]
+    EmbeddingWidth {
+        /// The file and line.
+        at: Location,
+        /// Values there.
+        found: usize,
+        /// Values of the first embedding.
+        expected: usize,
+    },
     /// A label is not a number.
     #[error("column `{column}` holds {found}, expected a number\n  in {at}")]
     NotANumber {

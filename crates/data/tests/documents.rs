@@ -86,10 +86,64 @@ fn columns_can_be_chosen() {
         id: Some("key".into()),
         text: vec!["question".into(), "answer".into()],
         fields: Some(vec!["y".into()]),
+        embedding: None,
     };
     let found = documents(&path, &columns).unwrap();
     assert_eq!((found[0].id.as_str(), found[0].text.as_str()), ("k", "q a"));
     assert_eq!(fields(&found[0]), json!({"y": 2}));
+}
+
+fn with_embeddings() -> DocumentColumns {
+    DocumentColumns { embedding: Some("vector".into()), ..DocumentColumns::default() }
+}
+
+#[test]
+fn embeddings_come_as_lists_or_as_their_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines = written(dir.path(), "a.jsonl", r#"{"id": "a", "text": "x", "vector": [0.5, -1], "n": 1}"#);
+    let table = written(dir.path(), "a.csv", "id,text,vector,n\na,x,\"[0.5, -1.0]\",1\n");
+    for path in [lines, table] {
+        let found = documents(&path, &with_embeddings()).unwrap();
+        assert_eq!(found[0].embedding.as_deref(), Some(&[0.5, -1.0][..]));
+        assert_eq!(fields(&found[0]), json!({"n": 1}));
+        assert_eq!(documents(&path, &DocumentColumns::default()).unwrap()[0].embedding, None);
+    }
+}
+
+#[test]
+fn embeddings_that_are_none_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |name: &str, content: &str| {
+        let path = written(dir.path(), name, content);
+        check_documents(&path, &with_embeddings()).unwrap_err().to_string()
+    };
+    let row = |vector: &str| format!("{{\"id\": \"a\", \"text\": \"x\", \"vector\": {vector}}}\n");
+    for (vector, found) in
+        [("\"no\"", "a text"), ("[1, \"2\"]", "another list"), ("[]", "another list"), ("1", "a number")]
+    {
+        let error = refused("a.jsonl", &row(vector));
+        let expected = format!("column `vector` holds {found}, expected a list of finite numbers");
+        assert!(error.starts_with(&expected) && error.contains("line 1"), "{error}");
+    }
+    assert!(refused("a.jsonl", &row("[1e999]")).contains("number out of range"));
+    assert!(refused("a.jsonl", &row("null")).starts_with("column `vector` is null"));
+    let widths = refused("a.jsonl", &(row("[1, 2]") + &row("[1]").replace("\"a\"", "\"b\"")));
+    assert!(widths.starts_with("the embedding has 1 values, the first has 2") && widths.contains("line 2"), "{widths}");
+    written(dir.path(), "texts/a.txt", "x");
+    let texts = check_documents(&dir.path().join("texts"), &with_embeddings()).unwrap_err().to_string();
+    assert!(texts.starts_with("no column `vector`"), "{texts}");
+}
+
+#[test]
+fn a_folder_gives_the_rows_of_its_parquet_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mixed.parquet");
+    fs::copy(golden, dir.path().join("a.parquet")).unwrap();
+    written(dir.path(), "b.txt", "B");
+    let columns = DocumentColumns { text: vec!["anchor".into()], ..DocumentColumns::default() };
+    let found = documents(dir.path(), &columns).unwrap();
+    assert!(found.len() > 1 && found[0].fields["tags"].is_array(), "{found:?}");
+    assert_eq!(found.last().unwrap().text, "B");
 }
 
 #[test]

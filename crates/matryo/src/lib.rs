@@ -10,6 +10,8 @@
 //! ```
 
 pub use matryo_classify as classify;
+#[cfg(feature = "collections")]
+pub use matryo_collection as collection;
 pub use matryo_data as data;
 pub use matryo_eval as eval;
 pub use matryo_index as index;

@@ -7,6 +7,7 @@ use std::{
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
+use matryo_data::parquet_io_error;
 use matryo_model::Quantized;
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
 
@@ -17,7 +18,7 @@ const ROWS_AT_ONCE: usize = 8192;
 
 /// Writes one row a text.
 pub fn write(out: &mut (impl Write + Send), texts: &[String], embeddings: &Quantized) -> io::Result<()> {
-    write_batches(out, texts, embeddings).map_err(into_io)
+    write_batches(out, texts, embeddings).map_err(parquet_io_error)
 }
 
 fn write_batches(out: &mut (impl Write + Send), texts: &[String], embeddings: &Quantized) -> Result<(), ParquetError> {
@@ -62,15 +63,4 @@ fn lists(embeddings: &Quantized, start: usize, end: usize, item: &FieldRef) -> R
 
 fn list_size(cols: usize) -> i32 {
     i32::try_from(cols).expect("an embedding of fewer than 2^31 values")
-}
-
-/// The system's error, if that is what is inside, so that a full disk can be told from a bug.
-pub(super) fn into_io(error: ParquetError) -> io::Error {
-    match error {
-        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
-            Ok(inner) => *inner,
-            Err(other) => io::Error::other(other),
-        },
-        other => io::Error::other(other),
-    }
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use matryo_data::parquet_io_error;
 use parquet::arrow::ArrowWriter;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
-use super::{check_folder, parquet::into_io, write_whole};
+use super::{check_folder, write_whole};
 use crate::error::CliError;
 
 /// Values of a column, one a row.
@@ -136,7 +137,7 @@ impl Records<'_> {
             writer.write(&batch)?;
             writer.close()
         };
-        write().map(drop).map_err(into_io)
+        write().map(drop).map_err(parquet_io_error)
     }
 }
 

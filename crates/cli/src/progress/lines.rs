@@ -1,7 +1,7 @@
 //! Lines of progress where no bar can be drawn.
 
 use std::{
-    cell::Cell,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -17,22 +17,23 @@ pub struct Lines {
     total: u64,
     unit: &'static str,
     started: Instant,
-    last: Cell<Instant>,
+    last: Mutex<Instant>,
 }
 
 impl Lines {
     /// For `total` pieces of work called `unit`; says nothing where a bar is drawn.
     pub fn new(console: Console, total: u64, unit: &'static str) -> Self {
         let now = Instant::now();
-        Self { console, total, unit, started: now, last: Cell::new(now) }
+        Self { console, total, unit, started: now, last: Mutex::new(now) }
     }
 
     /// Tells that `done` pieces are done, if it is time to.
     pub fn at(&self, done: u64) {
-        if self.console.shows_bars() || done == 0 || self.last.get().elapsed() < BETWEEN {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.console.shows_bars() || done == 0 || last.elapsed() < BETWEEN {
             return;
         }
-        self.last.set(Instant::now());
+        *last = Instant::now();
         let rate = done as f64 / self.started.elapsed().as_secs_f64();
         let left = Duration::from_secs_f64(self.total.saturating_sub(done) as f64 / rate);
         let (done, total) = (grouped(done), grouped(self.total));

@@ -1,17 +1,14 @@
-//! `matryo index` and `matryo search`: documents in, answers out, also after a kill.
+//! `matryo index` and `matryo search`: documents in, answers out.
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
-    thread,
-    time::Duration,
 };
 
 use serde_json::{Value, json};
 
-use crate::common::{Ran, command, finance, json_lines, model, model_copy, run, run_with};
+use crate::common::{json_lines, model, model_copy, run, run_with};
 
 const DOCUMENTS: &str = r#"{"id": "a", "title": "Goodwill", "text": "the excess of the price paid", "year": 2020}
 {"id": "b", "title": "Leases", "text": "a right of use of an asset", "year": 2018}
@@ -125,6 +122,44 @@ fn folders_of_texts_are_cut_into_chunks() {
 }
 
 #[test]
+fn documents_are_embedded_in_one_place_and_added_in_another() {
+    let work = Workplace::new();
+    let (documents, collection) = (work.file("docs.jsonl", DOCUMENTS), work.collection());
+    let parts = work.0.path().join("parts").to_str().unwrap().to_owned();
+    let embed = || run(&["index", "embed", &model(), &documents, "-o", &parts, "--per-file", "2", "--json"]).json();
+    let report = embed();
+    assert_eq!((&report["documents"], &report["files"], &report["unchanged"]), (&json!(3), &json!(2), &json!(0)));
+    assert_eq!(embed()["unchanged"], 3);
+    let add = ["index", "add", &collection, "--model", &model(), &parts, "--embedding-column", "embedding"];
+    run(&add).ok();
+    let found = run(&["search", &collection, "Goodwill the excess of the price paid", "--json"]).json();
+    assert_eq!((ids(&found)[0], &found["results"][0]["fields"]), ("a", &json!({ "title": "Goodwill", "year": 2020 })));
+    let other = work.file("other.jsonl", r#"{"id": "z", "text": "x", "embedding": [1, 2]}"#);
+    let refused = run(&["index", "add", &collection, &other, "--embedding-column", "embedding"]);
+    refused.fails_with(&["the embedding of document `z` has 2 values, expected 32"]);
+}
+
+#[test]
+fn a_map_is_one_page() {
+    let work = Workplace::new();
+    let collection = work.filled();
+    let page = work.0.path().join("map.html");
+    let output = page.to_str().unwrap();
+    let report = run(&["index", "map", &collection, "-o", output, "--color-by", "year", "--json"]).json();
+    assert_eq!((&report["texts"], &report["groups"]), (&json!(3), &json!(["2018", "2020", "2022"])));
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains(r#""text":"Goodwill the excess of the price paid""#) && !html.contains("http"), "{html}");
+    run(&["index", "map", &collection, "-o", output, "--filter", "year > 2018", "-k", "2"]).ok();
+    let refused = |args: &[&str], expected: &str| {
+        run(&[&["index", "map", &collection, "-o", output], args].concat()).fails_with(&[expected]);
+    };
+    refused(&["--color-by", "nothing"], "no document has the field `nothing`; there are id, text, title, year");
+    refused(&["--filter", "year > 3000"], "there is nothing to draw");
+    refused(&["-k", "9"], "9 clusters of 3 rows");
+    run(&["index", "map", &collection, "-o", "/nowhere/map.html"]).fails_with(&["/nowhere"]);
+}
+
+#[test]
 fn errors_come_before_any_work_and_say_what_to_do() {
     let work = Workplace::new();
     let (documents, collection) = (work.file("docs.jsonl", DOCUMENTS), work.collection());
@@ -162,39 +197,4 @@ fn another_model_and_a_damaged_collection_are_refused() {
     let segment: PathBuf = fs::read_dir(points).unwrap().next().unwrap().unwrap().path();
     fs::write(segment.join("segment.json"), "{").unwrap();
     run(&["search", &collection, "x"]).fails_with(&["cannot open the collection", "points-1"]);
-}
-
-#[test]
-fn killed_while_adding_each_document_is_there_once_after_the_next_call() {
-    let work = Workplace::new();
-    let (collection, corpus) = (work.collection(), finance("eval/corpus.jsonl"));
-    let rows = json_lines(&fs::read_to_string(&corpus).unwrap());
-    let many: String = (0..8)
-        .flat_map(|copy| rows.iter().map(move |row| (copy, row)))
-        .map(|(copy, row)| {
-            format!(
-                "{}\n",
-                json!({ "id": format!("{copy}-{}", row["_id"]), "text": format!("{copy} {}", row["text"]) })
-            )
-        })
-        .collect();
-    let documents = work.file("many.jsonl", &many);
-    let model = model();
-    let add = ["index", "add", &collection, "--model", &model, &documents, "--threads", "1", "--json"];
-    for milliseconds in [30, 120, 250, 400, 600] {
-        let mut child = command(&add).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_millis(milliseconds));
-        // SIGKILL: nothing can be tidied up.
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let last: Ran = run(&add);
-    let report = last.json();
-    let done = |key: &str| report[key].as_u64().unwrap();
-    assert_eq!(done("added") + done("unchanged"), 8 * rows.len() as u64, "{report}");
-    let told = info(&collection);
-    assert_eq!(
-        (told["documents"].as_u64(), told["points"].as_u64()),
-        (Some(8 * rows.len() as u64), Some(8 * rows.len() as u64))
-    );
 }

@@ -9,6 +9,8 @@ mod files;
 mod front;
 #[cfg(feature = "collections")]
 mod index;
+#[cfg(feature = "collections")]
+mod kills;
 mod mining;
 mod resume;
 mod similarity;

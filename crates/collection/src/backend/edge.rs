@@ -57,10 +57,7 @@ impl Edge {
     /// [`CollectionError::InUse`] if another process has it open.
     pub fn open(path: &Path) -> Result<Self, CollectionError> {
         match EdgeShard::load(path, None) {
-            Ok(shard) => {
-                prune_log(path);
-                Ok(Self { shard, path: path.to_owned() })
-            }
+            Ok(shard) => Ok(Self { shard, path: path.to_owned() }),
             Err(error) if error.to_string().contains("WouldBlock") => {
                 Err(CollectionError::InUse { path: path.to_owned() })
             }
@@ -82,7 +79,9 @@ impl Edge {
     fn flush(&self) -> Result<(), CollectionError> {
         // The engine panics where a file cannot be written.
         let flushed = catch_unwind(AssertUnwindSafe(|| self.shard.flush()));
-        flushed.map_err(|_| failed("write to", &self.path)("a file cannot be written"))
+        flushed.map_err(|_| failed("write to", &self.path)("a file cannot be written"))?;
+        prune_log(&self.path);
+        Ok(())
     }
 }
 
@@ -257,7 +256,7 @@ fn failed<E: fmt::Display>(action: &'static str, path: &Path) -> impl FnOnce(E) 
 
 /// Fails unless there is room for `bytes` and what the engine writes besides. It writes through mapped memory, where a full
 /// disk ends the process instead of returning an error.
-fn check_room(path: &Path, bytes: u64) -> Result<(), CollectionError> {
+pub(crate) fn check_room(path: &Path, bytes: u64) -> Result<(), CollectionError> {
     let there = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let available = fs4::available_space(there).map_err(CollectionError::io("look at", there))? >> 20;
     let needed = (bytes >> 20) + ROOM_MB;

@@ -15,6 +15,9 @@ use crate::{
 /// A server that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// A server takes bodies of up to 32 MB by default; a value of a vector takes about 12 bytes in JSON.
+const POINTS_PER_REQUEST: usize = 128;
+
 /// The key of a collection's metadata under which its description lies.
 const METADATA: &str = "matryo";
 
@@ -123,8 +126,10 @@ impl Server {
 
 impl Backend for Server {
     fn upsert(&self, points: Vec<Point>) -> Result<(), CollectionError> {
-        let points: Vec<Value> = points.iter().map(written).collect();
-        self.call("PUT", "/points?wait=true", Some(&json!({ "points": points }))).map(drop)
+        points.chunks(POINTS_PER_REQUEST).try_for_each(|points| {
+            let points: Vec<Value> = points.iter().map(written).collect();
+            self.call("PUT", "/points?wait=true", Some(&json!({ "points": points }))).map(drop)
+        })
     }
 
     fn delete(&self, ids: &[PointId]) -> Result<(), CollectionError> {

@@ -43,10 +43,30 @@ impl Workplace {
         path
     }
 
+    /// The model with one bit changed.
+    pub fn other_model(&self) -> SentenceEncoder {
+        let other = self.path("other");
+        copy(&tiny_bert(), &other);
+        let file = other.join("model.safetensors");
+        let mut tensors = fs::read(&file).unwrap();
+        *tensors.last_mut().unwrap() ^= 1;
+        fs::write(file, tensors).unwrap();
+        SentenceEncoder::open(&other).unwrap()
+    }
+
     pub fn make(&self, options: &CreateOptions, rows: &[Value]) -> Collection {
         let collection = open_or_create(&self.place(), options).unwrap();
         add(&collection, &self.documents(rows)).unwrap();
         collection
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() { copy(&path, &target) } else { fs::copy(&path, &target).map(|_| ()).unwrap() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which columns of a row are the id, the text and the fields of a document.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{Document, DocumentColumns, Record, digest_of};
@@ -18,17 +19,18 @@ pub(super) struct Chosen {
     /// Of `text`, a column that rows may lack.
     optional: Option<String>,
     fields: Option<Vec<String>>,
+    embedding: Option<String>,
 }
 
 impl Chosen {
     pub(super) fn new(asked: &DocumentColumns, first: &Record, at: &Location) -> Result<Self, DataError> {
         let id = asked.id.clone().or_else(|| first_of(&ID_COLUMNS, first));
-        let named = asked.id.iter().chain(&asked.text).chain(asked.fields.iter().flatten());
+        let named = asked.id.iter().chain(&asked.text).chain(asked.fields.iter().flatten()).chain(&asked.embedding);
         named.map(|column| required(column, first, at)).collect::<Result<Vec<_>, _>>()?;
         let by_default = asked.text.is_empty();
         let text = if by_default { default_text(first, id.as_deref(), at)? } else { asked.text.clone() };
         let optional = (by_default && text.len() > 1).then(|| TITLE_COLUMN.to_owned());
-        Ok(Self { id, text, optional, fields: asked.fields.clone() })
+        Ok(Self { id, text, optional, fields: asked.fields.clone(), embedding: asked.embedding.clone() })
     }
 
     pub(super) fn document(&self, mut record: Record, at: &Location) -> Result<Document, DataError> {
@@ -37,11 +39,12 @@ impl Chosen {
             Some(column) => identifier(required(column, &record, at)?, column, at)?,
             None => digest_of(&text),
         };
+        let embedding = self.embedding.as_ref().map(|column| embedding(&mut record, column, at)).transpose()?;
         // A title is worth having beside the text that it was joined to.
         let spent = |name: &String| self.text.contains(name) && name != TITLE_COLUMN || self.id.as_ref() == Some(name);
         let wanted = |name: &String| self.fields.as_ref().is_none_or(|fields| fields.contains(name));
         record.retain(|name, value| wanted(name) && !spent(name) && !value.is_null());
-        Ok(Document { id, text, fields: record })
+        Ok(Document { id, text, fields: record, embedding })
     }
 
     fn text_of(&self, record: &Map<String, Value>, at: &Location) -> Result<String, DataError> {
@@ -96,14 +99,36 @@ fn identifier(value: &Value, column: &str, at: &Location) -> Result<String, Data
     }
 }
 
+/// Takes the embedding out of a row.
+fn embedding(record: &mut Record, column: &str, at: &Location) -> Result<Vec<f32>, DataError> {
+    required(column, record, at)?;
+    let value = record.shift_remove(column).unwrap_or_default();
+    let read = match &value {
+        Value::Null => return Err(DataError::Null { at: at.clone(), column: column.to_owned() }),
+        Value::String(text) => serde_json::from_str(text).ok(),
+        other => Vec::<f32>::deserialize(other).ok(),
+    };
+    let sound = |values: &Vec<f32>| !values.is_empty() && values.iter().all(|value| value.is_finite());
+    read.filter(sound).ok_or_else(|| {
+        let found = if value.is_array() { "another list".to_owned() } else { kind(&value).to_owned() };
+        DataError::NotAnEmbedding { at: at.clone(), column: column.to_owned(), found }
+    })
+}
+
 fn not_text(value: &Value, column: &str, at: &Location) -> DataError {
-    let found = match value {
-        Value::Null => return DataError::Null { at: at.clone(), column: column.to_owned() },
+    match value {
+        Value::Null => DataError::Null { at: at.clone(), column: column.to_owned() },
+        other => DataError::WrongType { at: at.clone(), column: column.to_owned(), found: kind(other).to_owned() },
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
-        Value::String(_) => "a string",
-    };
-    DataError::WrongType { at: at.clone(), column: column.to_owned(), found: found.to_owned() }
+        Value::String(_) => "a text",
+    }
 }

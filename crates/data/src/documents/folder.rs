@@ -1,27 +1,43 @@
-//! A folder of text files, each a document.
+//! A folder of text files, each a document, and of Parquet files with a document a row.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Map;
 
-use super::{Document, EachDocument};
+use super::{Document, DocumentColumns, EachDocument, read_rows};
 use crate::error::DataError;
 use crate::location::Location;
 use crate::reader::utf8;
 
-const EXTENSIONS: [&str; 2] = ["txt", "md"];
+const ROWS: &str = "parquet";
+const EXTENSIONS: [&str; 3] = ["txt", "md", ROWS];
 
 /// In the order of their paths. Hidden files and folders are passed over.
-pub(super) fn read(folder: &Path, each: &mut EachDocument<'_>) -> Result<(), DataError> {
+pub(super) fn read(folder: &Path, columns: &DocumentColumns, each: &mut EachDocument<'_>) -> Result<(), DataError> {
     for path in files(folder)? {
-        let at = Location::file(&path);
-        let bytes = fs::read(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-        let text = utf8(&bytes, || (at.clone(), "the file".to_owned()))?;
-        let id = identifier(folder, &path);
-        each(at.clone(), Document { id, text: text.trim_start_matches('\u{feff}').to_owned(), fields: Map::new() })?;
+        if has_extension(&path, ROWS) {
+            read_rows(&path, columns, each)?;
+        } else {
+            let at = Location::file(&path);
+            if let Some(column) = columns.embedding.clone() {
+                return Err(DataError::MissingColumn { at, column, found: Vec::new() });
+            }
+            each(at, text_file(folder, &path)?)?;
+        }
     }
     Ok(())
+}
+
+fn text_file(folder: &Path, path: &Path) -> Result<Document, DataError> {
+    let bytes = fs::read(path).map_err(|source| DataError::Read { path: path.to_owned(), source })?;
+    let text = utf8(&bytes, || (Location::file(path), "the file".to_owned()))?;
+    let text = text.trim_start_matches('\u{feff}').to_owned();
+    Ok(Document { id: identifier(folder, path), text, fields: Map::new(), embedding: None })
+}
+
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }
 
 /// The path from the folder on, with `/` on every system.
@@ -41,7 +57,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
         if path.is_dir() {
             found.extend(files(&path)?);
-        } else if path.extension().is_some_and(|it| EXTENSIONS.iter().any(|wanted| it.eq_ignore_ascii_case(wanted))) {
+        } else if EXTENSIONS.iter().any(|wanted| has_extension(&path, wanted)) {
             found.push(path);
         }
     }

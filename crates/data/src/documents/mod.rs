@@ -35,6 +35,8 @@ pub struct Document {
     pub text: String,
     /// Everything else that the row says; nulls are left out.
     pub fields: Map<String, Value>,
+    /// What some model made of the text, where a column of embeddings was asked for.
+    pub embedding: Option<Vec<f32>>,
 }
 
 /// Which columns a document is made of.
@@ -47,16 +49,18 @@ pub struct DocumentColumns {
     pub text: Vec<String>,
     /// The columns to keep as fields; by default all others.
     pub fields: Option<Vec<String>>,
+    /// The column of the embeddings, lists of finite numbers (in CSV and TSV as JSON writes them); by default there is none.
+    pub embedding: Option<String>,
 }
 
 /// Hands each document of `path` to `each`, in order. A folder gives a document for each `.txt` and `.md` file in it or
-/// below, whose id is its path from there; a file is JSONL, CSV, TSV, Parquet or text, perhaps compressed, as in
-/// [`read_texts`](crate::read_texts). In CSV and TSV a value that JSON would read as a number, `true` or `false` is one,
+/// below, whose id is its path from there, and those of each `.parquet` file; a file is JSONL, CSV, TSV, Parquet or text,
+/// perhaps compressed, as in [`read_texts`](crate::read_texts). In CSV and TSV a value that JSON would read as a number, `true` or `false` is one,
 /// and an empty one is left out.
 ///
 /// # Errors
-/// What [`Dataset::open`](crate::Dataset::open) reports; a column that is missing, an id or a text that is null or of
-/// another type; and whatever `each` returns, which ends the reading.
+/// What [`Dataset::open`](crate::Dataset::open) reports; a column that is missing, an id, a text or an embedding that is
+/// null or of another type; and whatever `each` returns, which ends the reading.
 pub fn read_documents<E: From<DataError>>(
     path: &Path,
     columns: &DocumentColumns,
@@ -76,10 +80,17 @@ pub fn read_documents<E: From<DataError>>(
 /// file without ids holds twice counts once.
 ///
 /// # Errors
-/// As [`read_documents`]; an id that two documents share; no document at all.
+/// As [`read_documents`]; an id that two documents share; embeddings of different widths; no document at all.
 pub fn check_documents(path: &Path, columns: &DocumentColumns) -> Result<usize, DataError> {
     let mut seen: HashMap<[u8; 16], Place> = HashMap::new();
+    let mut width = None;
     read(path, columns, &mut |at, document| {
+        if let Some(found) = document.embedding.as_ref().map(Vec::len) {
+            let expected = *width.get_or_insert(found);
+            if found != expected {
+                return Err(DataError::EmbeddingWidth { at, found, expected });
+            }
+        }
         let place = at.place.unwrap_or(Place::Row(1));
         match seen.insert(short_digest(&document.id), place) {
             Some(first) if document.id != digest_of(&document.text) => {
@@ -92,9 +103,10 @@ pub fn check_documents(path: &Path, columns: &DocumentColumns) -> Result<usize, 
 }
 
 fn read(path: &Path, columns: &DocumentColumns, each: &mut EachDocument<'_>) -> Result<(), DataError> {
-    if path.is_dir() {
-        return folder::read(path, each);
-    }
+    if path.is_dir() { folder::read(path, columns, each) } else { read_rows(path, columns, each) }
+}
+
+fn read_rows(path: &Path, columns: &DocumentColumns, each: &mut EachDocument<'_>) -> Result<(), DataError> {
     let (format, codec) = detect(path)?;
     let mut chosen = None;
     let mut take = |place, record| {

@@ -1,4 +1,4 @@
-//! Parquet: columns of texts, numbers and truth values.
+//! Parquet: columns of texts, numbers, truth values, and lists of these.
 
 use std::path::Path;
 
@@ -34,7 +34,11 @@ fn record(batch: &RecordBatch, row: usize, at: impl Fn() -> Location) -> Result<
     named.map(|(field, column)| Ok((field.name().clone(), value(column, row, field.name(), &at)?))).collect()
 }
 
-fn value(column: &dyn Array, row: usize, name: &str, at: impl Fn() -> Location) -> Result<Value, DataError> {
+fn list(items: &dyn Array, name: &str, at: &dyn Fn() -> Location) -> Result<Value, DataError> {
+    (0..items.len()).map(|item| value(items, item, name, at)).collect()
+}
+
+fn value(column: &dyn Array, row: usize, name: &str, at: &dyn Fn() -> Location) -> Result<Value, DataError> {
     if column.is_null(row) {
         return Ok(Value::Null);
     }
@@ -51,6 +55,9 @@ fn value(column: &dyn Array, row: usize, name: &str, at: impl Fn() -> Location) 
         DataType::UInt64 => number::<UInt64Type>(column, row),
         DataType::Float32 => number::<Float32Type>(column, row),
         DataType::Float64 => number::<Float64Type>(column, row),
+        DataType::List(_) => list(&column.as_list::<i32>().value(row), name, at)?,
+        DataType::LargeList(_) => list(&column.as_list::<i64>().value(row), name, at)?,
+        DataType::FixedSizeList(..) => list(&column.as_fixed_size_list().value(row), name, at)?,
         other => {
             let found = format!("values of type {other}");
             return Err(DataError::WrongType { at: at(), column: name.to_owned(), found });

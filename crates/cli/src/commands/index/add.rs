@@ -7,28 +7,24 @@ use std::{
 };
 
 use clap::Args;
-use indicatif::ProgressBar;
 use matryo_collection::{AddOptions, AddReport, Chunking, Collection, CreateOptions, Place, Spread, VectorStorage};
 use matryo_data::{DocumentColumns, check_documents};
 use matryo_model::SentenceEncoder;
 use serde_json::json;
 
-use super::{CollectionModelArgs, PlaceArgs};
+use super::{CollectionModelArgs, PlaceArgs, watch::Watch};
 use crate::{
     commands::{Context, Outcome},
-    console::Console,
     error::CliError,
-    progress::{self, grouped, lines::Lines},
+    progress::grouped,
     stdout,
     watched::warn_truncated,
 };
 
-const TEMPLATE: &str = "adding {bar:24} {pos}/{len} documents, {per_sec}, {eta} left";
-
 /// Add documents; those whose text or fields changed are replaced, the others passed over.
 ///
 /// The first call makes the collection. A call that was interrupted can be repeated: each document is there once. Documents
-/// are rows of .jsonl, .csv, .tsv or .parquet, lines of .txt, or the .txt and .md files in a folder and below.
+/// are rows of .jsonl, .csv, .tsv or .parquet, lines of .txt, or the .txt, .md and .parquet files in a folder and below.
 #[derive(Debug, Args)]
 pub struct AddArgs {
     #[command(flatten)]
@@ -37,6 +33,8 @@ pub struct AddArgs {
     model: CollectionModelArgs,
     #[command(flatten)]
     documents: DocumentArgs,
+    #[command(flatten)]
+    embeddings: EmbeddingArgs,
     #[command(flatten)]
     create: CreateArgs,
 }
@@ -50,15 +48,26 @@ pub struct UpdateArgs {
     model: CollectionModelArgs,
     #[command(flatten)]
     documents: DocumentArgs,
+    #[command(flatten)]
+    embeddings: EmbeddingArgs,
+}
+
+/// Embeddings from elsewhere.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Documents")]
+struct EmbeddingArgs {
+    /// Column of embeddings that the same model made of the texts, such as `matryo index embed` writes; they are taken as they are
+    #[arg(long, value_name = "NAME")]
+    embedding_column: Option<String>,
 }
 
 /// Where documents come from.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Documents")]
-struct DocumentArgs {
+pub struct DocumentArgs {
     /// Files or folders of documents
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    pub files: Vec<PathBuf>,
     /// Column of the id [default: _id or id; without one a digest of the text]
     #[arg(long, value_name = "NAME")]
     id_column: Option<String>,
@@ -105,18 +114,20 @@ struct CreateArgs {
 
 /// Makes the collection if need be, and adds.
 pub fn add(args: &AddArgs, context: &Context) -> Result<Outcome, CliError> {
-    let count = args.documents.check()?;
+    let columns = args.embeddings.among(&args.documents);
+    let count = args.documents.check(&columns)?;
     let place = args.place.place(Spread { shards: args.create.shards, replicas: args.create.replicas });
     let (collection, model) = args.open(&place, context)?;
-    args.documents.add_to(&collection, &model, count, false, context)
+    args.documents.add_to(&collection, &model, (count, &columns), false, context)
 }
 
 /// Adds what must be there.
 pub fn update(args: &UpdateArgs, context: &Context) -> Result<Outcome, CliError> {
-    let count = args.documents.check()?;
+    let columns = args.embeddings.among(&args.documents);
+    let count = args.documents.check(&columns)?;
     let collection = args.place.open()?;
     let model = args.model.open(&collection, &context.console)?;
-    args.documents.add_to(&collection, &model, count, true, context)
+    args.documents.add_to(&collection, &model, (count, &columns), true, context)
 }
 
 impl AddArgs {
@@ -158,55 +169,53 @@ impl CreateArgs {
     }
 }
 
+impl EmbeddingArgs {
+    fn among(&self, documents: &DocumentArgs) -> DocumentColumns {
+        DocumentColumns { embedding: self.embedding_column.clone(), ..documents.columns() }
+    }
+}
+
 impl DocumentArgs {
-    fn columns(&self) -> DocumentColumns {
-        DocumentColumns { id: self.id_column.clone(), text: self.text_column.clone(), fields: self.fields.clone() }
+    /// Which columns are what.
+    pub fn columns(&self) -> DocumentColumns {
+        DocumentColumns {
+            id: self.id_column.clone(),
+            text: self.text_column.clone(),
+            fields: self.fields.clone(),
+            embedding: None,
+        }
+    }
+
+    /// Tokens that go through the model at once, if that was chosen.
+    pub fn tokens_per_batch(&self) -> Option<usize> {
+        self.batch_tokens.map(NonZeroUsize::get)
     }
 
     /// Number of documents, once all were found to be readable.
-    fn check(&self) -> Result<usize, CliError> {
-        let columns = self.columns();
-        self.files.iter().try_fold(0, |count, file| Ok(count + check_documents(file, &columns)?))
+    pub fn check(&self, columns: &DocumentColumns) -> Result<usize, CliError> {
+        self.files.iter().try_fold(0, |count, file| Ok(count + check_documents(file, columns)?))
     }
 
     fn add_to(
         &self,
         collection: &Collection,
         model: &SentenceEncoder,
-        count: usize,
+        (count, columns): (usize, &DocumentColumns),
         only_existing: bool,
         context: &Context,
     ) -> Result<Outcome, CliError> {
         let started = Instant::now();
-        let watch = Watch::new(count, context.console);
+        let watch = Watch::new("adding", count, context.console);
         let mut total = AddReport::default();
         for file in &self.files {
             let before = total.added + total.replaced + total.unchanged;
             let advance = |done: usize| watch.at(before + done);
-            let tokens_per_batch = self.batch_tokens.map(NonZeroUsize::get);
+            let tokens_per_batch = self.tokens_per_batch();
             let options = AddOptions { only_existing, tokens_per_batch, progress: Some(&advance) };
-            total = sum(total, collection.add(model, file, &self.columns(), &options)?);
+            total = sum(total, collection.add(model, file, columns, &options)?);
         }
-        watch.bar.finish_and_clear();
+        watch.finish();
         report(&total, started.elapsed().as_secs_f64(), context)
-    }
-}
-
-/// A bar on a terminal, lines elsewhere.
-struct Watch {
-    bar: ProgressBar,
-    lines: Lines,
-}
-
-impl Watch {
-    fn new(count: usize, console: Console) -> Self {
-        let bar = progress::bar(&console, count as u64, TEMPLATE);
-        Self { bar, lines: Lines::new(console, count as u64, "documents") }
-    }
-
-    fn at(&self, done: usize) {
-        self.bar.set_position(done as u64);
-        self.lines.at(done as u64);
     }
 }
 

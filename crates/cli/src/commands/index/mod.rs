@@ -2,10 +2,13 @@
 
 mod add;
 mod delete;
+mod embed;
 mod info;
+mod map;
 mod optimize;
 mod push;
 mod recall;
+mod watch;
 
 use std::{env, path::PathBuf};
 
@@ -35,7 +38,9 @@ enum IndexCommand {
     Add(add::AddArgs),
     Update(add::UpdateArgs),
     Delete(delete::DeleteArgs),
+    Embed(embed::EmbedArgs),
     Info(info::InfoArgs),
+    Map(map::MapArgs),
     Optimize(optimize::OptimizeArgs),
     Push(push::PushArgs),
     Recall(recall::RecallArgs),
@@ -71,7 +76,9 @@ pub fn run(args: &IndexArgs, context: &Context) -> Result<Outcome, CliError> {
         IndexCommand::Add(args) => add::add(args, context),
         IndexCommand::Update(args) => add::update(args, context),
         IndexCommand::Delete(args) => delete::run(args, context),
+        IndexCommand::Embed(args) => embed::run(args, context),
         IndexCommand::Info(args) => info::run(args, context),
+        IndexCommand::Map(args) => map::run(args, context),
         IndexCommand::Optimize(args) => optimize::run(args, context),
         IndexCommand::Push(args) => push::run(args, context),
         IndexCommand::Recall(args) => recall::run(args, context),

@@ -15,7 +15,7 @@ use crate::{
 
 /// Merge what was added in pieces, drop what was deleted, and build the index that makes large collections fast.
 ///
-/// Until then every vector is compared, which is exact. Takes as much disk again as the collection while it works; if it is
+/// Until then every vector is compared, which is exact. Takes up to twice the disk of the collection besides while it works; if it is
 /// interrupted the collection stays as it was. A server does this by itself.
 #[derive(Debug, Args)]
 pub struct OptimizeArgs {
