@@ -40,6 +40,7 @@ def flags():
     parser.add_argument("--query-texts", type=pathlib.Path, nargs="+", default=[texts.FINANCE / "eval" / "queries.jsonl"])
     parser.add_argument("--encoder", default="target/release/examples/bench_encode")
     parser.add_argument("--searcher", default="target/release/examples/bench_search")
+    parser.add_argument("--collection", default="target/release/examples/bench_collection")
     parser.add_argument("--roofline", default="target/release/examples/roofline")
     for name, default in (("threads", os.cpu_count()), ("runs", 3), ("rows", 1_000_000), ("real", 25_000), ("queries", 200), ("dim", 384), ("k", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)

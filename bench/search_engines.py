@@ -26,7 +26,10 @@ ENGINES = {
     "faiss-scalar-x2": ("faiss", {"method": "scalar", "multiplier": 2}),
     "faiss-binary-x50": ("faiss", {"method": "binary", "multiplier": 50}),
     "usearch-exact": ("usearch", {"method": "exact"}),
-} | {f"{library}-hnsw": (library, GRAPH) for library in ("faiss", "usearch", "hannoy")}
+} | {f"{library}-hnsw": (library, GRAPH) for library in ("faiss", "usearch", "hannoy")} | {
+    # its graph has twice 16 links in the lowest layer too, by the engine's defaults
+    "matryo-collection-hnsw": ("collection", {"efforts": GRAPH["efforts"]}),
+}
 
 
 def max_runs(engine, runs):
@@ -38,6 +41,7 @@ def command(engine, shared, args):
     library, own = ENGINES[engine]
     programs = {
         "matryo": [args.searcher],
+        "collection": [args.collection, "--model", args.model, "--folder", shared["hits"].with_suffix(".collection")],
         "faiss": [args.python, ENGINES_FOLDER / "faiss_search.py"],
         "usearch": [args.python, ENGINES_FOLDER / "usearch_search.py"],
         "hannoy": [HANNOY],

@@ -111,6 +111,10 @@ pub fn install_panic_hook() {
     static SHOWN: AtomicBool = AtomicBool::new(false);
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
+        #[cfg(feature = "collections")]
+        if matryo_collection::is_reported(info) {
+            return;
+        }
         default(info);
         if !SHOWN.swap(true, Ordering::Relaxed) {
             line("error: this is a bug in matryo; please report it with the lines above and the command you ran");

@@ -105,7 +105,7 @@ pub enum CollectionError {
         reason: EngineFailure,
     },
     /// Too little room for what comes next.
-    #[error("the disk is full: {available} MB left, {needed} MB needed\n  in {}", path.display())]
+    #[error("too little room on the disk: {available} MB left, {needed} MB needed\n  in {}", path.display())]
     DiskFull {
         /// The folder.
         path: PathBuf,
@@ -272,7 +272,9 @@ impl CollectionError {
             Self::Model(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::Filter(error) => error.hint(),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "the disk is full",
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "the disk is full; what was added before is safe: make room and run the same command again"
+            }
             Self::Missing { .. } => "`matryo index add` makes one",
             Self::NotACollection { .. } => "give a new folder; nothing was changed",
             Self::Manifest { .. } => "was the file changed by hand? the collection has to be made again",

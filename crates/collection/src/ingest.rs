@@ -38,6 +38,8 @@ pub struct AddOptions<'a> {
     pub only_existing: bool,
     /// Tokens that go through the model at once; `None` chooses.
     pub tokens_per_batch: Option<usize>,
+    /// Take embeddings that come with documents for the model's without a look at any.
+    pub trust_embeddings: bool,
     /// Told after each batch how many documents are safe.
     pub progress: Option<&'a dyn Fn(usize)>,
 }
@@ -78,11 +80,15 @@ impl Collection {
         columns: &DocumentColumns,
         options: &AddOptions<'_>,
     ) -> Result<AddReport, CollectionError> {
-        self.manifest().model.check(model)?;
+        let adding = Adding::new(self, model, options)?;
         if options.only_existing {
-            self.expect_all(path, columns)?;
+            let mut ids = Vec::new();
+            read_documents::<CollectionError>(path, columns, |document| {
+                ids.push(document.id);
+                Ok(())
+            })?;
+            self.expect_all(&ids)?;
         }
-        let adding = Adding { collection: self, model, words: WordModel::of(self.manifest())?, options };
         let mut report = AddReport::default();
         let mut batch = Vec::with_capacity(BATCH);
         read_documents(path, columns, |document| {
@@ -94,12 +100,25 @@ impl Collection {
         Ok(report)
     }
 
-    fn expect_all(&self, path: &Path, columns: &DocumentColumns) -> Result<(), CollectionError> {
-        let mut ids: Vec<String> = Vec::new();
-        read_documents::<CollectionError>(path, columns, |document| {
-            ids.push(document.id);
-            Ok(())
-        })?;
+    /// As [`Collection::add`], of documents in memory, whose ids are their own.
+    pub fn add_documents(
+        &self,
+        model: &SentenceEncoder,
+        documents: &[Document],
+        options: &AddOptions<'_>,
+    ) -> Result<AddReport, CollectionError> {
+        let adding = Adding::new(self, model, options)?;
+        documents.iter().try_for_each(check_fields)?;
+        if options.only_existing {
+            let ids: Vec<String> = documents.iter().map(|document| document.id.clone()).collect();
+            self.expect_all(&ids)?;
+        }
+        let mut report = AddReport::default();
+        documents.chunks(BATCH).try_for_each(|batch| adding.write(batch, &mut report))?;
+        Ok(report)
+    }
+
+    fn expect_all(&self, ids: &[String]) -> Result<(), CollectionError> {
         let mut unknown = Vec::new();
         for ids in ids.chunks(BATCH) {
             let stored = self.stored(ids)?;
@@ -117,7 +136,16 @@ struct Adding<'a> {
     options: &'a AddOptions<'a>,
 }
 
-impl Adding<'_> {
+impl<'a> Adding<'a> {
+    fn new(
+        collection: &'a Collection,
+        model: &'a SentenceEncoder,
+        options: &'a AddOptions<'a>,
+    ) -> Result<Self, CollectionError> {
+        collection.manifest().model.check(model)?;
+        Ok(Self { collection, model, words: WordModel::of(collection.manifest())?, options })
+    }
+
     /// New points first, then the chunks too many of documents that became shorter: whenever this ends, the next call sees
     /// what is left to do from what is stored.
     fn write(&self, documents: &[Document], report: &mut AddReport) -> Result<(), CollectionError> {
@@ -193,7 +221,7 @@ impl Adding<'_> {
         if let Some((document, found)) = given.iter().find(|(_, embedding)| embedding.len() != expected) {
             return Err(CollectionError::EmbeddingWidth { id: document.id.clone(), found: found.len(), expected });
         }
-        if given.is_empty() {
+        if given.is_empty() || self.options.trust_embeddings {
             return Ok(());
         }
         // The shortest are soon encoded, and were hardly cut where they were embedded.

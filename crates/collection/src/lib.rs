@@ -21,6 +21,7 @@ mod recall;
 mod search;
 mod words;
 
+pub use backend::edge::is_reported;
 pub use collection::{Collection, Info};
 pub use contents::Chunk;
 pub use embed::{EmbedOptions, EmbedReport, embed_documents};

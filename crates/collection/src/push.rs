@@ -67,6 +67,7 @@ impl Collection {
             stages: point.vectors.iter().filter(|(name, _)| *name == whole).map(stage).collect(),
             words: None,
             filter: None,
+            effort: None,
             limit,
             exact: true,
             storage: self.manifest().storage,

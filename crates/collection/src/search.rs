@@ -23,13 +23,15 @@ pub struct SearchOptions {
     pub hybrid: bool,
     /// Stages over prefixes; without one the whole vector is compared.
     pub stages: Option<Stages>,
+    /// Candidates that the index follows at once (HNSW's `ef`); more find more and take longer. By default 100.
+    pub effort: Option<usize>,
     /// Compare with every vector instead of asking the index.
     pub exact: bool,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 10, filter: None, hybrid: false, stages: None, exact: false }
+        Self { limit: 10, filter: None, hybrid: false, stages: None, effort: None, exact: false }
     }
 }
 
@@ -77,10 +79,11 @@ impl Searcher<'_> {
         }
         let encode = EncodeOptions { role: Role::Query, ..EncodeOptions::default() };
         let vector = self.model.encode_with(&[text], &encode)?.embeddings.into_vec();
-        self.search_vector(text, &vector, options)
+        self.search_embedded(text, &vector, options)
     }
 
-    fn search_vector(
+    /// As [`Searcher::search`], with the embedding that the model has made of the query.
+    pub fn search_embedded(
         &self,
         text: &str,
         vector: &[f32],
@@ -92,6 +95,7 @@ impl Searcher<'_> {
             (true, None) => return Err(CollectionError::NoWords),
         };
         let manifest = self.collection.manifest();
+        assert_eq!(vector.len(), manifest.dim(), "width of the query's embedding");
         let mut limit = options.limit;
         if options.limit == 0 {
             return Ok(Vec::new());
@@ -102,6 +106,7 @@ impl Searcher<'_> {
                 words: words.clone(),
                 filter: options.filter.as_ref().map(Filter::to_json),
                 limit,
+                effort: options.effort,
                 exact: options.exact,
                 storage: manifest.storage,
             };

@@ -2,20 +2,15 @@
 //!
 //! Flags and output are those of `bench/engines/README.md`. The thread pool is sized by `RAYON_NUM_THREADS`.
 
-use std::{
-    collections::HashMap,
-    error::Error,
-    fs::File,
-    io::{BufWriter, Write},
-    time::Instant,
-};
+mod common;
 
-use matryo::{EncodeOptions, Encoded, Mat, Precision, SentenceEncoder};
+use std::time::Instant;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use common::{Flags, Outcome, milliseconds, write_values};
+use matryo::{EncodeOptions, Encoded, Precision, SentenceEncoder};
 
 fn main() -> Outcome<()> {
-    let flags = Flags::parse(std::env::args().skip(1))?;
+    let flags = Flags::of_process()?;
     let model = open(flags.text("model")?, flags.text("precision").unwrap_or("f32"))?;
     let file = std::fs::read_to_string(flags.text("texts")?)?;
     let texts: Vec<&str> = file.lines().collect();
@@ -41,7 +36,7 @@ fn throughput(model: &SentenceEncoder, texts: &[&str], options: &EncodeOptions<'
     let Encoded { embeddings, tokens, .. } = model.encode_with(texts, options)?;
     let seconds = start.elapsed().as_secs_f64();
     if let Ok(path) = flags.text("vectors") {
-        write_rows(path, &embeddings)?;
+        write_values(path, embeddings.data().iter().map(|value| value.to_le_bytes()))?;
     }
     println!(r#"{{"seconds": {seconds}, "texts": {}, "tokens": {tokens}}}"#, texts.len());
     Ok(())
@@ -53,41 +48,10 @@ fn latency(model: &SentenceEncoder, texts: &[&str], options: &EncodeOptions<'_>,
     let groups = texts.chunks_exact(flags.number("per-call")?).cycle().take(warm_up + calls);
     let mut times = Vec::with_capacity(warm_up + calls);
     for group in groups {
-        let start = Instant::now();
-        model.encode_with(group, options)?;
-        times.push(format!("{:.4}", start.elapsed().as_secs_f64() * 1e3));
+        let (encoded, time) = milliseconds(|| model.encode_with(group, options));
+        encoded?;
+        times.push(time);
     }
     println!(r#"{{"milliseconds": [{}]}}"#, times[warm_up.min(times.len())..].join(", "));
     Ok(())
-}
-
-/// Rows of f32, little-endian, one after another.
-fn write_rows(path: &str, rows: &Mat) -> Outcome<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for value in rows.data() {
-        file.write_all(&value.to_le_bytes())?;
-    }
-    Ok(file.flush()?)
-}
-
-/// `--name value` pairs.
-struct Flags(HashMap<String, String>);
-
-impl Flags {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Self> {
-        let mut flags = HashMap::new();
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name}: no value"))?;
-            flags.insert(name.trim_start_matches('-').to_owned(), value);
-        }
-        Ok(Self(flags))
-    }
-
-    fn text(&self, name: &str) -> Outcome<&str> {
-        Ok(self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?)
-    }
-
-    fn number(&self, name: &str) -> Outcome<usize> {
-        Ok(self.text(name)?.parse().map_err(|error| format!("--{name}: {error}"))?)
-    }
 }

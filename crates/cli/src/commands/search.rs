@@ -1,6 +1,9 @@
 //! `matryo search`: questions to a collection.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    num::NonZeroUsize,
+};
 
 use clap::Args;
 use matryo_collection::{Found, SearchOptions, Searcher};
@@ -45,8 +48,11 @@ pub struct HowArgs {
     /// Search a short prefix of the vectors first, then look again at fewer with more: DIM:KEEP,DIM:KEEP...
     #[arg(long, value_name = "STAGES")]
     stages: Option<Stages>,
+    /// Candidates that the index follows at once; more find more and take longer [default: 100]
+    #[arg(long, value_name = "N")]
+    effort: Option<NonZeroUsize>,
     /// Compare with every vector instead of asking the index
-    #[arg(long, conflicts_with = "stages")]
+    #[arg(long, conflicts_with_all = ["stages", "effort"])]
     exact: bool,
 }
 
@@ -58,6 +64,7 @@ impl HowArgs {
             filter: self.filter.as_deref().map(filter).transpose()?,
             hybrid: self.hybrid,
             stages: self.stages.clone(),
+            effort: self.effort.map(NonZeroUsize::get),
             exact: self.exact,
         })
     }

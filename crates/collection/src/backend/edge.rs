@@ -1,9 +1,10 @@
 //! Qdrant Edge: the engine of Qdrant in this process, over the files of a folder.
 
 use std::{
+    any::Any,
     collections::HashMap,
     fmt, io,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -29,10 +30,35 @@ const RRF_K: usize = 2;
 /// Room that a write may take besides its own size: a part of the log, files that grow in steps.
 const ROOM_MB: u64 = 256;
 
+/// How panics of the engine begin where a file cannot be flushed.
+const FLUSH_PANICS: [&str; 2] = ["segments flushed", "WAL flushed"];
+
+/// Whether a panic is one that this library catches and reports as an error: a hook need not show it.
+pub fn is_reported(panic: &PanicHookInfo<'_>) -> bool {
+    message(panic.payload()).is_some_and(|message| FLUSH_PANICS.iter().any(|start| message.starts_with(start)))
+}
+
+/// What a panic says.
+fn message(payload: &dyn Any) -> Option<&str> {
+    payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied())
+}
+
+/// What Linux calls a full disk.
+const NO_SPACE: &str = "No space left on device";
+
 /// A folder of points.
 pub(crate) struct Edge {
-    shard: EdgeShard,
+    /// There until it is dropped.
+    shard: Option<EdgeShard>,
     path: PathBuf,
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        let shard = self.shard.take();
+        // The engine flushes once more; what was acknowledged is safe without it.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(shard)));
+    }
 }
 
 impl Edge {
@@ -42,7 +68,7 @@ impl Edge {
         std::fs::create_dir_all(path).map_err(CollectionError::io("create", path))?;
         let config = config(manifest);
         let shard = EdgeShard::new(path, config).map_err(failed("create", path))?;
-        let edge = Self { shard, path: path.to_owned() };
+        let edge = Self { shard: Some(shard), path: path.to_owned() };
         let index = CreateIndex {
             field_name: ID.parse().expect("a plain name"),
             field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
@@ -57,7 +83,7 @@ impl Edge {
     /// [`CollectionError::InUse`] if another process has it open.
     pub fn open(path: &Path) -> Result<Self, CollectionError> {
         match EdgeShard::load(path, None) {
-            Ok(shard) => Ok(Self { shard, path: path.to_owned() }),
+            Ok(shard) => Ok(Self { shard: Some(shard), path: path.to_owned() }),
             Err(error) if error.to_string().contains("WouldBlock") => {
                 Err(CollectionError::InUse { path: path.to_owned() })
             }
@@ -65,21 +91,26 @@ impl Edge {
         }
     }
 
+    fn shard(&self) -> &EdgeShard {
+        self.shard.as_ref().expect("there until it is dropped")
+    }
+
     /// Merges what was added in pieces, drops what was deleted, and builds the index.
     pub fn optimize(&self) -> Result<(), CollectionError> {
-        self.shard.optimize().map_err(failed("optimize", &self.path))?;
+        self.shard().optimize().map_err(failed("optimize", &self.path))?;
         self.flush()
     }
 
     fn update(&self, operation: UpdateOperation) -> Result<(), CollectionError> {
-        self.shard.update(operation).map_err(failed("write to", &self.path))?;
+        self.shard().update(operation).map_err(failed("write to", &self.path))?;
         self.flush()
     }
 
     fn flush(&self) -> Result<(), CollectionError> {
         // The engine panics where a file cannot be written.
-        let flushed = catch_unwind(AssertUnwindSafe(|| self.shard.flush()));
-        flushed.map_err(|_| failed("write to", &self.path)("a file cannot be written"))?;
+        let flushed = catch_unwind(AssertUnwindSafe(|| self.shard().flush()));
+        flushed
+            .map_err(|panic| failed("write to", &self.path)(message(&*panic).unwrap_or("a file cannot be written")))?;
         prune_log(&self.path);
         Ok(())
     }
@@ -114,23 +145,23 @@ impl Backend for Edge {
             with_vector: WithVector::Bool(with_vectors),
             order_by: None,
         };
-        let (records, next) = self.shard.scroll(request).map_err(failed("read", &self.path))?;
+        let (records, next) = self.shard().scroll(request).map_err(failed("read", &self.path))?;
         Ok((records.into_iter().map(read_record).collect(), next.map(point_id)))
     }
 
     fn count(&self, filter: Option<&Value>) -> Result<usize, CollectionError> {
         let request = CountRequest { filter: self.filter(filter)?, exact: true };
-        self.shard.count(request).map_err(failed("count in", &self.path))
+        self.shard().count(request).map_err(failed("count in", &self.path))
     }
 
     fn query(&self, query: &Query) -> Result<Vec<Scored>, CollectionError> {
         let request = request(Plan::of(query), &|filter| self.filter(filter))?;
-        let found = self.shard.query(request).map_err(failed("search", &self.path))?;
+        let found = self.shard().query(request).map_err(failed("search", &self.path))?;
         Ok(found.into_iter().map(read_scored).collect())
     }
 
     fn condition(&self) -> Result<Condition, CollectionError> {
-        let info = self.shard.info();
+        let info = self.shard().info();
         Ok(Condition { points: info.points_count, indexed: info.indexed_vectors_count, segments: info.segments_count })
     }
 }
@@ -251,7 +282,14 @@ fn read_scored(scored: ScoredPoint) -> Scored {
 
 fn failed<E: fmt::Display>(action: &'static str, path: &Path) -> impl FnOnce(E) -> CollectionError {
     let path = path.to_owned();
-    move |error| CollectionError::Engine { action, path, reason: EngineFailure(error.to_string()) }
+    move |error| {
+        let reason = error.to_string();
+        // The engine hands the system's reason on as text.
+        if reason.contains(NO_SPACE) {
+            return CollectionError::Io { action, path, source: io::ErrorKind::StorageFull.into() };
+        }
+        CollectionError::Engine { action, path, reason: EngineFailure(reason) }
+    }
 }
 
 /// Fails unless there is room for `bytes` and what the engine writes besides. It writes through mapped memory, where a full

@@ -22,6 +22,7 @@ pub(crate) struct Query {
     /// Points wanted.
     pub limit: usize,
     /// Compare with every vector instead of asking the index.
+    pub effort: Option<usize>,
     pub exact: bool,
     /// How vectors are kept, which decides how many are rescored.
     pub storage: VectorStorage,
@@ -130,6 +131,9 @@ impl<'a> Plan<'a> {
 /// Search parameters in the form of Qdrant's REST interface.
 fn search_params(query: &Query) -> Value {
     let mut params = json!({ "exact": query.exact });
+    if let Some(effort) = query.effort {
+        params["hnsw_ef"] = effort.into();
+    }
     if query.storage != VectorStorage::Float32 {
         params["quantization"] = json!({ "rescore": true, "oversampling": query.storage.oversampling() });
     }

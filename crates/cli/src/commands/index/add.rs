@@ -211,7 +211,8 @@ impl DocumentArgs {
             let before = total.added + total.replaced + total.unchanged;
             let advance = |done: usize| watch.at(before + done);
             let tokens_per_batch = self.tokens_per_batch();
-            let options = AddOptions { only_existing, tokens_per_batch, progress: Some(&advance) };
+            let options =
+                AddOptions { only_existing, tokens_per_batch, progress: Some(&advance), ..AddOptions::default() };
             total = sum(total, collection.add(model, file, columns, &options)?);
         }
         watch.finish();

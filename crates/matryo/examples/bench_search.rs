@@ -2,20 +2,18 @@
 //!
 //! Flags and output are those of `bench/engines/README.md`. The thread pool is sized by `RAYON_NUM_THREADS`. Vectors have length 1.
 
-use std::{
-    collections::HashMap,
-    error::Error,
-    fs::File,
-    io::{BufWriter, Read, Write},
-    time::Instant,
+mod common;
+
+use std::time::Instant;
+
+use common::{Flags, Outcome, milliseconds, read_rows, write_values};
+use matryo::{
+    FlatIndex, Funnel, Metric, Storage,
+    index::{Hit, Mat, MatRef, Rescore},
 };
 
-use matryo_index::{FlatIndex, Funnel, Hit, Mat, MatRef, Metric, Rescore, Storage};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
-
 fn main() -> Outcome<()> {
-    let flags = Flags::parse(std::env::args().skip(1))?;
+    let flags = Flags::of_process()?;
     let dim = flags.number("dim")?;
     let (vectors, queries) = (read_rows(flags.text("vectors")?, dim)?, read_rows(flags.text("queries")?, dim)?);
     let storage: Storage = flags.text("storage").unwrap_or("float32").parse()?;
@@ -29,7 +27,7 @@ fn main() -> Outcome<()> {
     };
     let build = start.elapsed().as_secs_f64();
     let (hits, times) = measure(&engine, &queries, flags.number("warm-up")?);
-    write_hits(flags.text("hits")?, &hits)?;
+    write_values(flags.text("hits")?, hits.iter().flatten().map(|hit| (hit.row as u32).to_le_bytes()))?;
     let batch = Instant::now();
     engine.search(queries.view());
     let batch = batch.elapsed().as_secs_f64();
@@ -77,53 +75,5 @@ impl<'a> Engine<'a> {
 fn measure(engine: &Engine<'_>, queries: &Mat, warm_up: usize) -> (Vec<Vec<Hit>>, Vec<String>) {
     let one = |query: usize| engine.search(queries.view().row_range(query, query + 1)).remove(0);
     (0..warm_up.min(queries.rows())).for_each(|query| _ = one(query));
-    let timed = (0..queries.rows()).map(|query| {
-        let start = Instant::now();
-        let hits = one(query);
-        (hits, format!("{:.4}", start.elapsed().as_secs_f64() * 1e3))
-    });
-    timed.unzip()
-}
-
-/// Rows of f32, little-endian, one after another.
-fn read_rows(path: &str, dim: usize) -> Outcome<Mat> {
-    let mut file = File::open(path)?;
-    let (mut values, mut buffer) = (Vec::with_capacity(file.metadata()?.len() as usize / 4), vec![0; 1 << 20]);
-    while values.len() < values.capacity() {
-        let len = buffer.len().min(4 * (values.capacity() - values.len()));
-        file.read_exact(&mut buffer[..len])?;
-        values.extend(buffer[..len].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
-    }
-    Ok(Mat::from_vec(values.len() / dim, dim, values))
-}
-
-/// Row numbers of u32, little-endian, the hits of one query after those of another.
-fn write_hits(path: &str, hits: &[Vec<Hit>]) -> Outcome<()> {
-    let mut file = BufWriter::new(File::create(path)?);
-    for hit in hits.iter().flatten() {
-        file.write_all(&(hit.row as u32).to_le_bytes())?;
-    }
-    Ok(file.flush()?)
-}
-
-/// `--name value` pairs.
-struct Flags(HashMap<String, String>);
-
-impl Flags {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Outcome<Self> {
-        let mut flags = HashMap::new();
-        while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name}: no value"))?;
-            flags.insert(name.trim_start_matches('-').to_owned(), value);
-        }
-        Ok(Self(flags))
-    }
-
-    fn text(&self, name: &str) -> Outcome<&str> {
-        Ok(self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?)
-    }
-
-    fn number(&self, name: &str) -> Outcome<usize> {
-        Ok(self.text(name)?.parse().map_err(|error| format!("--{name}: {error}"))?)
-    }
+    (0..queries.rows()).map(|query| milliseconds(|| one(query))).unzip()
 }
