@@ -64,7 +64,7 @@ impl<'a> FlatIndex<'a> {
             (Storage::Int8, _) => Rows::Int8(Int8Rows::new(vectors, metric)),
             (Storage::Ubinary, _) => Rows::Bits(BitRows::new(vectors)),
         };
-        Self { level: Level::best(), metric, rows }
+        Self { level: Level::chosen(), metric, rows }
     }
 
     /// The same with a copy in any case.
@@ -74,7 +74,7 @@ impl<'a> FlatIndex<'a> {
             Storage::Int8 => Rows::Int8(Int8Rows::new(vectors, metric)),
             Storage::Ubinary => Rows::Bits(BitRows::new(vectors)),
         };
-        FlatIndex { level: Level::best(), metric, rows }
+        FlatIndex { level: Level::chosen(), metric, rows }
     }
 
     /// The same index, searched with another instruction set; searches panic if this processor lacks it.

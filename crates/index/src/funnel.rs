@@ -33,7 +33,7 @@ impl<'a> Funnel<'a> {
         } else {
             FlatIndex::copied(prefixes, storage, metric)
         };
-        Ok(Self { stages, metric, level: Level::best(), vectors, prefixes })
+        Ok(Self { stages, metric, level: Level::chosen(), vectors, prefixes })
     }
 
     /// The same funnel, searched with another instruction set; searches panic if this processor lacks it.

@@ -1,5 +1,7 @@
 //! Which instruction set is used, and how a kernel enters it.
 
+use std::sync::OnceLock;
+
 use crate::simd::{Vector, portable::Portable};
 
 /// Instruction sets with kernels of their own, each with all that those of its family below it have.
@@ -38,6 +40,9 @@ pub(crate) trait Kernel {
     fn run<V: Vector>(self);
 }
 
+/// Names the instruction set to use instead of the best, as [`Level::name`] does.
+pub const LEVEL_VARIABLE: &str = "MATRYO_CPU";
+
 impl Level {
     /// All, richest first within an architecture.
     pub const ALL: [Self; 8] = [
@@ -63,6 +68,24 @@ impl Level {
     pub fn best() -> Self {
         let slow = |level: &Self| *level == Self::Avx512Bf16 && is_intel();
         Self::available().find(|level| !slow(level)).unwrap_or(Self::Portable)
+    }
+
+    /// The level that the environment variable [`LEVEL_VARIABLE`] names, if it names one.
+    ///
+    /// # Errors
+    /// A name that is unknown, or that this processor lacks.
+    pub fn wanted() -> Result<Option<Self>, String> {
+        let name = std::env::var(LEVEL_VARIABLE).unwrap_or_default();
+        if name.is_empty() {
+            return Ok(None);
+        }
+        Self::named(&name).map(Some).ok_or(name)
+    }
+
+    /// The level that the environment names, as it did first, where that can be followed, else the best.
+    pub fn chosen() -> Self {
+        static CHOSEN: OnceLock<Level> = OnceLock::new();
+        *CHOSEN.get_or_init(|| Self::wanted().ok().flatten().unwrap_or_else(Self::best))
     }
 
     /// The level of this name, if there is one and this processor has it.

@@ -107,6 +107,7 @@ mod tests {
 
     /// Over 262,144 elements the share has a deviation of 6e-4.
     #[test]
+    #[cfg_attr(miri, ignore = "too slow for an interpreter")]
     fn a_tenth_is_dropped() {
         let rows: Vec<u64> = (0..512).collect();
         assert!((share(dropped(7, &rows, 512).into_iter()) - 0.1).abs() < 3e-3);
@@ -114,6 +115,7 @@ mod tests {
 
     /// Pairs of neighbours in a row, in a column and under two keys: both dropped in a hundredth of the cases.
     #[test]
+    #[cfg_attr(miri, ignore = "too slow for an interpreter")]
     fn neighbours_are_independent() {
         let rows: Vec<u64> = (0..512).collect();
         let (a, b) = (dropped(7, &rows, 512), dropped(8, &rows, 512));

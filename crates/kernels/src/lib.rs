@@ -40,7 +40,7 @@ mod words;
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use attention::{AttentionShape, Spans, attention, attention_bwd};
-pub use cpu::Level;
+pub use cpu::{LEVEL_VARIABLE, Level};
 pub use dropout::{Dropout, dropout};
 pub use embed::{embed, embed_bwd};
 pub use epilogue::Epilogue;

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Guarded, Strided, agree, at_every_level};
+use common::{Guarded, Strided, agree, at_every_level, in_time};
 use matryo_kernels::{
     Activation, AdamW, Epilogue, Mat, MatRef, Weight, activation_bwd, adamw, add, layer_norm, layer_norm_bwd, linear,
     scalar, sum_squares,
@@ -13,7 +13,7 @@ const ACTIVATIONS: [Activation; 6] =
     [Activation::Gelu, Activation::GeluTanh, Activation::Relu, Activation::Silu, Activation::Tanh, Activation::Sigmoid];
 
 fn lengths() -> impl Iterator<Item = usize> {
-    (0..=67).chain([96, 127, 130, 384, 771])
+    in_time((0..=67).chain([96, 127, 130, 384, 771]), |len| 100 * len).into_iter()
 }
 
 /// -12 to 12 in steps of 1/500, and the far ends.
@@ -23,6 +23,7 @@ fn arguments() -> Vec<f32> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow for an interpreter")]
 fn activations() {
     let x = arguments();
     let one = Mat::from_vec(1, 1, vec![1.0]);
@@ -41,6 +42,7 @@ fn activations() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow for an interpreter")]
 fn derivatives_of_activations() {
     let x: Vec<f32> = arguments().into_iter().filter(|x| x.abs() < 100.0).collect();
     at_every_level(|level| {
@@ -59,7 +61,7 @@ fn derivatives_of_activations() {
 fn layer_norms() {
     at_every_level(|level| {
         for cols in lengths().filter(|&cols| cols > 0) {
-            for rows in [1, 3, 130] {
+            for rows in in_time([1, 3, 130], |rows| 100 * rows) {
                 one_layer_norm(level, rows, cols);
             }
         }
@@ -112,7 +114,7 @@ fn optimizer_steps() {
     let update =
         |step| AdamW { lr: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.1, step, grad_scale: 0.5 };
     at_every_level(|level| {
-        for len in lengths().chain([20_000]) {
+        for len in lengths().chain(in_time([20_000], |len| *len)) {
             let start = [pseudo_random(len, 1), vec![0.0; len], vec![0.0; len]];
             let mut got = start.clone().map(|values| Guarded::new(1, len, &values));
             let mut expected = start;
@@ -132,7 +134,7 @@ fn optimizer_steps() {
 
 #[test]
 fn sums_of_squares() {
-    for len in lengths().chain([100_001]) {
+    for len in lengths().chain(in_time([100_001], |len| *len)) {
         let x = pseudo_random(len, 1);
         assert_value(sum_squares(&x), scalar::sum_squares(&x), Tolerance::Relative(1e-12), "sum of squares");
     }

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 256;
 /// `a bᵀ` `[a.rows, b.rows]`; of rows of length 1, their cosines.
 pub(crate) fn products(a: MatRef<'_>, b: MatRef<'_>) -> Mat {
     let mut out = Mat::zeros(a.rows(), b.rows());
-    matmul(Level::best(), out.view_mut(), Operand::Normal(a), Operand::Transposed(b), 1.0);
+    matmul(Level::chosen(), out.view_mut(), Operand::Normal(a), Operand::Transposed(b), 1.0);
     out
 }
 

@@ -1,14 +1,11 @@
 //! The CPU: every operation is a kernel of `matryo_kernels`.
 
-use matryo_kernels::{self as kernels, Arithmetic, Level, Precision};
+use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precision};
 
 use crate::{
     Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
     Weight,
 };
-
-/// Names the instruction set to use instead of the best, as [`Level::name`] does.
-const VARIABLE: &str = "MATRYO_CPU";
 
 /// The CPU of this machine, with the threads of rayon's current pool.
 #[derive(Clone, Debug)]
@@ -16,7 +13,7 @@ pub struct Cpu {
     arithmetic: Arithmetic,
     /// Whether the precision was asked for.
     chosen: bool,
-    /// A value of [`VARIABLE`] that could not be followed.
+    /// A value of [`LEVEL_VARIABLE`] that could not be followed.
     refused: Option<String>,
 }
 
@@ -25,11 +22,10 @@ impl Cpu {
     /// one, in the fastest within 1e-5 of the Python libraries. A name that is unknown, or that this processor lacks, is not
     /// followed; [`Ops::describe`] says so.
     pub fn new(precision: Option<Precision>) -> Self {
-        let wanted = std::env::var(VARIABLE).ok().filter(|name| !name.is_empty());
-        let named = wanted.as_deref().and_then(Level::named);
-        let level = named.unwrap_or_else(Level::best);
+        let wanted = Level::wanted();
+        let level = wanted.as_ref().ok().copied().flatten().unwrap_or_else(Level::best);
         let arithmetic = Arithmetic { level, precision: precision.unwrap_or(Precision::best(level)) };
-        Self { arithmetic, chosen: precision.is_some(), refused: wanted.filter(|_| named.is_none()) }
+        Self { arithmetic, chosen: precision.is_some(), refused: wanted.err() }
     }
 
     /// A particular instruction set, in single precision unless the argument says otherwise; operations panic if this processor
@@ -77,7 +73,7 @@ impl Ops for Cpu {
         let text = format!("cpu, {level}, {threads} thread{plural}");
         let Some(refused) = &self.refused else { return text };
         let names: Vec<&str> = Level::available().map(Level::name).collect();
-        format!("{text} ({VARIABLE}={refused} is none of {})", names.join(", "))
+        format!("{text} ({LEVEL_VARIABLE}={refused} is none of {})", names.join(", "))
     }
 
     fn precision(&self) -> Precision {

@@ -166,7 +166,7 @@ fn keys(options: &InformationRetrievalOptions) -> Vec<String> {
 }
 
 /// A missed requirement is a warning each, and a negative answer.
-fn judge(requirements: &[Requirement], reports: &[Report], context: &Context) -> Outcome {
+pub fn judge(requirements: &[Requirement], reports: &[Report], context: &Context) -> Outcome {
     let found = flatten(reports);
     let missed: Vec<String> = requirements.iter().filter_map(|requirement| requirement.missed(&found)).collect();
     missed.iter().for_each(|missed| context.console.warn(missed));

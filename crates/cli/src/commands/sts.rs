@@ -9,12 +9,13 @@ use matryo_model::{EncodeOptions, SentenceEncoder, SimilarityFn, pairwise_simila
 use matryo_ops::Mat;
 use serde_json::{Map, Value, json};
 
-use super::{Context, Outcome};
+use super::{Context, Outcome, eval::judge};
 use crate::{
     args::{ModelArgs, PrecisionArgs, similarity_parser},
     error::CliError,
     model,
     output::records::{Column, Records, Target},
+    requirement::Requirement,
     stdout, table,
 };
 
@@ -46,6 +47,9 @@ pub struct StsArgs {
     /// File to write the pairs and their scores to: .csv, .jsonl or .parquet
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Least value of a metric, as spearman_cosine=0.8; may be repeated
+    #[arg(long, value_name = "METRIC=VALUE")]
+    require: Vec<Requirement>,
 }
 
 /// Names of columns.
@@ -70,6 +74,8 @@ pub fn run(args: &StsArgs, context: &Context) -> Result<Outcome, CliError> {
     let model = model::open(&args.model, args.precision, &context.console)?;
     let functions = functions(args, &pairs, &model);
     let evaluator = evaluator(&pairs, &functions)?;
+    let keys = evaluator.as_ref().map_or_else(Vec::new, |_| keys(&functions));
+    args.require.iter().try_for_each(|requirement| requirement.check(&keys))?;
     let embeddings =
         [encode(&model, &pairs.sentences1, args, context)?, encode(&model, &pairs.sentences2, args, context)?];
     let [first, second] = embeddings.each_ref().map(Mat::view);
@@ -80,7 +86,11 @@ pub fn run(args: &StsArgs, context: &Context) -> Result<Outcome, CliError> {
         context.console.say(&format!("wrote {}", target.path().display()));
     }
     match evaluator {
-        Some(evaluator) => print_report(&functions, &evaluator.measure(first, second), context.json)?,
+        Some(evaluator) => {
+            let report = evaluator.measure(first, second);
+            print_report(&functions, &report, context.json)?;
+            return Ok(judge(&args.require, &[report], context));
+        }
         None if context.json => stdout::print_json(&json!({"pairs": records}))?,
         None if target.is_none() => print_pairs(&records, functions.len())?,
         None => (),
@@ -94,6 +104,12 @@ fn functions(args: &StsArgs, pairs: &SentencePairs, model: &SentenceEncoder) -> 
         (None, Some(_)) => SimilarityFn::ALL.to_vec(),
         (None, None) => vec![model.similarity_fn()],
     }
+}
+
+/// The metrics that are measured.
+fn keys(functions: &[SimilarityFn]) -> Vec<String> {
+    let names = functions.iter().map(|function| function.name()).chain(["max"]);
+    names.flat_map(|name| [format!("pearson_{name}"), format!("spearman_{name}")]).collect()
 }
 
 /// Only with scores to compare with.

@@ -60,6 +60,14 @@ impl Strided {
     }
 }
 
+/// Those of `shapes` that an interpreter has the time for, and a few of them: all, unless this runs under Miri. `work` is in steps.
+pub fn in_time<T>(shapes: impl IntoIterator<Item = T>, work: impl Fn(&T) -> usize) -> Vec<T> {
+    const STEPS: usize = 4000;
+    const EVERY: usize = 4;
+    let shapes = shapes.into_iter();
+    if cfg!(miri) { shapes.filter(|shape| work(shape) <= STEPS).step_by(EVERY).collect() } else { shapes.collect() }
+}
+
 /// Runs `test` at every level of this processor; the portable one is always there.
 pub fn at_every_level(mut test: impl FnMut(Level)) {
     Level::available().for_each(&mut test);

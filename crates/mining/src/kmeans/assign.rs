@@ -27,14 +27,14 @@ impl Data<'_> {
     pub(super) fn assign(&self, centres: &Mat) -> Assignment {
         let half_squares = |c: usize| -centres.row(c).iter().map(|x| x * x).sum::<f32>() / 2.0;
         let bias: Vec<f32> = (0..centres.rows()).map(half_squares).collect();
-        let packed = PackedWeight::new(Level::best(), centres.view());
+        let packed = PackedWeight::new(Level::chosen(), centres.view());
         let size = (PRODUCTS / centres.rows()).clamp(LEAST_ROWS, MOST_ROWS);
         let blocks: Vec<_> = pieces(self.rows.rows(), size).collect();
         let nearest = |block: &std::ops::Range<usize>| {
             let rows = self.rows.row_range(block.start, block.end);
             let mut scores = Mat::zeros(block.len(), centres.rows());
             let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
-            alone(|| linear(Level::best(), scores.view_mut(), rows, Weight::Packed(&packed), epilogue));
+            alone(|| linear(Level::chosen(), scores.view_mut(), rows, Weight::Packed(&packed), epilogue));
             (0..block.len()).map(|i| largest(scores.row(i))).collect::<Vec<_>>()
         };
         let nearest: Vec<Vec<(usize, f32)>> = blocks.par_iter().map(nearest).collect();

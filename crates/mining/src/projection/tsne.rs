@@ -125,7 +125,7 @@ mod tests {
     use std::path::PathBuf;
 
     use matryo_index::Mat;
-    use matryo_testkit::{Tensor, Tolerance, assert_value, read_safetensors};
+    use matryo_testkit::{Tensor, Tolerance, assert_value, pseudo_random, read_safetensors};
 
     use super::*;
 
@@ -190,6 +190,8 @@ mod tests {
         1.0 - cost.sum::<usize>() as f64 * 2.0 / (n * k * (2 * n - 3 * k - 1)) as f64
     }
 
+    /// The last bits of the rows decide the layout: of 16 that differ by a millionth the trustworthiness is 0.952 to 0.968, of upstream's
+    /// 0.956 to 0.964. Hence the middle of several.
     #[test]
     fn neighbours_stay_neighbours_as_upstream_keeps_them() {
         let rows = unit_rows(rows().view()).unwrap();
@@ -197,8 +199,15 @@ mod tests {
         let upstream: Vec<Point> = layout.data.as_chunks().0.iter().map(|point| point.map(f64::from)).collect();
         let expected = f64::from(golden("tsne.safetensors", "trustworthiness").data[0]);
         assert_value(trustworthiness(&rows, &upstream, 10), expected, Tolerance::Absolute(1e-3), "upstream");
-        let found = trustworthiness(&rows, &tsne(rows.view(), &OPTIONS, None).unwrap(), 10);
-        assert!(found > expected - 0.01, "{found}, upstream {expected}");
+        let of = |seed: u64| {
+            let noise = pseudo_random(rows.data().len(), seed);
+            let values = rows.data().iter().zip(noise).map(|(x, noise)| x + noise * 1e-6).collect();
+            let noisy = Mat::from_vec(rows.rows(), rows.cols(), values);
+            trustworthiness(&rows, &tsne(noisy.view(), &OPTIONS, None).unwrap(), 10)
+        };
+        let mut found: Vec<f64> = (0..15).map(of).collect();
+        found.sort_by(f64::total_cmp);
+        assert!(found[7] > expected - 0.01, "{found:?}, upstream {expected}");
     }
 
     #[test]
