@@ -23,7 +23,7 @@ pub struct SearchOptions {
     pub hybrid: bool,
     /// Stages over prefixes; without one the whole vector is compared.
     pub stages: Option<Stages>,
-    /// Candidates that the index follows at once (HNSW's `ef`); more find more and take longer. By default 100.
+    /// Candidates that the index follows at once (HNSW's `ef`); more find more and take longer. By default 256.
     pub effort: Option<usize>,
     /// Compare with every vector instead of asking the index.
     pub exact: bool,

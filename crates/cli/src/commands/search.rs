@@ -48,7 +48,7 @@ pub struct HowArgs {
     /// Search a short prefix of the vectors first, then look again at fewer with more: DIM:KEEP,DIM:KEEP...
     #[arg(long, value_name = "STAGES")]
     stages: Option<Stages>,
-    /// Candidates that the index follows at once; more find more and take longer [default: 100]
+    /// Candidates that the index follows at once; more find more and take longer [default: 256]
     #[arg(long, value_name = "N")]
     effort: Option<NonZeroUsize>,
     /// Compare with every vector instead of asking the index
