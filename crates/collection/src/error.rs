@@ -156,6 +156,14 @@ pub enum CollectionError {
         /// The field.
         field: String,
     },
+    /// A vector among the fields.
+    #[error("document `{id}` has a field called `{field}` that is a long list of numbers")]
+    VectorField {
+        /// The document.
+        id: String,
+        /// The field.
+        field: String,
+    },
     /// A prefix that is not stored.
     #[error("no vectors of {dim} dimensions are stored; there are {}", listed(known))]
     UnknownDimension {
@@ -291,6 +299,9 @@ impl CollectionError {
             Self::Server { status: 401 | 403, .. } => "set QDRANT_API_KEY to the server's key",
             Self::UnknownDimension { .. } => "choose the dimensions when the collection is made, with `--dims`",
             Self::NoWords => "make the collection with `--hybrid`",
+            Self::VectorField { .. } => {
+                "if these are embeddings by the same model, name the column with `--embedding-column`, else choose `--fields`"
+            }
             Self::EmbeddingWidth { .. } => "a collection holds whole embeddings of its model",
             Self::OtherEmbedding { .. } => {
                 "which model, prompt and text was it made of? without the column of embeddings the texts are encoded here"

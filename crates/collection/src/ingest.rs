@@ -9,6 +9,7 @@ use std::{
 use matryo_data::{Document, DocumentColumns, read_documents};
 use matryo_model::{EncodeOptions, Encoded, Role, SentenceEncoder};
 use matryo_ops::Mat;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -257,7 +258,7 @@ impl Pending<'_> {
             && there.iter().all(|point| point.chunk() < self.pieces.len() && point.hash() == self.hash)
     }
 
-    fn payload(&self, chunk: usize, text: &str) -> serde_json::Map<String, serde_json::Value> {
+    fn payload(&self, chunk: usize, text: &str) -> serde_json::Map<String, Value> {
         let mut payload = self.document.fields.clone();
         payload.insert(ID.to_owned(), self.document.id.clone().into());
         payload.insert(TEXT.to_owned(), text.into());
@@ -267,11 +268,19 @@ impl Pending<'_> {
     }
 }
 
+/// Numbers from which on a list is a vector that was taken for a field.
+const VECTOR: usize = 32;
+
 fn check_fields(document: &Document) -> Result<(), CollectionError> {
-    let reserved = [ID, TEXT, CHUNK, HASH].into_iter().find(|field| document.fields.contains_key(*field));
-    reserved.map_or(Ok(()), |field| {
-        Err(CollectionError::ReservedField { id: document.id.clone(), field: field.to_owned() })
-    })
+    let id = || document.id.clone();
+    if let Some(field) = [ID, TEXT, CHUNK, HASH].into_iter().find(|field| document.fields.contains_key(*field)) {
+        return Err(CollectionError::ReservedField { id: id(), field: field.to_owned() });
+    }
+    let is_vector = |values: &Vec<Value>| values.len() >= VECTOR && values.iter().all(Value::is_number);
+    match document.fields.iter().find(|(_, value)| value.as_array().is_some_and(is_vector)) {
+        Some((field, _)) => Err(CollectionError::VectorField { id: id(), field: field.clone() }),
+        None => Ok(()),
+    }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {

@@ -158,6 +158,8 @@ fn embeddings_of_another_model_are_refused_before_any_is_written() {
     let wide = with_vector(&work, |i, vector| vector.resize(if i == 7 { 33 } else { 32 }, 0.0));
     let error = add_embedded(&collection, &wide).unwrap_err();
     assert_eq!(error.to_string(), "the embedding of document `d7` has 33 values, expected 32");
+    let error = common::add(&collection, &wide).unwrap_err();
+    assert!(error.to_string().starts_with("document `d0` has a field called `embedding`"), "{error}");
     assert_eq!(collection.info().unwrap().points, 0);
     // Rounded values of the same model are the model's.
     let rounded = with_vector(&work, |_, vector| vector.iter_mut().for_each(|x| *x = (*x * 100.0).round() / 100.0));
