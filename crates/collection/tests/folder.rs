@@ -308,3 +308,14 @@ fn odd_documents_and_questions() {
     let done = add(&collection, &work.documents(&reserved));
     assert!(matches!(done, Err(CollectionError::ReservedField { .. })), "{done:?}");
 }
+
+#[test]
+fn files_that_cannot_be_written_are_an_error() {
+    let work = Workplace::new();
+    let collection = work.make(&CreateOptions::default(), &library());
+    fs::remove_dir_all(work.path("collection")).unwrap();
+    let error = add(&collection, &work.documents(&[json!({ "id": "new", "text": "x" })])).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write to the collection "), "{error}");
+    // Nor does closing panic, which writes once more.
+    drop(collection);
+}

@@ -49,6 +49,7 @@ fn forward() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow for an interpreter")]
 fn backward() {
     let (spans, keys) = (Spans { bounds: &BOUNDS }, keys());
     for shape in shapes() {
