@@ -54,7 +54,7 @@ pub struct AddReport {
     pub replaced: usize,
     /// Documents that were there as they are.
     pub unchanged: usize,
-    /// Chunks that were encoded.
+    /// Chunks that were written.
     pub chunks: usize,
     /// Chunks too long for the model, of which it read the beginning.
     pub truncated: usize,

@@ -243,7 +243,7 @@ fn report(total: &AddReport, seconds: f64, context: &Context) -> Result<Outcome,
         }))?;
     } else {
         context.console.say(&format!(
-            "{} added, {} replaced, {} unchanged; {} chunks encoded in {seconds:.1} s",
+            "{} added, {} replaced, {} unchanged; {} chunks written in {seconds:.1} s",
             grouped(total.added as u64),
             grouped(total.replaced as u64),
             grouped(total.unchanged as u64),
