@@ -82,18 +82,17 @@ impl Collection {
         options: &AddOptions<'_>,
     ) -> Result<AddReport, CollectionError> {
         let adding = Adding::new(self, model, options)?;
-        if options.only_existing {
-            let mut ids = Vec::new();
-            read_documents::<CollectionError>(path, columns, |document| {
-                ids.push(document.id);
-                Ok(())
-            })?;
-            self.expect_all(&ids)?;
-        }
+        // Before anything is written.
+        let mut ids = Vec::new();
+        read_documents::<CollectionError>(path, columns, |document| {
+            check_fields(&document)?;
+            ids.extend(options.only_existing.then_some(document.id));
+            Ok(())
+        })?;
+        self.expect_all(&ids)?;
         let mut report = AddReport::default();
         let mut batch = Vec::with_capacity(BATCH);
         read_documents(path, columns, |document| {
-            check_fields(&document)?;
             batch.push(document);
             if batch.len() == BATCH { adding.write(&std::mem::take(&mut batch), &mut report) } else { Ok(()) }
         })?;

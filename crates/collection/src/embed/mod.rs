@@ -59,6 +59,10 @@ pub fn embed_documents(
     folder: &Path,
     options: &EmbedOptions<'_>,
 ) -> Result<EmbedReport, CollectionError> {
+    for path in paths {
+        // Before anything is encoded.
+        read_documents(path, columns, |document| columns::check(&document))?;
+    }
     std::fs::create_dir_all(folder).map_err(CollectionError::io("create", folder))?;
     let identity = ModelIdentity::of(model, "")?;
     let identity = serde_json::to_string(&identity).expect("texts and numbers are plain data");
@@ -66,7 +70,6 @@ pub fn embed_documents(
     let mut batch = Vec::new();
     for path in paths {
         read_documents(path, columns, |document| {
-            columns::check(&document)?;
             batch.push(document);
             let full = batch.len() == options.documents_per_file.max(1);
             if full { embedding.file(&std::mem::take(&mut batch)) } else { Ok(()) }
