@@ -61,6 +61,7 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
+/// Two transactions: in that which wrote them, every look at a vector goes through the list of pages not yet committed.
 fn build(env: &Env, vectors: &[f32], dim: usize, effort: usize) -> Outcome<Database<Cosine>> {
     let mut transaction = env.write_txn()?;
     let database: Database<Cosine> = env.create_database(&mut transaction, None)?;
@@ -68,6 +69,9 @@ fn build(env: &Env, vectors: &[f32], dim: usize, effort: usize) -> Outcome<Datab
     for (row, vector) in (0..).zip(vectors.chunks(dim)) {
         writer.add_item(&mut transaction, row, vector)?;
     }
+    transaction.commit()?;
+
+    let mut transaction = env.write_txn()?;
     let mut random = StdRng::seed_from_u64(7);
     writer.builder(&mut random).ef_construction(effort).build::<LINKS, LOWEST>(&mut transaction)?;
     transaction.commit()?;
