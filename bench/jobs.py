@@ -10,6 +10,7 @@ import texts
 
 WARM_UP_TEXTS = 32
 WARM_UP_CALLS = 10
+WARM_UP_STEPS = 1
 BATCH = 32
 
 
@@ -74,9 +75,9 @@ def train(job):
     settings = job.task.settings
     data = texts.FINANCE / "train.jsonl"
     if settings["length"]:
-        rows = texts.pairs(settings["length"], 2 * settings["steps"] * settings["batch"])
+        rows = texts.pairs(settings["length"], 2 * (WARM_UP_STEPS + settings["steps"]) * settings["batch"])
         data = job.write(map(json.dumps, rows), "train.jsonl")
-    return {"data": data, "steps": settings["steps"], "batch": settings["batch"], "dims": settings["dims"]}
+    return {"data": data, "warm-up": WARM_UP_STEPS, "steps": settings["steps"], "batch": settings["batch"], "dims": settings["dims"]}
 
 
 def recipe(job):

@@ -17,7 +17,7 @@ def flags(description, **extra):
     parser.add_argument("--dims", required=True)
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     for name, kind in extra.items():
-        parser.add_argument(f"--{name}", type=kind, required=True)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
     return parser.parse_args()
 
 

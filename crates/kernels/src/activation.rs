@@ -81,7 +81,7 @@ pub(crate) fn apply<V: Vector>(x: V, activation: Activation) -> V {
 
 /// `f'(x)`.
 #[inline(always)]
-fn derivative<V: Vector>(x: V, activation: Activation) -> V {
+pub(crate) fn derivative<V: Vector>(x: V, activation: Activation) -> V {
     match activation {
         Activation::Gelu => gelu_derivative(x),
         Activation::GeluTanh => gelu_tanh_derivative(x),

@@ -1,10 +1,13 @@
 //! What follows a product, done while the sums are in registers.
 
+use std::ops::Range;
+
 use crate::{
     Activation, MatMut, MatRef, activation,
+    cache::prefetch,
     parallel::SharedMut,
     simd::{self, Vector},
-    tile::PANEL,
+    tile::{LINE, PANEL},
 };
 
 /// What follows a matrix product, in this order: bias, activation, residual.
@@ -20,6 +23,16 @@ pub struct Epilogue<'a> {
     pub residual: Option<MatRef<'a>>,
 }
 
+/// What follows the product that is the gradient of a linear layer's input, in this order: the activation that made the input, the
+/// gradient of a residual.
+#[derive(Clone, Copy, Default)]
+pub struct InputGradient<'a> {
+    /// That activation, and the values before it, by whose derivative the gradient is multiplied; `[tokens, in]`.
+    pub activation: Option<(Activation, MatRef<'a>)>,
+    /// Added last; `[tokens, in]`.
+    pub residual: Option<MatRef<'a>>,
+}
+
 /// Where the sums of a product go. Every shape was checked against the result.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {
@@ -31,6 +44,7 @@ pub(crate) struct Finish<'a> {
     bias: Option<&'a [f32]>,
     activation: Option<Activation>,
     pre: Option<SharedMut>,
+    slope: Option<(Activation, MatRef<'a>)>,
     residual: Option<MatRef<'a>>,
 }
 
@@ -38,12 +52,22 @@ impl<'a> Finish<'a> {
     /// `out = alpha * sums`.
     pub(crate) fn scaled(out: &'a mut MatMut<'_>, alpha: f32) -> Self {
         let (cols, out) = (out.cols(), SharedMut::new(out.data()));
-        Self { out, cols, accumulate: false, alpha, bias: None, activation: None, pre: None, residual: None }
+        let (bias, activation, pre, slope, residual) = (None, None, None, None, None);
+        Self { out, cols, accumulate: false, alpha, bias, activation, pre, slope, residual }
     }
 
     /// `out += sums`.
     pub(crate) fn accumulated(out: &'a mut MatMut<'_>) -> Self {
         Self { accumulate: true, ..Self::scaled(out, 1.0) }
+    }
+
+    /// `out = after(sums)`.
+    pub(crate) fn gradient(out: &'a mut MatMut<'_>, after: InputGradient<'a>) -> Self {
+        let shape = (out.rows(), out.cols());
+        let fits = |x: MatRef<'_>| (x.rows(), x.cols()) == shape;
+        assert!(after.activation.is_none_or(|(_, x)| fits(x)), "linear_bwd: activation");
+        assert!(after.residual.is_none_or(fits), "linear_bwd: residual");
+        Self { slope: after.activation, residual: after.residual, ..Self::scaled(out, 1.0) }
     }
 
     /// `out = epilogue(sums)`.
@@ -59,6 +83,23 @@ impl<'a> Finish<'a> {
         Self { bias, activation, pre, residual, ..Self::scaled(out, 1.0) }
     }
 
+    /// Asks for the lines of some rows and columns of what is read and written here: while a tile is multiplied they come from
+    /// memory, for which its sums would wait otherwise.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, rows: Range<usize>, columns: Range<usize>) {
+        for row in rows {
+            for column in columns.clone().step_by(LINE) {
+                prefetch(self.out.address(row * self.cols + column));
+                if let Some(pre) = self.pre {
+                    prefetch(pre.address(row * self.cols + column));
+                }
+                for read in [self.residual, self.slope.map(|(_, pre)| pre)].into_iter().flatten() {
+                    prefetch(&raw const read.row(row)[column]);
+                }
+            }
+        }
+    }
+
     /// Sums of one slice of `k` of some columns of a row: kept in the result until the last slice, then finished. One pass: what is
     /// loaded stays in registers until it is stored.
     ///
@@ -66,6 +107,22 @@ impl<'a> Finish<'a> {
     /// Nobody else uses these columns of row `row` of the result and of the kept values meanwhile.
     #[inline(always)]
     pub(crate) unsafe fn slice<V: Vector>(&self, row: usize, col: usize, sums: &[f32], slice: Slice<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match sums.first_chunk::<PANEL>() {
+                // Of a length that the compiler knows: without tails.
+                Some(panel) => self.columns::<V>(row, col, panel, slice),
+                None => self.columns::<V>(row, col, sums, slice),
+            }
+        }
+    }
+
+    /// [`Finish::slice`].
+    ///
+    /// # Safety
+    /// As there.
+    #[inline(always)]
+    unsafe fn columns<V: Vector>(&self, row: usize, col: usize, sums: &[f32], slice: Slice<'_>) {
         let (at, width) = (row * self.cols + col, sums.len());
         // SAFETY: the caller's promise.
         let out = unsafe { self.out.piece(at, width) };
@@ -73,6 +130,7 @@ impl<'a> Finish<'a> {
         let mut pre = self.pre.map(|pre| unsafe { pre.piece(at, width) });
         let bias = self.bias.map(|bias| &bias[col..col + width]);
         let residual = self.residual.map(|residual| &residual.row(row)[col..col + width]);
+        let slope = self.slope.map(|(f, x)| (f, &x.row(row)[col..col + width]));
         let adds = self.accumulate || !slice.first;
         for i in 0..simd::count::<V>(width) {
             let mut x = V::load_at(sums, i, 0.0);
@@ -92,6 +150,9 @@ impl<'a> Finish<'a> {
                 }
                 if let Some(f) = self.activation {
                     x = activation::apply(x, f);
+                }
+                if let Some((f, before)) = slope {
+                    x = x.mul(activation::derivative(V::load_at(before, i, 0.0), f));
                 }
                 if let Some(residual) = residual {
                     x = x.add(V::load_at(residual, i, 0.0));

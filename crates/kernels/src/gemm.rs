@@ -18,13 +18,14 @@
 //!    number of tasks follows the number of threads; no element's sum does.
 //! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
 //!    before these join those of other slices.
-//! 6. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
+//! 6. What sums are added to is asked for before they are computed: a result is far larger than a cache.
+//! 7. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
 //!    and one after the other they took a third to a half longer in a prototype. Not timed here.
 
 use std::ops::Range;
 
 use crate::{
-    Arithmetic, Epilogue, Level, MatMut, MatRef, PackedWeight, cache,
+    Arithmetic, Epilogue, InputGradient, Level, MatMut, MatRef, PackedWeight, cache,
     cpu::Kernel,
     epilogue::{Finish, Slice},
     left::{self, Left},
@@ -106,10 +107,11 @@ pub fn linear(
     }
 }
 
-/// Backward of `y = x wᵀ + b`: `dx = dy w`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
+/// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
 pub fn linear_bwd(
     arithmetic: impl Into<Arithmetic>,
     dx: Option<MatMut<'_>>,
+    after: InputGradient<'_>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
     dy: MatRef<'_>,
@@ -120,7 +122,7 @@ pub fn linear_bwd(
     assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
     if let Some(mut dx) = dx {
         check(&dx, Operand::Normal(dy), Operand::Normal(w));
-        multiply(arithmetic, Finish::scaled(&mut dx, 1.0), Operand::Normal(dy), Operand::Normal(w));
+        multiply(arithmetic, Finish::gradient(&mut dx, after), Operand::Normal(dy), Operand::Normal(w));
     }
     if let Some(mut dw) = dw {
         for start in (0..dy.rows()).step_by(TOKENS) {
@@ -230,6 +232,7 @@ impl Task<'_> {
             let b = self.product.panels.words(panel, slice);
             for first in (0..rows).step_by(height) {
                 let rows = height.min(rows - first);
+                self.prefetch(first..first + rows, panel);
                 let strip = &self.left.packed()[first * words..(first + rows) * words];
                 let tile = Tile {
                     a: strip.as_ptr(),
@@ -266,6 +269,7 @@ impl Task<'_> {
             let b = self.product.panels.words(panel, slice);
             for first in (0..rows).step_by(BLOCK) {
                 let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
+                self.prefetch(first..rows.min(first + BLOCK), panel);
                 tiles.zero();
                 let (count, mut credit) = (open.rows.len(), 0);
                 for step in 0..steps {
@@ -310,6 +314,13 @@ impl Task<'_> {
         let row = open.rows.start;
         open.rows.start += 1;
         self.finish::<V>(row, open.panel, slice, &sums[row % PANEL]);
+    }
+
+    /// Asks for what the sums of some rows of the block will be added to.
+    #[inline(always)]
+    fn prefetch(&self, rows: Range<usize>, panel: usize) {
+        let (first, column) = (self.left.rows.start, panel * PANEL);
+        self.product.finish.prefetch(first + rows.start..first + rows.end, column..column + self.columns(panel));
     }
 
     /// Sums of row `row` of the block.

@@ -43,7 +43,7 @@ pub use attention::{AttentionShape, Spans, attention, attention_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};
 pub use dropout::{Dropout, dropout};
 pub use embed::{embed, embed_bwd};
-pub use epilogue::Epilogue;
+pub use epilogue::{Epilogue, InputGradient};
 pub use gemm::{Operand, Weight, linear, linear_bwd, matmul};
 pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use map::{MappedFile, map_file};

@@ -44,6 +44,12 @@ impl SharedMut {
         Self { start: values.as_mut_ptr(), len: values.len() }
     }
 
+    /// Where value `i` lies, or would.
+    #[inline(always)]
+    pub(crate) fn address(self, i: usize) -> *const f32 {
+        self.start.wrapping_add(i)
+    }
+
     /// `len` values from `first` on; panics if they lie outside.
     ///
     /// # Safety

@@ -27,6 +27,9 @@ const SAFE: std::ops::Range<f32> = 1e-25..1e30;
 /// A row of nothing but smaller values than this counts as zeros.
 const TINY: f32 = 1e-30;
 
+/// Vectors of columns that are looked at together: two sums each, and independent ones to add to.
+const GROUP: usize = 4;
+
 impl Scale {
     /// Of a format without scales.
     pub(crate) const ONE: Self = Self { up: 1.0, down: 1.0 };
@@ -84,14 +87,14 @@ impl Scale {
     #[inline(always)]
     pub(crate) fn of_columns<V: Vector>(x: MatRef<'_>, ups: &mut [f32], downs: &mut [f32], squares: &mut [f32]) {
         let columns = x.cols();
-        let (largest, squares) = (&mut downs[..columns], &mut squares[..columns]);
-        largest.fill(0.0);
-        squares.fill(0.0);
-        for row in 0..x.rows() {
-            for i in 0..simd::count::<V>(columns) {
-                let value = V::load_at(x.row(row), i, 0.0);
-                V::load_at(largest, i, 0.0).max(math::abs(value)).store_at(largest, i);
-                square(value).add(V::load_at(squares, i, 0.0)).store_at(squares, i);
+        let count = simd::count::<V>(columns);
+        for first in (0..count).step_by(GROUP) {
+            let (largest, squares) = (&mut downs[first * V::LANES..columns], &mut squares[first * V::LANES..columns]);
+            match count - first {
+                1 => extremes::<V, 1>(x, first, largest, squares),
+                2 => extremes::<V, 2>(x, first, largest, squares),
+                3 => extremes::<V, 3>(x, first, largest, squares),
+                _ => extremes::<V, GROUP>(x, first, largest, squares),
             }
         }
         for column in 0..columns {
@@ -104,6 +107,24 @@ impl Scale {
             };
             (ups[column], downs[column]) = (scale.up, scale.down);
         }
+    }
+}
+
+/// Largest size and sum of squares of the columns of `N` vectors from vector `first` on.
+#[inline(always)]
+fn extremes<V: Vector, const N: usize>(x: MatRef<'_>, first: usize, largest: &mut [f32], squares: &mut [f32]) {
+    let (mut most, mut sums) = ([V::splat(0.0); N], [V::splat(0.0); N]);
+    for row in 0..x.rows() {
+        let row = &x.row(row)[first * V::LANES..];
+        for (i, (most, sum)) in most.iter_mut().zip(&mut sums).enumerate() {
+            let value = V::load_at(row, i, 0.0);
+            *most = most.max(math::abs(value));
+            *sum = square(value).add(*sum);
+        }
+    }
+    for (i, (most, sum)) in most.into_iter().zip(sums).enumerate() {
+        most.store_at(largest, i);
+        sum.store_at(squares, i);
     }
 }
 

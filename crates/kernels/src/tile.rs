@@ -64,7 +64,7 @@ const AHEAD: usize = 24;
 pub(crate) const MAX_ROWS: usize = 12;
 
 /// Floats in a cache line.
-const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 /// The sums of one tile.
 #[repr(align(64))]

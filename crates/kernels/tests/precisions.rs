@@ -4,7 +4,7 @@ mod common;
 
 use common::{Guarded, Strided, at_every_level, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
+    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
 };
 
 /// Rows, steps and columns: every tail of a tile, a pair, a panel and a slice.
@@ -56,10 +56,10 @@ fn backward_at(arithmetic: Arithmetic) {
         let (dy, x, w) = (Strided::new(t, outer, 1), Strided::new(t, inner, 2), Strided::new(outer, inner, 3));
         let (mut dx, mut dw) = (Guarded::unset(t, inner), Guarded::new(outer, inner, &vec![0.0; outer * inner]));
         let (dx_out, dw_out) = (Some(dx.view_mut()), Some(dw.view_mut()));
-        linear_bwd(arithmetic, dx_out, dw_out, None, dy.view(), x.view(), w.view());
+        linear_bwd(arithmetic, dx_out, InputGradient::default(), dw_out, None, dy.view(), x.view(), w.view());
         let (mut expected_dx, mut expected_dw) = (Mat::zeros(t, inner), Mat::zeros(outer, inner));
         let (dx_out, dw_out) = (Some(expected_dx.view_mut()), Some(expected_dw.view_mut()));
-        scalar::linear_bwd(dx_out, dw_out, None, dy.view(), x.view(), w.view());
+        scalar::linear_bwd(dx_out, InputGradient::default(), dw_out, None, dy.view(), x.view(), w.view());
         let (wt, dyt, xt) = (transposed(w.view()), transposed(dy.view()), transposed(x.view()));
         let (what, tolerance) = (what(arithmetic), tolerance(arithmetic.precision));
         norm_products(dx.check(), expected_dx.view(), (dy.view(), wt.view()), tolerance, &format!("dx, {what}"));

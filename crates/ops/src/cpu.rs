@@ -3,7 +3,7 @@
 use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precision};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
     Weight,
 };
 
@@ -103,13 +103,14 @@ impl Ops for Cpu {
     fn linear_bwd(
         &self,
         dx: Option<MatMut<'_>>,
+        after: InputGradient<'_>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        kernels::linear_bwd(self.arithmetic, dx, dw, db, dy, x, w);
+        kernels::linear_bwd(self.arithmetic, dx, after, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {

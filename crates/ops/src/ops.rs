@@ -1,7 +1,7 @@
 //! The trait that an encoder computes through.
 
 use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision,
     Spans, Weight,
 };
 
@@ -28,11 +28,12 @@ pub trait Ops: Send + Sync {
     /// `y = epilogue(x wᵀ)`: `y` `[t, out]`, `x` `[t, in]`, `w` `[out, in]`.
     fn linear(&self, y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, epilogue: Epilogue<'_>);
 
-    /// Backward of `y = x wᵀ + b`: `dx = dy w`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
+    /// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
     /// `dx` `[t, in]`, `dw` `[out, in]`, `db` `[out]`, `dy` `[t, out]`.
     fn linear_bwd(
         &self,
         dx: Option<MatMut<'_>>,
+        after: InputGradient<'_>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,

@@ -3,7 +3,7 @@
 use matryo_kernels::{self as kernels, Level, scalar};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode,
     Precision, Spans, Weight,
 };
 
@@ -43,13 +43,14 @@ impl Ops for Scalar {
     fn linear_bwd(
         &self,
         dx: Option<MatMut<'_>>,
+        after: InputGradient<'_>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        scalar::linear_bwd(dx, dw, db, dy, x, w);
+        scalar::linear_bwd(dx, after, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {

@@ -1,7 +1,7 @@
 //! Matrix products as three loops.
 
-use super::activate;
-use crate::{Epilogue, MatMut, MatRef, Operand, Weight};
+use super::{activate, activation_bwd};
+use crate::{Epilogue, InputGradient, MatMut, MatRef, Operand, Weight};
 
 /// `y = epilogue(x wᵀ)`.
 pub fn linear(mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut epilogue: Epilogue<'_>) {
@@ -30,17 +30,25 @@ fn finish(epilogue: &mut Epilogue<'_>, row: usize, col: usize, sum: f32) -> f32 
     active + epilogue.residual.map_or(0.0, |residual| residual.row(row)[col])
 }
 
-/// `dx = dy w`, `dw += dyᵀ x`, `db += column sums of dy`.
+/// `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`.
 pub fn linear_bwd(
     dx: Option<MatMut<'_>>,
+    after: InputGradient<'_>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
     dy: MatRef<'_>,
     x: MatRef<'_>,
     w: MatRef<'_>,
 ) {
-    if let Some(dx) = dx {
-        matmul(dx, Operand::Normal(dy), Operand::Normal(w), 1.0);
+    if let Some(mut dx) = dx {
+        each(dx.reborrow(), Operand::Normal(dy), Operand::Normal(w), |_, sum| sum as f32);
+        if let Some((activation, pre)) = after.activation {
+            activation_bwd(dx.reborrow(), pre, activation);
+        }
+        for row in 0..after.residual.map_or(0, |residual| residual.rows()) {
+            let residual = after.residual.iter().flat_map(|residual| residual.row(row));
+            dx.row(row).iter_mut().zip(residual).for_each(|(dx, residual)| *dx += residual);
+        }
     }
     if let Some(dw) = dw {
         each(dw, Operand::Transposed(dy), Operand::Normal(x), |old, sum| old + sum as f32);

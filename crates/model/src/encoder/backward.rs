@@ -3,7 +3,7 @@
 //! Outputs of normalisations are computed again from their inputs rather than kept: they cost a pass over memory each
 //! and would be a seventh of what a layer keeps.
 
-use matryo_ops::{Dropout, MatMut, MatRef};
+use matryo_ops::{Dropout, InputGradient, MatMut, MatRef};
 
 use super::{
     Encoder, Pass,
@@ -59,12 +59,11 @@ impl Backward<'_> {
         let d_sum = self.norm(block.ffn_norm, dy, &kept.sum, &kept.stats);
         let branch = self.branch(&d_sum, self.pass.masks.at(index, Site::FfnOut));
         let d_out = branch.as_ref().unwrap_or(&d_sum);
-        let mut d_active = model.arena.take(h.rows(), model.spec.ffn_dim);
-        self.linear(block.ffn_out, Some(d_active.view_mut()), d_out.view(), kept.active.view());
-        model.ops.activation_bwd(d_active.view_mut(), kept.pre.view(), model.spec.activation);
+        let mut d_pre = model.arena.take(h.rows(), model.spec.ffn_dim);
+        let through = InputGradient { activation: Some((model.spec.activation, kept.pre.view())), residual: None };
+        self.linear(block.ffn_out, Some(d_pre.view_mut()), through, d_out.view(), kept.active.view());
         let mut dh = model.arena.take(h.rows(), model.spec.dim);
-        self.linear(block.ffn_in, Some(dh.view_mut()), d_active.view(), h.view());
-        model.ops.add(dh.view_mut(), d_sum.view());
+        self.linear(block.ffn_in, Some(dh.view_mut()), beside(&d_sum), d_pre.view(), h.view());
         dh
     }
 
@@ -74,14 +73,12 @@ impl Backward<'_> {
         let branch = self.branch(&d_sum, self.pass.masks.at(index, Site::AttentionOut));
         let d_out = branch.as_ref().unwrap_or(&d_sum);
         let mut d_mixed = model.arena.take(x.rows(), model.spec.dim);
-        self.linear(block.attention_out, Some(d_mixed.view_mut()), d_out.view(), kept.mixed.view());
+        let nothing = InputGradient::default();
+        self.linear(block.attention_out, Some(d_mixed.view_mut()), nothing, d_out.view(), kept.mixed.view());
         let d_qkv = self.attention_itself(index, &kept, d_mixed);
         let wanted = index > model.lowest || model.trains_embeddings;
         let mut dx = wanted.then(|| model.arena.take(x.rows(), model.spec.dim));
-        self.linear(block.qkv, dx.as_mut().map(Buffer::view_mut), d_qkv.view(), x.view());
-        if let Some(dx) = &mut dx {
-            model.ops.add(dx.view_mut(), d_sum.view());
-        }
+        self.linear(block.qkv, dx.as_mut().map(Buffer::view_mut), beside(&d_sum), d_qkv.view(), x.view());
         dx
     }
 
@@ -137,12 +134,19 @@ impl Backward<'_> {
     }
 
     /// Backward of a linear layer; does nothing if nothing is wanted.
-    pub(super) fn linear(&mut self, linear: Linear, dx: Option<MatMut<'_>>, dy: MatRef<'_>, x: MatRef<'_>) {
+    pub(super) fn linear(
+        &mut self,
+        linear: Linear,
+        dx: Option<MatMut<'_>>,
+        after: InputGradient<'_>,
+        dy: MatRef<'_>,
+        x: MatRef<'_>,
+    ) {
         let (model, weight) = (self.model, linear.weight);
         accumulate(self.grads, [Some(weight), linear.bias], |[dw, db]| {
             if dx.is_some() || dw.is_some() || db.is_some() {
                 let dw = dw.map(|dw| MatMut::new(weight.rows, weight.cols, dw));
-                model.ops.linear_bwd(dx, dw, db, dy, x, model.store.matrix(weight));
+                model.ops.linear_bwd(dx, after, dw, db, dy, x, model.store.matrix(weight));
             }
         });
     }
@@ -155,6 +159,11 @@ impl Backward<'_> {
             d
         })
     }
+}
+
+/// The gradient of a residual joins that of the branch beside it.
+fn beside(residual: &Buffer) -> InputGradient<'_> {
+    InputGradient { activation: None, residual: Some(residual.view()) }
 }
 
 /// Place and values of the padding token's gradient so far, if the batch has that token (a text may spell it out).
