@@ -1,30 +1,98 @@
 //! Buffers of `f32` that start on a cache line, so that a full vector never straddles two.
+//!
+//! The allocator places a large buffer 16 bytes behind the start of a page: there every vector of 64 bytes lies in two lines, and a
+//! row of a tile's sums in three.
 
-/// One cache line.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
+use std::ops::{Deref, DerefMut};
 
-/// A buffer that grows and never shrinks.
-#[derive(Clone, Default)]
-pub(crate) struct Aligned {
-    lines: Vec<Line>,
+/// A cache line.
+const LINE_BYTES: usize = 64;
+
+/// Floats that the start of a buffer may have to move by.
+const SPARE: usize = LINE_BYTES / size_of::<f32>() - 1;
+
+/// As many values as it was made for, the first on a cache line.
+#[derive(Debug, Default)]
+pub struct AlignedVec {
+    storage: Vec<f32>,
+    start: usize,
+    len: usize,
 }
 
-impl Aligned {
-    /// The first `len` values; what was never written is 0.
-    pub(crate) fn first_mut(&mut self, len: usize) -> &mut [f32] {
-        let lines = len.div_ceil(16);
-        if lines > self.lines.len() {
-            self.lines.resize(lines, Line([0.0; 16]));
-        }
-        // SAFETY: a `Line` is 16 `f32` without padding, so the lines hold at least `len` values; the borrow is passed on.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
+impl AlignedVec {
+    /// `len` zeros. The system provides the memory of a large buffer as it is written.
+    pub fn zeros(len: usize) -> Self {
+        let storage = vec![0.0; len + SPARE];
+        // An interpreter need not tell the offset; a buffer that is not aligned costs time only.
+        let start = storage.as_ptr().align_offset(LINE_BYTES).min(SPARE);
+        Self { storage, start, len }
     }
 
-    /// All values.
-    pub(crate) fn values(&self) -> &[f32] {
-        // SAFETY: a `Line` is 16 `f32` without padding.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * 16) }
+    /// The first `len` values, whatever they are: of a new buffer if this one is too short.
+    pub(crate) fn first_mut(&mut self, len: usize) -> &mut [f32] {
+        if len > self.len {
+            *self = Self::zeros(len);
+        }
+        &mut self[..len]
+    }
+}
+
+impl Deref for AlignedVec {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for AlignedVec {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.storage[self.start..self.start + self.len]
+    }
+}
+
+impl From<&[f32]> for AlignedVec {
+    fn from(values: &[f32]) -> Self {
+        let mut all = Self::zeros(values.len());
+        all.copy_from_slice(values);
+        all
+    }
+}
+
+impl Clone for AlignedVec {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl PartialEq for AlignedVec {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(miri, ignore = "an interpreter need not align")]
+    fn every_buffer_starts_on_a_line() {
+        for len in [0, 1, 15, 16, 1000, 1 << 20] {
+            let mut buffer = AlignedVec::zeros(len);
+            buffer.fill(1.0);
+            let copy = buffer.clone();
+            assert!(buffer == copy && copy.len() == len);
+            assert!([buffer.as_ptr(), copy.as_ptr()].iter().all(|p| p.addr().is_multiple_of(LINE_BYTES)), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_buffer_grows_and_does_not_shrink() {
+        let mut buffer = AlignedVec::default();
+        assert_eq!(buffer.first_mut(5), [0.0; 5]);
+        let place = buffer.as_ptr();
+        assert_eq!(buffer.first_mut(2).as_ptr(), place);
+        assert_eq!(buffer.len(), 5);
     }
 }

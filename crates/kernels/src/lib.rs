@@ -37,6 +37,7 @@ mod team;
 mod tile;
 mod words;
 
+pub use aligned::AlignedVec;
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use attention::{AttentionShape, Spans, attention, attention_bwd};

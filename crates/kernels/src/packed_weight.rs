@@ -1,8 +1,7 @@
 //! A weight packed once for many products.
 
 use crate::{
-    Arithmetic, Mat, MatRef, Operand,
-    aligned::Aligned,
+    AlignedVec, Arithmetic, Mat, MatRef, Operand,
     pack::{self, Panels},
     slices::Slices,
 };
@@ -11,7 +10,7 @@ use crate::{
 pub struct PackedWeight {
     rows: usize,
     slices: Slices,
-    storage: Aligned,
+    storage: AlignedVec,
 }
 
 impl PackedWeight {
@@ -20,8 +19,8 @@ impl PackedWeight {
         let arithmetic = arithmetic.into();
         let slices = Slices::new(w.cols(), arithmetic.format());
         let (words, scales) = pack::panels_len(w.rows(), slices);
-        let mut storage = Aligned::default();
-        pack::pack(arithmetic.level, storage.first_mut(words + scales), Operand::Transposed(w), slices);
+        let mut storage = AlignedVec::zeros(words + scales);
+        pack::pack(arithmetic.level, &mut storage, Operand::Transposed(w), slices);
         Self { rows: w.rows(), slices, storage }
     }
 
@@ -43,7 +42,6 @@ impl PackedWeight {
     }
 
     pub(crate) fn panels(&self) -> Panels<'_> {
-        let (words, scales) = pack::panels_len(self.rows, self.slices);
-        Panels::new(&self.storage.values()[..words + scales], self.rows, self.slices)
+        Panels::new(&self.storage, self.rows, self.slices)
     }
 }

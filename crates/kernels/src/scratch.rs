@@ -4,12 +4,12 @@
 
 use std::{cell::RefCell, sync::Mutex};
 
-use crate::aligned::Aligned;
+use crate::AlignedVec;
 
-static SHARED: Mutex<Vec<Aligned>> = Mutex::new(Vec::new());
+static SHARED: Mutex<Vec<AlignedVec>> = Mutex::new(Vec::new());
 
 thread_local! {
-    static LOCAL: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
+    static LOCAL: RefCell<Vec<AlignedVec>> = const { RefCell::new(Vec::new()) };
 }
 
 /// `f` with a buffer of `len` floats of unspecified values, from any thread.

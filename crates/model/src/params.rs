@@ -2,6 +2,8 @@
 
 use std::{ops::Range, sync::Arc};
 
+use matryo_ops::AlignedVec;
+
 /// One tensor of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -32,7 +34,7 @@ pub struct Params {
     /// Shared with the gradients.
     pub layout: Arc<Layout>,
     /// Every tensor, one after the other.
-    pub flat: Vec<f32>,
+    pub flat: AlignedVec,
 }
 
 /// Gradients of the trainable parameters; moments of an optimizer share the layout.
@@ -41,7 +43,7 @@ pub struct Grads {
     /// Shared with the parameters.
     pub layout: Arc<Layout>,
     /// Every trainable tensor, one after the other.
-    pub flat: Vec<f32>,
+    pub flat: AlignedVec,
 }
 
 impl Layout {
@@ -91,7 +93,7 @@ impl Params {
 impl Grads {
     /// Zero gradients.
     pub fn zeros(layout: Arc<Layout>) -> Self {
-        let flat = vec![0.0; layout.grad_len()];
+        let flat = AlignedVec::zeros(layout.grad_len());
         Self { layout, flat }
     }
 

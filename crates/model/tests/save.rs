@@ -11,6 +11,7 @@ use common::{copy_folder, copy_of_tiny, edit, json};
 use matryo_model::{
     Checkpoint, FolderLayout, Layout, ModelFolder, Params, SaveOptions, Settings, SimilarityFn, Tokenizer, save,
 };
+use matryo_ops::AlignedVec;
 use matryo_testkit::tiny_bert;
 use serde_json::{Value, json as value};
 
@@ -18,7 +19,7 @@ const NEW: SaveOptions<'_> =
     SaveOptions { layout: FolderLayout::New, card: None, max_seq_length: None, settings: None };
 
 fn no_params() -> Params {
-    Params { layout: Arc::new(Layout::default()), flat: Vec::new() }
+    Params { layout: Arc::new(Layout::default()), flat: AlignedVec::default() }
 }
 
 fn resave(from: &Path, to: &Path, options: &SaveOptions<'_>) -> ModelFolder {
@@ -158,7 +159,7 @@ fn trained_tensors_replace_and_others_are_carried_over() {
     let mut layout = Layout::default();
     layout.push(0, name, &[32, 32], true, true);
     let flat: Vec<f32> = (0..32 * 32).map(|i| 0.5 - i as f32).collect();
-    let params = Params { layout: Arc::new(layout), flat: flat.clone() };
+    let params = Params { layout: Arc::new(layout), flat: flat.as_slice().into() };
     let dir = tempfile::tempdir().unwrap();
     let source = ModelFolder::open(&tiny_bert()).unwrap();
     save(dir.path(), &source, &params, &SaveOptions::default()).unwrap();

@@ -11,7 +11,7 @@ mod scalar;
 
 pub use cpu::Cpu;
 pub use matryo_kernels::{
-    Activation, AdamW, Arithmetic, AttentionShape, Dropout, Epilogue, InputGradient, Level, Mat, MatMut, MatRef, Operand,
+    Activation, AdamW, AlignedVec, Arithmetic, AttentionShape, Dropout, Epilogue, InputGradient, Level, Mat, MatMut, MatRef, Operand,
     PackedWeight, PoolMode, Precision, Spans, Weight,
 };
 pub use ops::Ops;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use matryo_model::{Grads, Layout, Params};
-use matryo_ops::{AdamW, Ops};
+use matryo_ops::{AdamW, AlignedVec, Ops};
 
 use crate::config::TrainConfig;
 
@@ -16,9 +16,9 @@ pub struct Optimizer {
     settings: Settings,
     segments: Vec<Segment>,
     /// First moments, laid out as the gradients.
-    pub m: Vec<f32>,
+    pub m: AlignedVec,
     /// Second moments.
-    pub v: Vec<f32>,
+    pub v: AlignedVec,
     /// Updates done.
     pub updates: u64,
 }
@@ -50,8 +50,8 @@ impl Optimizer {
             weight_decay: config.weight_decay,
             max_grad_norm: config.max_grad_norm,
         };
-        let zeros = vec![0.0; layout.grad_len()];
-        Self { settings, segments: segments(layout), m: zeros.clone(), v: zeros, updates: 0 }
+        let [m, v] = [(); 2].map(|()| AlignedVec::zeros(layout.grad_len()));
+        Self { settings, segments: segments(layout), m, v, updates: 0 }
     }
 
     /// Updates `params` at `learning_rate`; `norm` is the gradient's, before clipping.

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use matryo_ops::{MatMut, MatRef};
+use matryo_ops::{AlignedVec, MatMut, MatRef};
 
 /// Free buffers by the width of the matrices they were made for.
-type Free = Arc<Mutex<HashMap<usize, Vec<Vec<f32>>>>>;
+type Free = Arc<Mutex<HashMap<usize, Vec<AlignedVec>>>>;
 
 /// Lends buffers; they come back when they are dropped.
 #[derive(Clone, Default)]
@@ -20,7 +20,7 @@ pub(super) struct Arena {
 pub(super) struct Buffer {
     rows: usize,
     cols: usize,
-    data: Vec<f32>,
+    data: AlignedVec,
     home: Free,
 }
 
@@ -31,7 +31,7 @@ impl Arena {
     /// A buffer with unspecified values.
     pub(super) fn take(&self, rows: usize, cols: usize) -> Buffer {
         let len = rows * cols;
-        let data = self.reuse(len, cols).unwrap_or_else(|| vec![0.0; rounded(len)]);
+        let data = self.reuse(len, cols).unwrap_or_else(|| AlignedVec::zeros(rounded(len)));
         Buffer { rows, cols, data, home: self.free.clone() }
     }
 
@@ -69,10 +69,10 @@ impl Arena {
     /// If there is none, the largest is given up for the one to come: batches that grow from one to the next would else
     /// leave a set of buffers a size. Each width keeps to its own, so that a narrow matrix never takes a wide one's
     /// buffer, for which a new one would have to be made.
-    fn reuse(&self, len: usize, cols: usize) -> Option<Vec<f32>> {
+    fn reuse(&self, len: usize, cols: usize) -> Option<AlignedVec> {
         let mut free = self.free.lock().expect("no one panics while holding the lists");
         let free = free.get_mut(&cols)?;
-        let sizes = || free.iter().map(Vec::len).enumerate();
+        let sizes = || free.iter().map(|data| data.len()).enumerate();
         if let Some((fit, _)) = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size) {
             return Some(free.swap_remove(fit));
         }

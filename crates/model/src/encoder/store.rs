@@ -1,6 +1,6 @@
 //! Where the values of the parameters are: packed for inference, or flat for training.
 
-use matryo_ops::{MatRef, Ops, PackedWeight, Weight};
+use matryo_ops::{AlignedVec, MatRef, Ops, PackedWeight, Weight};
 
 use super::{
     arena::{Arena, Buffer},
@@ -35,7 +35,7 @@ enum Held {
 impl Store {
     /// Reads everything into one buffer.
     pub(super) fn flat(folder: &ModelFolder, layout: Layout, checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        let mut flat = vec![0.0; layout.len()];
+        let mut flat = AlignedVec::zeros(layout.len());
         let mut source = Source::new(folder, &layout, checkpoint);
         for entry in 0..layout.entries.len() {
             let range = layout.entries[entry].range.clone();
