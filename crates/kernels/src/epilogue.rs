@@ -1,13 +1,10 @@
 //! What follows a product, done while the sums are in registers.
 
-use std::ops::Range;
-
 use crate::{
     Activation, MatMut, MatRef, activation,
-    cache::prefetch,
     parallel::SharedMut,
     simd::{self, Vector},
-    tile::{LINE, PANEL},
+    tile::{Next, PANEL},
 };
 
 /// What follows a matrix product, in this order: bias, activation, residual.
@@ -83,21 +80,16 @@ impl<'a> Finish<'a> {
         Self { bias, activation, pre, residual, ..Self::scaled(out, 1.0) }
     }
 
-    /// Asks for the lines of some rows and columns of what is read and written here: while a tile is multiplied they come from
-    /// memory, for which its sums would wait otherwise.
+    /// Where the sums of a tile that begins at this row and column go, and what else is read or written then. Nothing has three.
     #[inline(always)]
-    pub(crate) fn prefetch(&self, rows: Range<usize>, columns: Range<usize>) {
-        for row in rows {
-            for column in columns.clone().step_by(LINE) {
-                prefetch(self.out.address(row * self.cols + column));
-                if let Some(pre) = self.pre {
-                    prefetch(pre.address(row * self.cols + column));
-                }
-                for read in [self.residual, self.slope.map(|(_, pre)| pre)].into_iter().flatten() {
-                    prefetch(&raw const read.row(row)[column]);
-                }
-            }
-        }
+    pub(crate) fn next(&self, row: usize, column: usize) -> [Next; 2] {
+        let at = row * self.cols + column;
+        let read = self.residual.or(self.slope.map(|(_, before)| before));
+        let other = match (read, self.pre) {
+            (Some(read), _) => Next(read.row(row)[column..].as_ptr(), read.stride()),
+            (None, pre) => Next(pre.unwrap_or(self.out).address(at), self.cols),
+        };
+        [Next(self.out.address(at), self.cols), other]
     }
 
     /// Sums of one slice of `k` of some columns of a row: kept in the result until the last slice, then finished. One pass: what is

@@ -18,8 +18,7 @@
 //!    number of tasks follows the number of threads; no element's sum does.
 //! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
 //!    before these join those of other slices.
-//! 6. What sums are added to is asked for before they are computed: a result is far larger than a cache.
-//! 7. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
+//! 6. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
 //!    and one after the other they took a third to a half longer in a prototype. Not timed here.
 
 use std::ops::Range;
@@ -232,7 +231,6 @@ impl Task<'_> {
             let b = self.product.panels.words(panel, slice);
             for first in (0..rows).step_by(height) {
                 let rows = height.min(rows - first);
-                self.prefetch(first..first + rows, panel);
                 let strip = &self.left.packed()[first * words..(first + rows) * words];
                 let tile = Tile {
                     a: strip.as_ptr(),
@@ -242,6 +240,7 @@ impl Task<'_> {
                     columns: self.columns(panel),
                     k: words,
                     sums: sums.0.as_mut_ptr().cast(),
+                    next: self.product.finish.next(self.left.rows.start + first, panel * PANEL),
                 };
                 // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile;
                 // `Level::multiply` checked the instruction set.
@@ -269,7 +268,6 @@ impl Task<'_> {
             let b = self.product.panels.words(panel, slice);
             for first in (0..rows).step_by(BLOCK) {
                 let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
-                self.prefetch(first..rows.min(first + BLOCK), panel);
                 tiles.zero();
                 let (count, mut credit) = (open.rows.len(), 0);
                 for step in 0..steps {
@@ -314,13 +312,6 @@ impl Task<'_> {
         let row = open.rows.start;
         open.rows.start += 1;
         self.finish::<V>(row, open.panel, slice, &sums[row % PANEL]);
-    }
-
-    /// Asks for what the sums of some rows of the block will be added to.
-    #[inline(always)]
-    fn prefetch(&self, rows: Range<usize>, panel: usize) {
-        let (first, column) = (self.left.rows.start, panel * PANEL);
-        self.product.finish.prefetch(first + rows.start..first + rows.end, column..column + self.columns(panel));
     }
 
     /// Sums of row `row` of the block.
