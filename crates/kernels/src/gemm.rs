@@ -107,6 +107,7 @@ pub fn linear(
 }
 
 /// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
+#[allow(clippy::too_many_arguments)]
 pub fn linear_bwd(
     arithmetic: impl Into<Arithmetic>,
     dx: Option<MatMut<'_>>,

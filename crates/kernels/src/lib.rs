@@ -37,9 +37,9 @@ mod team;
 mod tile;
 mod words;
 
-pub use aligned::AlignedVec;
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
+pub use aligned::AlignedVec;
 pub use attention::{AttentionShape, Spans, attention, attention_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};
 pub use dropout::{Dropout, dropout};

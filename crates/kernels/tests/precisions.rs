@@ -4,7 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, at_every_level, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
+    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd,
+    scalar,
 };
 
 /// Rows, steps and columns: every tail of a tile, a pair, a panel and a slice.

@@ -4,7 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, agree, at_every_level};
 use matryo_kernels::{
-    Activation, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Weight, linear, linear_bwd, matmul, scalar,
+    Activation, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Weight, linear, linear_bwd, matmul,
+    scalar,
 };
 use matryo_testkit::{Tolerance, assert_close};
 
@@ -84,10 +85,8 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
             let mut expected = (Mat::zeros(t, inner), dw.clone(), db.clone());
             let (dx, dw_out, db_out) = (expected.0.view_mut(), expected.1.view_mut(), expected.2.data_mut());
             let (pre, residual) = (mat(t, inner, 6), mat(t, inner, 7));
-            let after = InputGradient {
-                activation: Some((Activation::Gelu, pre.view())),
-                residual: Some(residual.view()),
-            };
+            let after =
+                InputGradient { activation: Some((Activation::Gelu, pre.view())), residual: Some(residual.view()) };
             scalar::linear_bwd(Some(dx), after, Some(dw_out), Some(db_out), dy.view(), x.view(), w.view());
             for wanted in 0..8 {
                 let mut got = (

@@ -81,7 +81,7 @@ fn finite_differences_with_dropout() {
     let mut model = for_training(dir.path());
     let grads = gradient(&model, &[&[0, 1, 2, 3, 4, 5, 6, 7, 8]], &weights, 17);
     let start = model.encoder().params().unwrap().flat.clone();
-    let direction: Vec<f32> = pseudo_random(start.len(), 6).iter().zip(&start).map(|(r, p)| r * p.abs()).collect();
+    let direction: Vec<f32> = pseudo_random(start.len(), 6).iter().zip(&*start).map(|(r, p)| r * p.abs()).collect();
     let model = std::cell::RefCell::new(&mut model);
     let loss = |at: &[f32]| {
         let mut model = model.borrow_mut();

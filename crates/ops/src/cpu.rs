@@ -3,8 +3,8 @@
 use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precision};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight,
+    PoolMode, Spans, Weight,
 };
 
 /// The CPU of this machine, with the threads of rayon's current pool.

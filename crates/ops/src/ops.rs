@@ -1,8 +1,8 @@
 //! The trait that an encoder computes through.
 
 use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision,
-    Spans, Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, PackedWeight,
+    PoolMode, Precision, Spans, Weight,
 };
 
 /// The operations on one device. Shapes stand in brackets; `t` is tokens, `n` texts, `d` width.
@@ -30,6 +30,7 @@ pub trait Ops: Send + Sync {
 
     /// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
     /// `dx` `[t, in]`, `dw` `[out, in]`, `db` `[out]`, `dy` `[t, out]`.
+    #[allow(clippy::too_many_arguments)]
     fn linear_bwd(
         &self,
         dx: Option<MatMut<'_>>,

@@ -3,8 +3,8 @@
 use matryo_kernels::{self as kernels, Level, scalar};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight, PoolMode,
-    Precision, Spans, Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight,
+    PoolMode, Precision, Spans, Weight,
 };
 
 /// The reference device.

@@ -4,8 +4,8 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Level, Mat, MatMut, MatRef, Operand, Ops, PoolMode, Scalar,
-    Spans, Weight,
+    Activation, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Level, Mat, MatMut, MatRef, Operand, Ops,
+    PoolMode, Scalar, Spans, Weight,
 };
 use matryo_testkit::{Tolerance, assert_close, assert_value, directional_derivative, pseudo_random};
 

@@ -1,7 +1,8 @@
 //! No result depends on the number of threads, to the bit.
 
 use matryo_ops::{
-    Activation, AdamW, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Mat, Operand, Ops, PoolMode, Spans, Weight,
+    Activation, AdamW, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Mat, Operand, Ops, PoolMode, Spans,
+    Weight,
 };
 use matryo_testkit::pseudo_random;
 

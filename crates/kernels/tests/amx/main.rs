@@ -8,7 +8,8 @@ mod emulator;
 
 use common::{Guarded, Strided, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
+    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Precision, Weight, linear,
+    linear_bwd, scalar,
 };
 
 /// AMX with its tolerance in every precision that uses it, or `None` if the machine lacks what stands around the tiles.
