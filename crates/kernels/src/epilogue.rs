@@ -80,7 +80,7 @@ impl<'a> Finish<'a> {
         Self { bias, activation, pre, residual, ..Self::scaled(out, 1.0) }
     }
 
-    /// Where the sums of a tile that begins at this row and column go, and what else is read or written then. Nothing has three.
+    /// Where the sums of a tile that begins at this row and column go, and what else is read or written then. No layer has three.
     #[inline(always)]
     pub(crate) fn next(&self, row: usize, column: usize) -> [Next; 2] {
         let at = row * self.cols + column;
