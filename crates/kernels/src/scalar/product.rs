@@ -45,9 +45,10 @@ pub fn linear_bwd(
         if let Some((activation, pre)) = after.activation {
             activation_bwd(dx.reborrow(), pre, activation);
         }
-        for row in 0..after.residual.map_or(0, |residual| residual.rows()) {
-            let residual = after.residual.iter().flat_map(|residual| residual.row(row));
-            dx.row(row).iter_mut().zip(residual).for_each(|(dx, residual)| *dx += residual);
+        if let Some(residual) = after.residual {
+            for row in 0..residual.rows() {
+                dx.row(row).iter_mut().zip(residual.row(row)).for_each(|(dx, residual)| *dx += residual);
+            }
         }
     }
     if let Some(dw) = dw {
