@@ -16,7 +16,7 @@ def flags():
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     for name in ("threads", "steps", "batch", "epochs"):
         parser.add_argument(f"--{name}", type=int)
-    parser.add_argument("--warm-up", type=int, default=0)
+    parser.add_argument("--warm-up", type=int, default=1)
     parser.add_argument("--dims", required=True)
     parser.add_argument("--precision")
     return parser.parse_args()
