@@ -8,4 +8,4 @@ set -euo pipefail
 cd "$(dirname "$0")"
 : "${MATRYO_MINILM:?}" "${MATRYO_GOLDEN:?}" "${MATRYO_DATA:?}"
 # --workspace, so that what ./test.sh compiled is used again.
-cargo test --release --locked --workspace --test minilm --test precisions --test tokenizer --test minilm_traces -- --ignored --test-threads 1
+cargo test --release --locked --workspace --test model --test eval --test mining --test train -- --ignored --test-threads 1

@@ -1,0 +1,6 @@
+//! Evaluators against those of sentence-transformers.
+
+mod fixed;
+mod minilm;
+mod retrieval;
+mod similarity;

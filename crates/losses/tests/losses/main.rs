@@ -1,0 +1,4 @@
+//! Losses and their gradients against those of sentence-transformers.
+
+mod golden;
+mod parameters;

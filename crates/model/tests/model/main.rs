@@ -1,0 +1,20 @@
+//! Model folders, the hub, the tokenizer and the encoder, on a tiny model.
+
+mod checkpoint;
+mod common;
+mod encoder_errors;
+mod encoder_forward;
+mod encoder_frozen;
+mod encoder_gradient;
+mod folder_errors;
+mod folder_open;
+mod hub;
+mod hub_server;
+mod minilm;
+mod precisions;
+mod quantize;
+mod save;
+mod sentence_encoder;
+mod similarity;
+mod tiny;
+mod tokenizer;

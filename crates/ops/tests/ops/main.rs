@@ -1,0 +1,5 @@
+//! Operations on batches: gradients, pooling, threads.
+
+mod gradients;
+mod pooling;
+mod threads;
