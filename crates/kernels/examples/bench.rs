@@ -6,8 +6,8 @@
 use std::{hint::black_box, time::Instant};
 
 use matryo_kernels::{
-    Activation, Arithmetic, AttentionShape, Epilogue, InputGradient, Level, Mat, PackedWeight, Precision, Spans,
-    Weight, attention, attention_bwd, linear, linear_bwd,
+    Activation, Arithmetic, AttentionShape, Epilogue, Level, Mat, PackedWeight, Precision, Spans, Weight, attention,
+    attention_bwd, linear, linear_bwd,
 };
 
 fn main() {
@@ -44,19 +44,10 @@ fn products(arithmetic: Arithmetic, t: usize, k: usize, n: usize) {
     });
     let (mut dx, mut dw, mut db) = (Mat::zeros(t, k), Mat::zeros(n, k), vec![0.0; n]);
     report(&name("dx"), flops, || {
-        linear_bwd(arithmetic, Some(dx.view_mut()), InputGradient::default(), None, None, y.view(), x.view(), w.view());
+        linear_bwd(arithmetic, Some(dx.view_mut().into()), None, None, y.view(), x.view(), w.view());
     });
     report(&name("dw, db"), flops, || {
-        linear_bwd(
-            arithmetic,
-            None,
-            InputGradient::default(),
-            Some(dw.view_mut()),
-            Some(&mut db),
-            y.view(),
-            x.view(),
-            w.view(),
-        );
+        linear_bwd(arithmetic, None, Some(dw.view_mut()), Some(&mut db), y.view(), x.view(), w.view());
     });
 }
 

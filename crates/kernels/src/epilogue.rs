@@ -20,14 +20,22 @@ pub struct Epilogue<'a> {
     pub residual: Option<MatRef<'a>>,
 }
 
-/// What follows the product that is the gradient of a linear layer's input, in this order: the activation that made the input, the
-/// gradient of a residual.
-#[derive(Clone, Copy, Default)]
+/// Where the gradient of a linear layer's input goes, and what follows its product, in this order: the activation that made the input,
+/// the gradient of a residual.
 pub struct InputGradient<'a> {
+    /// Overwritten; `[tokens, in]`.
+    pub dx: MatMut<'a>,
     /// That activation, and the values before it, by whose derivative the gradient is multiplied; `[tokens, in]`.
     pub activation: Option<(Activation, MatRef<'a>)>,
     /// Added last; `[tokens, in]`.
     pub residual: Option<MatRef<'a>>,
+}
+
+impl<'a> From<MatMut<'a>> for InputGradient<'a> {
+    /// The product alone.
+    fn from(dx: MatMut<'a>) -> Self {
+        Self { dx, activation: None, residual: None }
+    }
 }
 
 /// Where the sums of a product go. Every shape was checked against the result.
@@ -58,13 +66,14 @@ impl<'a> Finish<'a> {
         Self { accumulate: true, ..Self::scaled(out, 1.0) }
     }
 
-    /// `out = after(sums)`.
-    pub(crate) fn gradient(out: &'a mut MatMut<'_>, after: InputGradient<'a>) -> Self {
-        let shape = (out.rows(), out.cols());
-        let fits = |x: MatRef<'_>| (x.rows(), x.cols()) == shape;
-        assert!(after.activation.is_none_or(|(_, x)| fits(x)), "linear_bwd: activation");
-        assert!(after.residual.is_none_or(fits), "linear_bwd: residual");
-        Self { slope: after.activation, residual: after.residual, ..Self::scaled(out, 1.0) }
+    /// `gradient.dx = sums`, and what follows.
+    pub(crate) fn gradient(gradient: &'a mut InputGradient<'_>) -> Self {
+        let InputGradient { dx, activation, residual } = gradient;
+        let shape = (dx.rows(), dx.cols());
+        let fits = |x: &MatRef<'_>| (x.rows(), x.cols()) == shape;
+        assert!(activation.as_ref().is_none_or(|(_, x)| fits(x)), "linear_bwd: activation");
+        assert!(residual.as_ref().is_none_or(fits), "linear_bwd: residual");
+        Self { slope: *activation, residual: *residual, ..Self::scaled(dx, 1.0) }
     }
 
     /// `out = epilogue(sums)`.

@@ -106,12 +106,10 @@ pub fn linear(
     }
 }
 
-/// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
-#[allow(clippy::too_many_arguments)]
+/// Backward of `y = x wᵀ + b`: `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
 pub fn linear_bwd(
     arithmetic: impl Into<Arithmetic>,
-    dx: Option<MatMut<'_>>,
-    after: InputGradient<'_>,
+    dx: Option<InputGradient<'_>>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
     dy: MatRef<'_>,
@@ -121,8 +119,8 @@ pub fn linear_bwd(
     let arithmetic = arithmetic.into();
     assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
     if let Some(mut dx) = dx {
-        check(&dx, Operand::Normal(dy), Operand::Normal(w));
-        multiply(arithmetic, Finish::gradient(&mut dx, after), Operand::Normal(dy), Operand::Normal(w));
+        check(&dx.dx, Operand::Normal(dy), Operand::Normal(w));
+        multiply(arithmetic, Finish::gradient(&mut dx), Operand::Normal(dy), Operand::Normal(w));
     }
     if let Some(mut dw) = dw {
         for start in (0..dy.rows()).step_by(TOKENS) {

@@ -4,8 +4,7 @@ mod common;
 
 use common::{Guarded, Strided, at_every_level, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd,
-    scalar,
+    Arithmetic, Epilogue, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
 };
 
 /// Rows, steps and columns: every tail of a tile, a pair, a panel and a slice.
@@ -56,11 +55,11 @@ fn backward_at(arithmetic: Arithmetic) {
     for (t, inner, outer) in [(1, 1, 1), (7, 33, 12), (70, 40, 70), (1100, 13, 34), (0, 3, 4), (45, 70, 1100)] {
         let (dy, x, w) = (Strided::new(t, outer, 1), Strided::new(t, inner, 2), Strided::new(outer, inner, 3));
         let (mut dx, mut dw) = (Guarded::unset(t, inner), Guarded::new(outer, inner, &vec![0.0; outer * inner]));
-        let (dx_out, dw_out) = (Some(dx.view_mut()), Some(dw.view_mut()));
-        linear_bwd(arithmetic, dx_out, InputGradient::default(), dw_out, None, dy.view(), x.view(), w.view());
+        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
+        linear_bwd(arithmetic, dx_out, dw_out, None, dy.view(), x.view(), w.view());
         let (mut expected_dx, mut expected_dw) = (Mat::zeros(t, inner), Mat::zeros(outer, inner));
-        let (dx_out, dw_out) = (Some(expected_dx.view_mut()), Some(expected_dw.view_mut()));
-        scalar::linear_bwd(dx_out, InputGradient::default(), dw_out, None, dy.view(), x.view(), w.view());
+        let (dx_out, dw_out) = (Some(expected_dx.view_mut().into()), Some(expected_dw.view_mut()));
+        scalar::linear_bwd(dx_out, dw_out, None, dy.view(), x.view(), w.view());
         let (wt, dyt, xt) = (transposed(w.view()), transposed(dy.view()), transposed(x.view()));
         let (what, tolerance) = (what(arithmetic), tolerance(arithmetic.precision));
         norm_products(dx.check(), expected_dx.view(), (dy.view(), wt.view()), tolerance, &format!("dx, {what}"));

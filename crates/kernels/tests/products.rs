@@ -85,19 +85,26 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
             let mut expected = (Mat::zeros(t, inner), dw.clone(), db.clone());
             let (dx, dw_out, db_out) = (expected.0.view_mut(), expected.1.view_mut(), expected.2.data_mut());
             let (pre, residual) = (mat(t, inner, 6), mat(t, inner, 7));
-            let after =
-                InputGradient { activation: Some((Activation::Gelu, pre.view())), residual: Some(residual.view()) };
-            scalar::linear_bwd(Some(dx), after, Some(dw_out), Some(db_out), dy.view(), x.view(), w.view());
+            let activation = Some((Activation::Gelu, pre.view()));
+            let residual = Some(residual.view());
+            scalar::linear_bwd(
+                Some(InputGradient { dx, activation, residual }),
+                Some(dw_out),
+                Some(db_out),
+                dy.view(),
+                x.view(),
+                w.view(),
+            );
             for wanted in 0..8 {
                 let mut got = (
                     Guarded::unset(t, inner),
                     Guarded::new(outer, inner, dw.data()),
                     Guarded::new(1, outer, db.data()),
                 );
-                let dx = (wanted & 1 > 0).then(|| got.0.view_mut());
+                let dx = (wanted & 1 > 0).then(|| InputGradient { dx: got.0.view_mut(), activation, residual });
                 let dw_out = (wanted & 2 > 0).then(|| got.1.view_mut());
                 let db_out = (wanted & 4 > 0).then(|| got.2.values());
-                linear_bwd(level, dx, after, dw_out, db_out, dy.view(), x.view(), w.view());
+                linear_bwd(level, dx, dw_out, db_out, dy.view(), x.view(), w.view());
                 let what = format!("{} {t} x {inner} x {outer}, wanted {wanted:03b}", level.name());
                 if wanted & 1 > 0 {
                     agree(got.0.check(), expected.0.data(), TOLERANCE, &what);

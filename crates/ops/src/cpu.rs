@@ -102,15 +102,14 @@ impl Ops for Cpu {
 
     fn linear_bwd(
         &self,
-        dx: Option<MatMut<'_>>,
-        after: InputGradient<'_>,
+        dx: Option<InputGradient<'_>>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        kernels::linear_bwd(self.arithmetic, dx, after, dw, db, dy, x, w);
+        kernels::linear_bwd(self.arithmetic, dx, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {

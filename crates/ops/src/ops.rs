@@ -28,13 +28,12 @@ pub trait Ops: Send + Sync {
     /// `y = epilogue(x wᵀ)`: `y` `[t, out]`, `x` `[t, in]`, `w` `[out, in]`.
     fn linear(&self, y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, epilogue: Epilogue<'_>);
 
-    /// Backward of `y = x wᵀ + b`: `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
+    /// Backward of `y = x wᵀ + b`: `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`;
+    /// what is `None` is skipped.
     /// `dx` `[t, in]`, `dw` `[out, in]`, `db` `[out]`, `dy` `[t, out]`.
-    #[allow(clippy::too_many_arguments)]
     fn linear_bwd(
         &self,
-        dx: Option<MatMut<'_>>,
-        after: InputGradient<'_>,
+        dx: Option<InputGradient<'_>>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,

@@ -42,15 +42,14 @@ impl Ops for Scalar {
 
     fn linear_bwd(
         &self,
-        dx: Option<MatMut<'_>>,
-        after: InputGradient<'_>,
+        dx: Option<InputGradient<'_>>,
         dw: Option<MatMut<'_>>,
         db: Option<&mut [f32]>,
         dy: MatRef<'_>,
         x: MatRef<'_>,
         w: MatRef<'_>,
     ) {
-        scalar::linear_bwd(dx, after, dw, db, dy, x, w);
+        scalar::linear_bwd(dx, dw, db, dy, x, w);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {

@@ -30,22 +30,21 @@ fn finish(epilogue: &mut Epilogue<'_>, row: usize, col: usize, sum: f32) -> f32 
     active + epilogue.residual.map_or(0.0, |residual| residual.row(row)[col])
 }
 
-/// `dx = after(dy w)`, `dw += dyᵀ x`, `db += column sums of dy`.
+/// `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`.
 pub fn linear_bwd(
-    dx: Option<MatMut<'_>>,
-    after: InputGradient<'_>,
+    dx: Option<InputGradient<'_>>,
     dw: Option<MatMut<'_>>,
     db: Option<&mut [f32]>,
     dy: MatRef<'_>,
     x: MatRef<'_>,
     w: MatRef<'_>,
 ) {
-    if let Some(mut dx) = dx {
+    if let Some(InputGradient { mut dx, activation, residual }) = dx {
         each(dx.reborrow(), Operand::Normal(dy), Operand::Normal(w), |_, sum| sum as f32);
-        if let Some((activation, pre)) = after.activation {
+        if let Some((activation, pre)) = activation {
             activation_bwd(dx.reborrow(), pre, activation);
         }
-        if let Some(residual) = after.residual {
+        if let Some(residual) = residual {
             for row in 0..residual.rows() {
                 dx.row(row).iter_mut().zip(residual.row(row)).for_each(|(dx, residual)| *dx += residual);
             }

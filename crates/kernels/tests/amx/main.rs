@@ -8,8 +8,7 @@ mod emulator;
 
 use common::{Guarded, Strided, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Precision, Weight, linear,
-    linear_bwd, scalar,
+    Arithmetic, Epilogue, Level, Mat, MatRef, Operand, PackedWeight, Precision, Weight, linear, linear_bwd, scalar,
 };
 
 /// AMX with its tolerance in every precision that uses it, or `None` if the machine lacks what stands around the tiles.
@@ -52,8 +51,8 @@ fn backward() {
         for (t, inner, outer) in [(1, 1, 1), (37, 33, 12), (70, 40, 70)] {
             let (dy, x, w) = (Strided::new(t, outer, 1), Strided::new(t, inner, 2), Strided::new(outer, inner, 3));
             let (mut dx, mut dw) = (Guarded::unset(t, inner), Guarded::new(outer, inner, &vec![0.0; outer * inner]));
-            let (dx_out, dw_out) = (Some(dx.view_mut()), Some(dw.view_mut()));
-            linear_bwd(arithmetic, dx_out, InputGradient::default(), dw_out, None, dy.view(), x.view(), w.view());
+            let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
+            linear_bwd(arithmetic, dx_out, dw_out, None, dy.view(), x.view(), w.view());
             let (mut expected_dx, mut expected_dw) = (Mat::zeros(t, inner), Mat::zeros(outer, inner));
             let (dx_out, dw_out) = (expected_dx.view_mut(), expected_dw.view_mut());
             scalar::matmul(dx_out, Operand::Normal(dy.view()), Operand::Normal(w.view()), 1.0);

@@ -60,10 +60,11 @@ impl Backward<'_> {
         let branch = self.branch(&d_sum, self.pass.masks.at(index, Site::FfnOut));
         let d_out = branch.as_ref().unwrap_or(&d_sum);
         let mut d_pre = model.arena.take(h.rows(), model.spec.ffn_dim);
-        let through = InputGradient { activation: Some((model.spec.activation, kept.pre.view())), residual: None };
-        self.linear(block.ffn_out, Some(d_pre.view_mut()), through, d_out.view(), kept.active.view());
+        let activation = Some((model.spec.activation, kept.pre.view()));
+        let through = InputGradient { activation, ..d_pre.view_mut().into() };
+        self.linear(block.ffn_out, Some(through), d_out.view(), kept.active.view());
         let mut dh = model.arena.take(h.rows(), model.spec.dim);
-        self.linear(block.ffn_in, Some(dh.view_mut()), beside(&d_sum), d_pre.view(), h.view());
+        self.linear(block.ffn_in, Some(beside(&d_sum, &mut dh)), d_pre.view(), h.view());
         dh
     }
 
@@ -73,12 +74,11 @@ impl Backward<'_> {
         let branch = self.branch(&d_sum, self.pass.masks.at(index, Site::AttentionOut));
         let d_out = branch.as_ref().unwrap_or(&d_sum);
         let mut d_mixed = model.arena.take(x.rows(), model.spec.dim);
-        let nothing = InputGradient::default();
-        self.linear(block.attention_out, Some(d_mixed.view_mut()), nothing, d_out.view(), kept.mixed.view());
+        self.linear(block.attention_out, Some(d_mixed.view_mut().into()), d_out.view(), kept.mixed.view());
         let d_qkv = self.attention_itself(index, &kept, d_mixed);
         let wanted = index > model.lowest || model.trains_embeddings;
         let mut dx = wanted.then(|| model.arena.take(x.rows(), model.spec.dim));
-        self.linear(block.qkv, dx.as_mut().map(Buffer::view_mut), beside(&d_sum), d_qkv.view(), x.view());
+        self.linear(block.qkv, dx.as_mut().map(|dx| beside(&d_sum, dx)), d_qkv.view(), x.view());
         dx
     }
 
@@ -134,19 +134,12 @@ impl Backward<'_> {
     }
 
     /// Backward of a linear layer; does nothing if nothing is wanted.
-    pub(super) fn linear(
-        &mut self,
-        linear: Linear,
-        dx: Option<MatMut<'_>>,
-        after: InputGradient<'_>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-    ) {
+    pub(super) fn linear(&mut self, linear: Linear, dx: Option<InputGradient<'_>>, dy: MatRef<'_>, x: MatRef<'_>) {
         let (model, weight) = (self.model, linear.weight);
         accumulate(self.grads, [Some(weight), linear.bias], |[dw, db]| {
             if dx.is_some() || dw.is_some() || db.is_some() {
                 let dw = dw.map(|dw| MatMut::new(weight.rows, weight.cols, dw));
-                model.ops.linear_bwd(dx, after, dw, db, dy, x, model.store.matrix(weight));
+                model.ops.linear_bwd(dx, dw, db, dy, x, model.store.matrix(weight));
             }
         });
     }
@@ -162,8 +155,8 @@ impl Backward<'_> {
 }
 
 /// The gradient of a residual joins that of the branch beside it.
-fn beside(residual: &Buffer) -> InputGradient<'_> {
-    InputGradient { activation: None, residual: Some(residual.view()) }
+fn beside<'a>(residual: &'a Buffer, dx: &'a mut Buffer) -> InputGradient<'a> {
+    InputGradient { residual: Some(residual.view()), ..dx.view_mut().into() }
 }
 
 /// Place and values of the padding token's gradient so far, if the batch has that token (a text may spell it out).

@@ -1,6 +1,6 @@
 //! From token rows to embeddings: pooling and the modules behind it, with their backward.
 
-use matryo_ops::{Activation, Epilogue, InputGradient, Mat, MatRef, Spans};
+use matryo_ops::{Activation, Epilogue, Mat, MatRef, Spans};
 
 use super::{Encoder, arena::Buffer, backward::Backward, blueprint::Linear};
 use crate::{Module, TokenBatch};
@@ -80,7 +80,7 @@ impl Backward<'_> {
                         model.ops.activation_bwd(d.view_mut(), pre.view(), activation);
                     }
                     let mut dx = Mat::zeros(x.rows(), x.cols());
-                    self.linear(*linear, Some(dx.view_mut()), InputGradient::default(), d.view(), x.view());
+                    self.linear(*linear, Some(dx.view_mut().into()), d.view(), x.view());
                     d = dx;
                 }
                 (KeptModule::Normalize { y, norms }, ..) => model.ops.normalize_bwd(d.view_mut(), y.view(), &norms),

@@ -4,8 +4,8 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Level, Mat, MatMut, MatRef, Operand, Ops,
-    PoolMode, Scalar, Spans, Weight,
+    Activation, AttentionShape, Cpu, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, Ops, PoolMode, Scalar,
+    Spans, Weight,
 };
 use matryo_testkit::{Tolerance, assert_close, assert_value, directional_derivative, pseudo_random};
 
@@ -51,8 +51,8 @@ fn linear() {
             y
         };
         let (mut dx, mut dw, mut db) = (Mat::zeros(t, inner), Mat::zeros(outer, inner), vec![0.0; outer]);
-        let (dx_out, dw_out) = (Some(dx.view_mut()), Some(dw.view_mut()));
-        ops.linear_bwd(dx_out, InputGradient::default(), dw_out, Some(&mut db), g.view(), x.view(), w.view());
+        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
+        ops.linear_bwd(dx_out, dw_out, Some(&mut db), g.view(), x.view(), w.view());
         check("dx", |x| forward(x, w.view(), b.view()), &g, &x, dx.data());
         check("dw", |w| forward(x.view(), w, b.view()), &g, &w, dw.data());
         check("db", |b| forward(x.view(), w.view(), b), &g, &b, &db);
@@ -66,8 +66,8 @@ fn gradients_of_parameters_accumulate_and_those_of_activations_do_not() {
         let run = |start: f32| {
             let fill = |len| vec![start; len];
             let (mut dx, mut dw, mut db) = (fill(45), fill(35), fill(7));
-            let (dx_out, dw_out) = (Some(MatMut::new(9, 5, &mut dx)), Some(MatMut::new(7, 5, &mut dw)));
-            ops.linear_bwd(dx_out, InputGradient::default(), dw_out, Some(&mut db), dy.view(), x.view(), w.view());
+            let (dx_out, dw_out) = (Some(MatMut::new(9, 5, &mut dx).into()), Some(MatMut::new(7, 5, &mut dw)));
+            ops.linear_bwd(dx_out, dw_out, Some(&mut db), dy.view(), x.view(), w.view());
             (dx, dw, db)
         };
         let ((dx0, dw0, db0), (dx8, dw8, db8)) = (run(0.0), run(8.0));

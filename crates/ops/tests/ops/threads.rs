@@ -1,8 +1,7 @@
 //! No result depends on the number of threads, to the bit.
 
 use matryo_ops::{
-    Activation, AdamW, AttentionShape, Cpu, Dropout, Epilogue, InputGradient, Mat, Operand, Ops, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, AttentionShape, Cpu, Dropout, Epilogue, Mat, Operand, Ops, PoolMode, Spans, Weight,
 };
 use matryo_testkit::pseudo_random;
 
@@ -36,8 +35,8 @@ fn products() {
         let epilogue = Epilogue { activation, pre_activation: Some(pre.view_mut()), ..Epilogue::default() };
         ops.linear(y.view_mut(), x.view(), Weight::Packed(&ops.pack(w.view())), epilogue);
         let (mut dx, mut dw, mut db) = (Mat::zeros(TOKENS, 130), Mat::zeros(200, 130), vec![0.0; 200]);
-        let (dx_out, dw_out) = (Some(dx.view_mut()), Some(dw.view_mut()));
-        ops.linear_bwd(dx_out, InputGradient::default(), dw_out, Some(&mut db), dy.view(), x.view(), w.view());
+        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
+        ops.linear_bwd(dx_out, dw_out, Some(&mut db), dy.view(), x.view(), w.view());
         (y, pre, dx, dw, db)
     });
     let (a, b) = (mat(5, 2500, 1), mat(300, 2500, 2));
