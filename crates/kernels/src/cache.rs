@@ -39,11 +39,22 @@ fn second_level() -> Option<usize> {
 /// Asks for the cache line of `p`, which may lie anywhere.
 #[inline(always)]
 pub(crate) fn prefetch<T>(p: *const T) {
+    ask::<true, T>(p);
+}
+
+/// The same, but no nearer than the second-level cache: for what is needed much later.
+#[inline(always)]
+pub(crate) fn prefetch_far<T>(p: *const T) {
+    ask::<false, T>(p);
+}
+
+#[inline(always)]
+fn ask<const NEAR: bool, T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(p.cast());
+        use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
+        if NEAR { _mm_prefetch::<_MM_HINT_T0>(p.cast()) } else { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;

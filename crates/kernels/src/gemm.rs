@@ -33,7 +33,7 @@ use crate::{
     simd::Vector,
     slices::Slices,
     team,
-    tile::{Multiply, PANEL, Rows, Sums, Tile},
+    tile::{Later, Multiply, PANEL, Rows, Sums, Tile},
 };
 
 /// Strips below which a block is not cut for the sake of more tasks: a panel read for fewer rows costs more than a second packing.
@@ -228,7 +228,9 @@ impl Task<'_> {
         let mut sums = Sums::new();
         for panel in self.panels.clone() {
             let b = self.product.panels.words(panel, slice);
-            for first in (0..rows).step_by(height) {
+            let next = self.next_panel(panel, slice);
+            let tiles = rows.div_ceil(height);
+            for (tile, first) in (0..rows).step_by(height).enumerate() {
                 let rows = height.min(rows - first);
                 let strip = &self.left.packed()[first * words..(first + rows) * words];
                 let tile = Tile {
@@ -240,6 +242,7 @@ impl Task<'_> {
                     k: words,
                     sums: sums.0.as_mut_ptr().cast(),
                     next: self.product.finish.next(self.left.rows.start + first, panel * PANEL),
+                    later: Later::part(next, tile, tiles),
                 };
                 // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile;
                 // `Level::multiply` checked the instruction set.
@@ -321,6 +324,17 @@ impl Task<'_> {
         let sums = &sums[..self.columns(panel)];
         // SAFETY: tasks are disjoint blocks of rows by panels.
         unsafe { self.product.finish.slice::<V>(self.left.rows.start + row, panel * PANEL, sums, place) };
+    }
+
+    /// The words that are multiplied with after those of a panel; after the last one, its own.
+    #[inline(always)]
+    fn next_panel(&self, panel: usize, slice: usize) -> &[f32] {
+        let (panels, words) = (&self.panels, |panel, slice| self.product.panels.words(panel, slice));
+        match (panel + 1 < panels.end, slice + 1 < self.left.slices.count()) {
+            (true, _) => words(panel + 1, slice),
+            (false, true) => words(panels.start, slice + 1),
+            (false, false) => words(panel, slice),
+        }
     }
 
     /// Columns of a panel.

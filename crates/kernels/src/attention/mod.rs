@@ -33,7 +33,7 @@ use crate::{
     scratch,
     simd::Vector,
     team,
-    tile::{MAX_ROWS, Next, PANEL, Rows, Sums, Tile},
+    tile::{Later, MAX_ROWS, Next, PANEL, Rows, Sums, Tile},
 };
 
 /// Heads of a self-attention over a fused `qkv` of `[tokens, 3 * heads * head_dim]` (all of q, then k, then v).
@@ -241,6 +241,7 @@ fn transposed_scores<V: Vector>(scores: &mut [f32], strips: &[f32], panel: &[f32
             k,
             sums: scores[first * PANEL..].as_mut_ptr(),
             next: Next::none(panel.as_ptr()),
+            later: Later::none(panel.as_ptr()),
         };
         // SAFETY: by the assertion, `rows * k` values of the strip, the panel's `k` steps and `rows` rows of scores exist.
         unsafe { V::multiply(tile) };
@@ -284,6 +285,7 @@ impl ScoreProduct<'_> {
                     k,
                     sums: sums.0.as_mut_ptr().cast(),
                     next: Next::none(panel.as_ptr()),
+                    later: Later::none(panel.as_ptr()),
                 };
                 // SAFETY: rows `first..first + height` and all `k` steps lie in the block of scores, transposed or not;
                 // the panel has `k` steps; `sums` holds every tile.
