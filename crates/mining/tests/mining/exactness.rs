@@ -1,6 +1,5 @@
 //! Against plain loops over all pairs, for any number of threads and any blocks.
 
-#[allow(dead_code, reason = "shared with other tests")]
 use crate::common::{clouds, unit, with_threads};
 use matryo_mining::{
     CommunityOptions, Cut, KMeansOptions, Linkage, Mat, MatRef, ParaphraseOptions, agglomerative, community_detection,

@@ -1,6 +1,5 @@
 //! Pairs, communities and clusters against sentence-transformers and scikit-learn.
 
-#[allow(dead_code, reason = "shared with other tests")]
 use crate::common::{CLUSTERED, embeddings, first_equal, golden, numbers, renumbered, unit};
 use matryo_mining::{
     CommunityOptions, Cut, KMeansOptions, Linkage, Mat, Pair, ParaphraseOptions, agglomerative, community_detection,

@@ -3,7 +3,6 @@
 //! Needs a file too large for the repository: `MATRYO_GOLDEN=folder cargo test --release -p matryo-mining --test mining minilm -- --ignored`,
 //! where the folder holds encode/util.json and encode/util.safetensors.
 
-#[allow(dead_code, reason = "shared with other tests")]
 use std::{env, path::PathBuf};
 
 use crate::common::{first_equal, mat, numbers};

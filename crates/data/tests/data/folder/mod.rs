@@ -17,7 +17,6 @@ impl Folder {
         path
     }
 
-    #[allow(dead_code, reason = "not every test file asks for it")]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
