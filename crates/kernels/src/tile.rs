@@ -183,6 +183,7 @@ impl Tile {
                     self.heights::<U, 1, ROW>(step);
                 }
                 self.b = self.b.add(2 * U::LANES);
+                self.later.panel = self.later.panel.wrapping_add(2 * U::LANES);
                 self.sums = self.sums.add(2 * U::LANES);
             }
         }
@@ -215,8 +216,8 @@ impl Tile {
             }
             if l & ((1 << self.later.shift) - 1) == 0 {
                 let step = (l >> self.later.shift) * PANEL;
-                for line in (0..PANEL).step_by(LINE) {
-                    prefetch_far(self.later.panel.wrapping_add(step + line));
+                for first in (0..N * U::LANES).step_by(LINE) {
+                    prefetch_far(self.later.panel.wrapping_add(step + first));
                 }
             }
             // SAFETY: the caller's promise; l < k, r < R = height, i < N with N vectors inside a panel.
