@@ -116,7 +116,7 @@ pub fn linear_bwd(
     x: MatRef<'_>,
     w: MatRef<'_>,
 ) {
-    let arithmetic = arithmetic.into();
+    let arithmetic = arithmetic.into().backward();
     assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
     if let Some(mut dx) = dx {
         check(&dx.dx, Operand::Normal(dy), Operand::Normal(w));
@@ -212,7 +212,11 @@ impl Kernel for Task<'_> {
         for slice in 0..slices.count() {
             self.left.pack::<V>(slice, height);
             if slices.format().is_tiled() {
-                self.tiles::<V>(slice);
+                if slices.format().is_offset() {
+                    self.tiles::<V, true>(slice);
+                } else {
+                    self.tiles::<V, false>(slice);
+                }
             } else {
                 self.strips::<V>(slice, height, self.product.level.multiply(slices.format()));
             }
@@ -240,11 +244,13 @@ impl Task<'_> {
                     b: b.as_ptr(),
                     columns: self.columns(panel),
                     k: words,
+                    start: self.product.panels.starts(panel, slice).map_or(std::ptr::null(), |starts| starts.as_ptr()),
                     sums: sums.0.as_mut_ptr().cast(),
                     next: self.product.finish.next(self.left.rows.start + first, panel * PANEL),
                     later: Later::part(next, tile, tiles),
                 };
-                // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; `sums` holds every tile;
+                // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; the format of `multiply` has starts
+                // if it reads them; `sums` holds every tile;
                 // `Level::multiply` checked the instruction set.
                 unsafe { multiply(tile) };
                 for (r, sums) in sums.0.iter().enumerate().take(rows) {
@@ -257,7 +263,7 @@ impl Task<'_> {
     /// All panels by all blocks of 32 rows. The rows of one are finished between the steps of the next.
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn tiles<V: Vector>(&self, slice: usize) {
+    fn tiles<V: Vector, const BYTES: bool>(&self, slice: usize) {
         use crate::simd::amx::{BLOCK, STEP, Tiles};
         let (rows, stride, steps) =
             (self.left.rows.len(), self.left.stride(slice), self.left.slices.words(slice) / STEP);
@@ -270,7 +276,10 @@ impl Task<'_> {
             let b = self.product.panels.words(panel, slice);
             for first in (0..rows).step_by(BLOCK) {
                 let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
-                tiles.zero();
+                match self.product.panels.starts(panel, slice) {
+                    Some(starts) => tiles.start(starts),
+                    None => tiles.zero(),
+                }
                 let (count, mut credit) = (open.rows.len(), 0);
                 for step in 0..steps {
                     let (a, b) =
@@ -278,9 +287,9 @@ impl Task<'_> {
                     // SAFETY: `a` holds 32 rows from there on, `b` the step's rows of words.
                     unsafe {
                         if first + STEP < rows {
-                            tiles.step(a, stride, b);
+                            tiles.step::<BYTES>(a, stride, b);
                         } else {
-                            tiles.half_step(a, stride, b);
+                            tiles.half_step::<BYTES>(a, stride, b);
                         }
                     }
                     credit += count;
@@ -293,6 +302,9 @@ impl Task<'_> {
                     self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
                 }
                 tiles.store(&mut sums[turn]);
+                if BYTES {
+                    to_floats(&mut sums[turn]);
+                }
                 turn = 1 - turn;
                 open = Open { panel, rows: first..rows.min(first + BLOCK) };
             }
@@ -304,7 +316,7 @@ impl Task<'_> {
     }
 
     #[cfg(not(target_arch = "x86_64"))]
-    fn tiles<V: Vector>(&self, _: usize) {
+    fn tiles<V: Vector, const BYTES: bool>(&self, _: usize) {
         unreachable!("a level with AMX on another architecture");
     }
 
@@ -341,6 +353,15 @@ impl Task<'_> {
     #[inline(always)]
     fn columns(&self, panel: usize) -> usize {
         PANEL.min(self.product.panels.columns() - panel * PANEL)
+    }
+}
+
+/// Sums of bytes are integers.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn to_floats(sums: &mut [[f32; PANEL]; PANEL]) {
+    for sum in sums.as_flattened_mut() {
+        *sum = sum.to_bits().cast_signed() as f32;
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Left<'a> {
     pub(crate) slices: Slices,
     /// Strips of `[words][rows]`; or, for tiles, rows of words [`Left::stride`] apart.
     storage: &'a mut [f32],
-    /// Words before they are moved, or scales of columns.
+    /// Words before they are moved, scales of columns, or a row while it is rotated.
     scratch: &'a mut [f32],
     /// What a row's sums are to be multiplied by; integers only.
     downs: &'a mut [f32],
@@ -44,6 +44,8 @@ impl<'a> Left<'a> {
             Format::Tiles | Format::Tiles3 => [rows.next_multiple_of(BLOCK) * (width + GAP), rows * width, 0],
             Format::Rounded | Format::Bf16 => [rows * width, rows * width, 0],
             Format::Int16 => [rows * width, rows * (width + 2), rows],
+            Format::Bytes | Format::WideBytes => [rows * width, rows * width + rotated(width, format), rows],
+            Format::ByteTiles => [rows.next_multiple_of(BLOCK) * (width + GAP), rotated(width, format), rows],
         }
     }
 
@@ -94,22 +96,19 @@ impl<'a> Left<'a> {
         let format = self.slices.format();
         match format {
             Format::F32 => pack::transpose_strips::<V>(self.storage, a, height),
-            Format::Tiles | Format::Tiles3 => {
+            _ if format.is_tiled() => {
                 for (row, words) in self.storage.chunks_exact_mut(width + GAP).take(a.rows()).enumerate() {
-                    words::along::<V>(&mut words[..width], a.row(row), 1.0, format, Side::Left);
+                    let down = words::row::<V>(&mut words[..width], a.row(row), self.scratch, format, Side::Left);
+                    set(self.downs, row, down);
                 }
             }
-            Format::Rounded | Format::Bf16 | Format::Int16 => {
+            _ => {
+                let (words, rotated) = self.scratch.split_at_mut(a.rows() * width);
                 for row in 0..a.rows() {
-                    let scale = if format == Format::Int16 { Scale::of::<V>(a.row(row)) } else { Scale::ONE };
-                    if let Some(down) = self.downs.get_mut(row) {
-                        *down = scale.down;
-                    }
-                    let words = &mut self.scratch[row * width..(row + 1) * width];
-                    words::along::<V>(words, a.row(row), scale.up, format, Side::Left);
+                    let words = &mut words[row * width..(row + 1) * width];
+                    set(self.downs, row, words::row::<V>(words, a.row(row), rotated, format, Side::Left));
                 }
-                let words = MatRef::new(a.rows(), width, &self.scratch[..a.rows() * width]);
-                pack::transpose_strips::<V>(self.storage, words, height);
+                pack::transpose_strips::<V>(self.storage, MatRef::new(a.rows(), width, words), height);
             }
         }
     }
@@ -118,6 +117,7 @@ impl<'a> Left<'a> {
     #[inline(always)]
     fn pack_columns<V: Vector>(&mut self, a: MatRef<'_>, width: usize, height: usize) {
         let (rows, format) = (a.cols(), self.slices.format());
+        assert!(!format.is_rotated(), "only forward products rotate");
         if format == Format::F32 {
             return pack::copy_strips(self.storage, a, 0..rows, height);
         }
@@ -135,5 +135,18 @@ impl<'a> Left<'a> {
         } else {
             pack::copy_strips(self.storage, words, 0..rows, height);
         }
+    }
+}
+
+/// Values of a row of `width` words, for those that are rotated.
+fn rotated(width: usize, format: Format) -> usize {
+    width * format.values_per_word()
+}
+
+/// Keeps the factor of a row, in a format that has factors.
+#[inline(always)]
+fn set(downs: &mut [f32], row: usize, down: f32) {
+    if let Some(kept) = downs.get_mut(row) {
+        *kept = down;
     }
 }

@@ -26,6 +26,7 @@ mod parallel;
 mod pooling;
 mod precision;
 mod reduce;
+mod rotate;
 mod rows;
 pub mod scalar;
 mod scale;

@@ -36,6 +36,8 @@ compiled! {
     avx512vnni_pairs: dot::VnniAvx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
     avx512_pairs: dot::MaddAvx512, "avx512f,avx512bw,avx512dq,avx512vl";
     avx2vnni_pairs: dot::VnniAvx2, "avx2,avxvnni";
+    avx512vnni_bytes: dot::BytesAvx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni";
+    avx2vnni_bytes: dot::BytesAvx2, "avx2,avxvnni";
     avx2_pairs: dot::MaddAvx2, "avx2";
 }
 
@@ -65,10 +67,16 @@ impl Level {
         self.check();
         match format {
             Format::F32 | Format::Rounded => self.multiply_floats(),
-            Format::Int16 => self.multiply_integers(),
+            Format::Int16 | Format::WideBytes => self.multiply_integers(),
             #[cfg(target_arch = "x86_64")]
             Format::Bf16 if self == Self::Avx512Bf16 => avx512bf16_pairs,
-            Format::Bf16 | Format::Tiles | Format::Tiles3 => unreachable!("{format:?} at {}", self.name()),
+            #[cfg(target_arch = "x86_64")]
+            Format::Bytes if self == Self::Avx2Vnni => avx2vnni_bytes,
+            #[cfg(target_arch = "x86_64")]
+            Format::Bytes if matches!(self, Self::Avx512Bf16 | Self::Avx512Vnni) => avx512vnni_bytes,
+            Format::Bf16 | Format::Bytes | Format::Tiles | Format::Tiles3 | Format::ByteTiles => {
+                unreachable!("{format:?} at {}", self.name())
+            }
         }
     }
 

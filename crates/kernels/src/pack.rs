@@ -5,8 +5,9 @@
 //! transposed in narrow columns. The transposition goes through registers, 8 by 8: element by element it would cost a fifth
 //! of a product of 2,000 rows.
 //!
-//! In a 16-bit format values become words first ([`crate::words`]), and `k` counts words. A word travels in the place of an `f32` and is
-//! moved, never calculated with.
+//! In a format of less than 32 bits values become words first ([`crate::words`]), and `k` counts words. A word travels in the place of an
+//! `f32` and is moved, never calculated with. So does the integer that the sums of a column of bytes start at: the left operand's bytes
+//! are too large by an offset, so these sums would be too large by the offset times the sum of the column.
 
 use std::ops::Range;
 
@@ -15,10 +16,10 @@ use rayon::prelude::*;
 use crate::{
     Level, MatRef, Operand,
     cpu::Kernel,
-    precision::Format,
+    precision::{Format, OFFSET},
     scale::Scale,
-    scratch,
-    simd::Vector,
+    rotate, scratch,
+    simd::{Vector, portable::Portable},
     slices::Slices,
     tile::PANEL,
     words::{self, Side},
@@ -27,11 +28,12 @@ use crate::{
 /// Number of `f32` and of scales that the panels of an operand of `n` columns take.
 pub(crate) fn panels_len(n: usize, slices: Slices) -> (usize, usize) {
     let panels = n.div_ceil(PANEL);
-    let scales = if slices.format() == Format::Int16 { slices.count() } else { 0 };
-    (panels * PANEL * slices.total(), panels * PANEL * scales)
+    let extras = slices.format().extras() * slices.count();
+    (panels * PANEL * slices.total(), panels * PANEL * extras)
 }
 
-/// A right operand, packed: `[panels][slices][words][32]`, and for integers `[panels][slices][32]` scales.
+/// A right operand, packed: `[panels][slices][words][32]`, and for integers `[panels][slices][32]` scales, each row of them followed by one of
+/// starts in formats with an offset.
 #[derive(Clone, Copy)]
 pub(crate) struct Panels<'a> {
     words: &'a [f32],
@@ -67,15 +69,40 @@ impl<'a> Panels<'a> {
     /// The scales of a slice of a panel, if there are any.
     #[inline(always)]
     pub(crate) fn scales(&self, panel: usize, slice: usize) -> Option<&'a [f32; PANEL]> {
-        let start = (panel * self.slices.count() + slice) * PANEL;
-        self.scales.get(start..).and_then(|scales| scales.first_chunk())
+        self.extra(panel, slice, 0)
     }
 
-    /// The value of step `step` of column `column`, as it is multiplied.
-    pub(crate) fn value(&self, step: usize, column: usize) -> f32 {
+    /// The integers that the sums of a slice of a panel start at, if they start at any.
+    #[inline(always)]
+    pub(crate) fn starts(&self, panel: usize, slice: usize) -> Option<&'a [f32; PANEL]> {
+        if self.slices.format().is_offset() { self.extra(panel, slice, 1) } else { None }
+    }
+
+    #[inline(always)]
+    fn extra(&self, panel: usize, slice: usize, extra: usize) -> Option<&'a [f32; PANEL]> {
+        let row = (panel * self.slices.count() + slice) * self.slices.format().extras() + extra;
+        self.scales.get(row * PANEL..).and_then(|scales| scales.first_chunk())
+    }
+
+    /// The values of column `column`, as they are multiplied.
+    pub(crate) fn column(&self, column: usize) -> Vec<f32> {
         let (slices, format) = (self.slices, self.slices.format());
-        let slice = (0..slices.count()).find(|&i| slices.values(i).contains(&step)).expect("a step of the operand");
-        let within = step - slices.values(slice).start;
+        let of_slice = |slice: usize| {
+            let stored = slices.words(slice) / format.parts() * format.values_per_word();
+            let mut values: Vec<f32> = (0..stored).map(|step| self.value(slice, step, column)).collect();
+            if format.is_rotated() {
+                // The matrix is its own inverse, but for the factor that the scale has.
+                rotate::rotate::<Portable>(&mut values);
+            }
+            values.truncate(slices.values(slice).len());
+            values
+        };
+        (0..slices.count()).flat_map(of_slice).collect()
+    }
+
+    /// The value of step `within` of a slice of column `column`, as it is stored.
+    fn value(&self, slice: usize, within: usize, column: usize) -> f32 {
+        let (slices, format) = (self.slices, self.slices.format());
         let (panel, lane, per) = (column / PANEL, column % PANEL, format.values_per_word());
         let part = |part: usize| {
             let word = self.words(panel, slice)[(part * slices.part(slice) + within / per) * PANEL + lane];
@@ -93,15 +120,18 @@ pub(crate) fn pack(level: Level, storage: &mut [f32], b: Operand<'_>, slices: Sl
     let (words, scales) = panels_len(columns, slices);
     assert_eq!((storage.len(), b.rows()), (words + scales, slices.k()), "pack: storage and steps");
     let (words, scales) = storage.split_at_mut(words);
-    let words = words.par_chunks_mut((PANEL * slices.total()).max(1));
+    if words.is_empty() {
+        return scales.fill(0.0);
+    }
+    let words = words.par_chunks_mut(PANEL * slices.total());
     let pack = |panel: usize, words: &mut [f32], scales: &mut [f32]| {
         let columns = panel * PANEL..((panel + 1) * PANEL).min(columns);
-        let most = PANEL * (slices.words(0) + 1);
+        let most = PANEL * (slices.words(0) + 1) + slices.words(0) * slices.format().values_per_word();
         scratch::local(most, |scratch| level.run(Pack { words, scales, b, columns, slices, scratch }));
     };
     match slices.format() {
-        Format::Int16 => words
-            .zip(scales.par_chunks_mut(PANEL * slices.count()))
+        format if format.is_scaled() => words
+            .zip(scales.par_chunks_mut(PANEL * slices.count() * format.extras()))
             .enumerate()
             .for_each(|(panel, (words, scales))| pack(panel, words, scales)),
         _ => words.enumerate().for_each(|(panel, words)| pack(panel, words, &mut [])),
@@ -154,14 +184,18 @@ impl Pack<'_> {
     fn along<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
         let (values, width, format) = (self.slices.values(slice), self.slices.words(slice), self.slices.format());
         let place = self.place(slice);
-        let rows = &mut self.scratch[..self.columns.len() * width];
+        let (rows, rotated) = self.scratch.split_at_mut(self.columns.len() * width);
+        let extra = slice * PANEL * format.extras();
         for (i, row) in self.columns.clone().enumerate() {
-            let x = &b.row(row)[values.clone()];
-            let scale = if format == Format::Int16 { Scale::of::<V>(x) } else { Scale::ONE };
-            if let Some(down) = self.scales.get_mut(slice * PANEL + i) {
-                *down = scale.down;
+            let words = &mut rows[i * width..][..width];
+            let down = words::row::<V>(words, &b.row(row)[values.clone()], rotated, format, Side::Right);
+            if format.is_scaled() {
+                self.scales[extra + i] = down;
             }
-            words::along::<V>(&mut rows[i * width..][..width], x, scale.up, format, Side::Right);
+            if format.is_offset() {
+                let start = -OFFSET * words::sum_of_bytes(words);
+                self.scales[extra + PANEL + i] = f32::from_bits(start.cast_unsigned());
+            }
         }
         transpose_panel::<V>(&mut self.words[place], MatRef::new(self.columns.len(), width, rows));
     }
@@ -170,6 +204,7 @@ impl Pack<'_> {
     #[inline(always)]
     fn across<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
         let (values, place, format) = (self.slices.values(slice), self.place(slice), self.slices.format());
+        assert!(!format.is_rotated(), "only forward products rotate");
         let x = b.row_range(values.start, values.end).col_range(self.columns.start, self.columns.end);
         let (ups, squares) = self.scratch.split_at_mut(PANEL);
         if let Some(downs) = self.scales.get_mut(slice * PANEL..(slice + 1) * PANEL) {

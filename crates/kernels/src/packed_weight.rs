@@ -37,8 +37,8 @@ impl PackedWeight {
     /// The weight as it is multiplied: rounded to its precision.
     pub fn unpack(&self) -> Mat {
         let panels = self.panels();
-        let values = (0..self.rows).flat_map(|row| (0..self.cols()).map(move |col| panels.value(col, row)));
-        Mat::from_vec(self.rows, self.cols(), values.collect())
+        let values = (0..self.rows).flat_map(|row| panels.column(row)).collect();
+        Mat::from_vec(self.rows, self.cols(), values)
     }
 
     pub(crate) fn panels(&self) -> Panels<'_> {

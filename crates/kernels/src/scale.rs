@@ -1,10 +1,11 @@
-//! Factors that make the values of a row, or of a column, 16-bit integers.
+//! Factors that make the values of a row, or of a column, 16-bit integers or bytes.
 //!
-//! The rounded row has a Euclidean norm of at most 2^15.5, so by the Cauchy-Schwarz inequality no sum of products of two
+//! A rounded row of 16-bit integers has a Euclidean norm of at most 2^15.5, so by the Cauchy-Schwarz inequality no sum of products of two
 //! of them leaves 32 bits. Sums run in 16 lanes whatever the level is, so every level finds the same factor.
 
 use crate::{
     MatRef,
+    precision::Format,
     simd::{self, Vector, math},
 };
 
@@ -15,11 +16,20 @@ pub(crate) struct Scale {
     pub down: f32,
 }
 
-/// Largest norm before rounding, which adds at most half a unit times the root of 1,024 steps, 16. Together less than 46,340.9.
-const NORM: f32 = 46_300.0;
+/// What the integers of a row may be.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Largest norm before rounding.
+    norm: f32,
+    /// Largest size of a value.
+    largest: f32,
+}
 
-/// Largest size of a value.
-const LARGEST: f32 = 32_766.0;
+/// Rounding adds at most half a unit times the root of 1,024 steps, 16, to the norm. Together less than 46,340.9.
+const PAIRS: Limits = Limits { norm: 46_300.0, largest: 32_766.0 };
+
+/// Sums of 1,024 products of bytes stay below 2^24.
+const BYTES: Limits = Limits { norm: f32::INFINITY, largest: 127.0 };
 
 /// Squares of sums in this range neither overflowed nor lost digits.
 const SAFE: std::ops::Range<f32> = 1e-25..1e30;
@@ -31,24 +41,21 @@ const TINY: f32 = 1e-30;
 const GROUP: usize = 4;
 
 impl Scale {
-    /// Of a format without scales.
-    pub(crate) const ONE: Self = Self { up: 1.0, down: 1.0 };
-
     /// From the largest size of a value and the sum of squares.
     #[inline(always)]
-    fn new(largest: f32, squares: f32) -> Self {
-        let up = (NORM / squares.sqrt()).min(LARGEST / largest);
+    fn new(largest: f32, squares: f32, limits: Limits) -> Self {
+        let up = (limits.norm / squares.sqrt()).min(limits.largest / largest);
         Self { up, down: 1.0 / up }
     }
 
     /// From the largest size of a value, when the sum of squares is of no use; `squares` sums them divided by the square of `largest`.
     #[inline(never)]
-    fn of_extremes(largest: f32, squares: impl Fn(f32) -> f32) -> Self {
+    fn of_extremes(largest: f32, limits: Limits, squares: impl Fn(f32) -> f32) -> Self {
         if largest < TINY {
             return Self { up: 0.0, down: 0.0 };
         }
         let inverse = 1.0 / largest;
-        let scale = Self::new(1.0, squares(inverse));
+        let scale = Self::new(1.0, squares(inverse), limits);
         let up = scale.up * inverse;
         // Not a number, or infinite, somewhere: then so is the result, as in `f32`.
         if up.is_finite() && up > 0.0 && inverse > 0.0 {
@@ -58,9 +65,10 @@ impl Scale {
         }
     }
 
-    /// Of one row.
+    /// Of one row of a format of integers.
     #[inline(always)]
-    pub(crate) fn of<V: Vector>(x: &[f32]) -> Self {
+    pub(crate) fn of<V: Vector>(x: &[f32], format: Format) -> Self {
+        let limits = if format.is_rotated() { BYTES } else { PAIRS };
         let (mut largest, mut squares) = ([V::splat(0.0); 2], [V::splat(0.0); 2]);
         // One vector of 16 lanes, or two of 8.
         let turns = 16 / V::LANES;
@@ -76,14 +84,14 @@ impl Scale {
             sum += square;
         }
         if SAFE.contains(&sum) {
-            return Self::new(largest, sum);
+            return Self::new(largest, sum, limits);
         }
         // The largest may have passed over what is not a number; the sum has not.
         let largest = if sum.is_nan() { f32::NAN } else { largest };
-        Self::of_extremes(largest, |inverse| x.iter().map(|x| (x * inverse) * (x * inverse)).sum())
+        Self::of_extremes(largest, limits, |inverse| x.iter().map(|x| (x * inverse) * (x * inverse)).sum())
     }
 
-    /// Of each column of `x`; `squares` is scratch.
+    /// Of each column of `x` as 16-bit integers; `squares` is scratch.
     #[inline(always)]
     pub(crate) fn of_columns<V: Vector>(x: MatRef<'_>, ups: &mut [f32], downs: &mut [f32], squares: &mut [f32]) {
         let columns = x.cols();
@@ -99,11 +107,11 @@ impl Scale {
         }
         for column in 0..columns {
             let scale = if SAFE.contains(&squares[column]) {
-                Self::new(downs[column], squares[column])
+                Self::new(downs[column], squares[column], PAIRS)
             } else {
                 let largest = if squares[column].is_nan() { f32::NAN } else { downs[column] };
                 let square = |row: usize, inverse: f32| (x.row(row)[column] * inverse) * (x.row(row)[column] * inverse);
-                Self::of_extremes(largest, |inverse| (0..x.rows()).map(|row| square(row, inverse)).sum())
+                Self::of_extremes(largest, PAIRS, |inverse| (0..x.rows()).map(|row| square(row, inverse)).sum())
             };
             (ups[column], downs[column]) = (scale.up, scale.down);
         }
@@ -155,7 +163,8 @@ mod tests {
     #[test]
     fn what_is_not_finite_stays_so() {
         for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert!(Scale::of::<Portable>(&[1.0, x, 2.0]).down.is_nan());
+            assert!(Scale::of::<Portable>(&[1.0, x, 2.0], Format::Int16).down.is_nan());
+            assert!(Scale::of::<Portable>(&[1.0, x, 2.0], Format::Bytes).down.is_nan());
             let (mut ups, mut downs, mut squares) = ([0.0; 2], [0.0; 2], [0.0; 2]);
             Scale::of_columns::<Portable>(MatRef::new(2, 2, &[1.0, 1.0, 2.0, x]), &mut ups, &mut downs, &mut squares);
             assert!(downs[1].is_nan() && downs[0].is_finite());

@@ -7,9 +7,6 @@ use crate::precision::Format;
 /// Most values of a slice.
 const MOST: usize = 1024;
 
-/// Slices of `k` values are a multiple of this, so that whole blocks are transposed.
-const MULTIPLE: usize = 32;
-
 /// The slices of `k` steps in a format. Without steps there is one slice, of nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slices {
@@ -21,7 +18,7 @@ pub(crate) struct Slices {
 
 impl Slices {
     pub(crate) fn new(k: usize, format: Format) -> Self {
-        let values = k.div_ceil(k.div_ceil(MOST).max(1)).next_multiple_of(MULTIPLE).max(MULTIPLE);
+        let values = k.div_ceil(k.div_ceil(MOST).max(1)).next_multiple_of(format.multiple()).max(format.multiple());
         Self { k, values, format }
     }
 
@@ -72,7 +69,7 @@ mod tests {
     #[test]
     fn slices_cover_the_steps() {
         for k in [0, 1, 2, 31, 33, 768, 1024, 1025, 2100, 3072, 4097] {
-            for format in [Format::F32, Format::Int16, Format::Tiles3] {
+            for format in [Format::F32, Format::Int16, Format::Tiles3, Format::Bytes, Format::WideBytes] {
                 let slices = Slices::new(k, format);
                 let mut next = (0, 0);
                 for i in 0..slices.count() {

@@ -36,6 +36,14 @@ pub(crate) trait Unit {
     const TILE_ROWS: usize;
 
     fn zero() -> Self::Sums;
+    /// What sums start at: [`Tile::start`], if the unit has use for it.
+    ///
+    /// # Safety
+    /// `LANES` integers are readable at `p`, unless the unit has no use for them.
+    #[inline(always)]
+    unsafe fn start(_: *const f32) -> Self::Sums {
+        Self::zero()
+    }
     /// # Safety
     /// `LANES` words are readable at `p`.
     unsafe fn load(p: *const f32) -> Self::Words;
@@ -110,6 +118,8 @@ pub(crate) struct Tile {
     pub columns: usize,
     /// Steps.
     pub k: usize,
+    /// For units of bytes, the integers that the sums of the panel's columns start at.
+    pub start: *const f32,
     /// Receives `height` rows of [`PANEL`].
     pub sums: *mut f32,
     /// What is needed after the tile.
@@ -158,7 +168,7 @@ impl Tile {
     ///
     /// # Safety
     /// `a` is readable for `height` rows and `k` steps in its layout, `b` for `k * PANEL` floats; `sums` is writable for
-    /// `height * PANEL`.
+    /// `height * PANEL`, and `start` readable for [`PANEL`] if the unit reads it.
     #[inline(always)]
     pub(crate) unsafe fn run<U: Unit>(self) {
         // SAFETY: the caller's promise, layout by layout.
@@ -183,6 +193,7 @@ impl Tile {
                     self.heights::<U, 1, ROW>(step);
                 }
                 self.b = self.b.add(2 * U::LANES);
+                self.start = self.start.wrapping_add(2 * U::LANES);
                 self.later.panel = self.later.panel.wrapping_add(2 * U::LANES);
                 self.sums = self.sums.add(2 * U::LANES);
             }
@@ -205,7 +216,12 @@ impl Tile {
 
     #[inline(always)]
     unsafe fn sum<U: Unit, const R: usize, const N: usize, const ROW: usize>(self, step: usize) {
-        let mut c = [[U::zero(); N]; R];
+        let mut start = [U::zero(); N];
+        for (i, start) in start.iter_mut().enumerate() {
+            // SAFETY: the caller's promise; N vectors are inside a panel.
+            *start = unsafe { U::start(self.start.wrapping_add(i * U::LANES)) };
+        }
+        let mut c = [start; R];
         for l in 0..self.k {
             if l % EVERY == 0 && l < 2 * R * EVERY {
                 let (row, line) = (l / EVERY / 2, l / EVERY % 2 * LINE);

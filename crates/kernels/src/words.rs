@@ -1,10 +1,12 @@
-//! Values as words of 32 bits: pairs of 16-bit values of neighbouring steps, or one rounded `f32`.
+//! Values as words of 32 bits: pairs of 16-bit values of neighbouring steps, quadruples of bytes, or one rounded `f32`.
 //!
 //! Words travel in the place of floats and are moved, never calculated with. All levels make the same bits.
 
 use crate::{
     MatRef,
-    precision::Format,
+    precision::{Format, OFFSET},
+    rotate,
+    scale::Scale,
     simd::{self, Vector},
 };
 
@@ -14,6 +16,9 @@ pub(crate) enum Side {
     Left,
     Right,
 }
+
+/// 1.5 * 2^23: the mantissa of a sum with it counts in units of 1, also below zero.
+const UNITS: f32 = 12_582_912.0;
 
 /// What becomes of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,8 +38,7 @@ impl Half {
         match self {
             Self::High => x.round_to_bf16().upper_halves(),
             Self::Mid => x.sub(x.round_to_bf16()).round_to_bf16().upper_halves(),
-            // The sum with 1.5 * 2^23, whose mantissa counts in units of 1.
-            Self::Integer => x.mul(scale).add(V::splat(12_582_912.0)),
+            Self::Integer => x.mul(scale).add(V::splat(UNITS)),
         }
     }
 
@@ -42,11 +46,33 @@ impl Half {
     #[inline(always)]
     fn of_part(format: Format, part: usize, side: Side) -> Self {
         match (format, part, side) {
-            (Format::Int16, ..) => Self::Integer,
+            (Format::Int16 | Format::WideBytes, ..) => Self::Integer,
             (Format::Tiles3, 2, Side::Left) | (Format::Tiles3, 1, Side::Right) => Self::Mid,
             _ => Self::High,
         }
     }
+}
+
+/// Words of a row of an operand, as [`along`] makes them, rotated and scaled as the format asks for. Returns what the row's sums are to
+/// be multiplied by. `rotated` has room for the values of `words`, in a format that rotates.
+#[inline(always)]
+pub(crate) fn row<V: Vector>(words: &mut [f32], x: &[f32], rotated: &mut [f32], format: Format, side: Side) -> f32 {
+    if !format.is_scaled() {
+        along::<V>(words, x, 1.0, format, side);
+        return 1.0;
+    }
+    let mut x = x;
+    if format.is_rotated() {
+        let rotated = &mut rotated[..words.len() * format.values_per_word()];
+        rotated[..x.len()].copy_from_slice(x);
+        rotated[x.len()..].fill(0.0);
+        rotate::rotate::<V>(rotated);
+        x = rotated;
+    }
+    let scale = Scale::of::<V>(x, format);
+    along::<V>(words, x, scale.up, format, side);
+    // Both operands were rotated; one makes up for it.
+    if side == Side::Right { scale.down * rotate::gain(format) } else { scale.down }
 }
 
 /// Words of `x`, whose values are consecutive steps: the parts of a slice, one after the other, filled up with zeros.
@@ -57,6 +83,9 @@ pub(crate) fn along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, format:
             V::load_at(x, i, 0.0).round_to_bf16().store_at(words, i);
         }
         return;
+    }
+    if format.values_per_word() == 4 {
+        return bytes_along::<V>(words, x, scale, side);
     }
     let part = words.len() / format.parts();
     if part > 0 {
@@ -84,6 +113,22 @@ fn pairs_along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, half: Half) 
     }
     let written = words.len().min(simd::count::<V>(x.len()) * width);
     words[written..].fill(0.0);
+}
+
+/// Of whole vectors, as blocks of rotation are.
+#[inline(always)]
+fn bytes_along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, side: Side) {
+    let offset = if side == Side::Left { OFFSET as f32 } else { 0.0 };
+    let (scale, units) = (V::splat(scale), V::splat(UNITS + offset));
+    for (words, x) in words.chunks_exact_mut(V::LANES / 4).zip(x.chunks_exact(V::LANES)) {
+        // SAFETY: there is room for a quarter of a vector.
+        unsafe { V::load(x).mul(scale).add(units).store_lowest_bytes(words.as_mut_ptr()) };
+    }
+}
+
+/// Sum of the bytes of words of a right operand.
+pub(crate) fn sum_of_bytes(words: &[f32]) -> i32 {
+    words.iter().flat_map(|word| word.to_bits().to_le_bytes()).map(|byte| i32::from(byte as i8)).sum()
 }
 
 /// Word row `step` of a slice of which `x` `[steps, columns]` holds the values; integers are scaled by `scales`, one a column.
@@ -120,20 +165,21 @@ pub(crate) fn across<V: Vector>(
     }
 }
 
-/// The value of a word's half (0 or 1) without its scale, for tests and the reference.
-pub(crate) fn value(word: u32, half: usize, format: Format) -> f32 {
-    let bits = (word >> (16 * half)) & 0xffff;
+/// Value `i` of a word of a right operand without its scale, for tests and the reference.
+pub(crate) fn value(word: u32, i: usize, format: Format) -> f32 {
+    let half = |i: usize| (word >> (16 * i)) & 0xffff;
     match format {
         Format::F32 | Format::Rounded => f32::from_bits(word),
-        Format::Int16 => f32::from(bits as u16 as i16),
-        Format::Bf16 | Format::Tiles | Format::Tiles3 => f32::from_bits(bits << 16),
+        Format::Int16 | Format::WideBytes => f32::from(half(i) as u16 as i16),
+        Format::Bytes | Format::ByteTiles => f32::from(word.to_le_bytes()[i] as i8),
+        Format::Bf16 | Format::Tiles | Format::Tiles3 => f32::from_bits(half(i) << 16),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Level, cpu::Kernel, scale::Scale};
+    use crate::{Level, cpu::Kernel};
 
     /// The words of some values at a level.
     fn words(level: Level, x: &[f32], scale: f32, format: Format) -> Vec<u32> {
@@ -180,7 +226,7 @@ mod tests {
         let mut spike = vec![1e-3; 1024];
         spike[5] = 800.0;
         for row in [vec![-0.37; 1024], spike, vec![0.0; 7], vec![-1e25; 3], vec![1e-25; 9], vec![-4.0]] {
-            let scale = Scale::of::<simd::portable::Portable>(&row);
+            let scale = Scale::of::<simd::portable::Portable>(&row, Format::Int16);
             for level in Level::available() {
                 let words = words(level, &row, scale.up, Format::Int16);
                 let integer = |i: usize| f64::from(value(words[i / 2], i % 2, Format::Int16));

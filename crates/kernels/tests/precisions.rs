@@ -71,13 +71,21 @@ fn backward_at(arithmetic: Arithmetic) {
 #[test]
 fn integers_have_the_same_bits_at_every_level() {
     let (x, w) = (Strided::new(50, 1100, 1), Strided::new(70, 1100, 2));
-    let product = |level| {
-        let mut y = Mat::zeros(50, 70);
-        linear(integers(level), y.view_mut(), x.view(), Weight::Plain(w.view()), Epilogue::default());
-        y
-    };
-    let expected = product(Level::Portable);
-    at_every_level(|level| assert_eq!(product(level), expected, "{}", level.name()));
+    for precision in [Precision::Int16, Precision::Int8] {
+        let product = |level| {
+            let mut y = Mat::zeros(50, 70);
+            linear(
+                Arithmetic { level, precision },
+                y.view_mut(),
+                x.view(),
+                Weight::Plain(w.view()),
+                Epilogue::default(),
+            );
+            y
+        };
+        let expected = product(Level::Portable);
+        at_every_level(|level| assert_eq!(product(level), expected, "{} at {}", precision.name(), level.name()));
+    }
 }
 
 /// One value a thousand times as large as the others takes no more than its share of the bits.
@@ -114,6 +122,7 @@ fn tolerance(precision: Precision) -> f64 {
         Precision::F32x3 => 5e-5,
         Precision::Bf16 => 8e-3,
         Precision::Int16 => 1e-4,
+        Precision::Int8 => 1e-2,
     }
 }
 

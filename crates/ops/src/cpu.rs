@@ -50,6 +50,12 @@ impl Cpu {
                 "as asked: linear layers multiply bf16, sums are f32"
             }
             (_, Precision::Bf16, _) => "as asked: linear layers multiply values rounded to bf16, in the time of f32",
+            (_, Precision::Int8, Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
+                "as asked: linear layers multiply rotated 8-bit integers exactly; vectors stay float32"
+            }
+            (_, Precision::Int8, _) => {
+                "as asked: linear layers multiply rotated 8-bit integers exactly, without VNNI in the time of int16; vectors stay float32"
+            }
             (_, Precision::Int16, Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
                 "as asked: linear layers multiply 16-bit integers exactly"
             }

@@ -1,13 +1,13 @@
-//! Tiles of AMX: 16 rows by 16 columns of `f32` sums, fed with pairs of bf16.
+//! Tiles of AMX: 16 rows by 16 columns of `f32` sums, fed with pairs of bf16, or of integer sums, fed with quadruples of bytes.
 //!
 //! ```text
-//! one step of 32 values:   c[0..32][0..32] += a[0..32][32 values] * b[32 values][0..32]
+//! one step of 32 values (64 bytes):   c[0..32][0..32] += a[0..32][32 values] * b[32 values][0..32]
 //!
 //!              b0: b[0..16 words][0..16]      b1: b[0..16 words][16..32]
 //! a0: rows 0..16       c00 += a0 b0                c01 += a0 b1
 //! a1: rows 16..32      c10 += a1 b0                c11 += a1 b1
 //! ```
-//! where a word of `a` is a pair of values of one row, and word row `w` of `b` holds the pairs `2 w, 2 w + 1` of all columns.
+//! where a word of `a` is a pair of values of one row, and word row `w` of `b` holds the pairs `2 w, 2 w + 1` of all columns; of bytes four each.
 //!
 //! 1. Four tiles of sums for four of operands: each loaded operand is used twice.
 //! 2. The compiler knows no tiles: it never holds a value in one, so their contents live on from one `asm!` block to the next as long as
@@ -50,16 +50,16 @@ pub unsafe fn assume_amx() {
     EMULATED.get_or_init(|| ());
 }
 
-/// Whether the processor has AMX with bf16 and the kernel lends it to this process.
+/// Whether the processor has AMX with bf16 and bytes and the kernel lends it to this process.
 pub(crate) fn is_available() -> bool {
     static LENT: OnceLock<bool> = OnceLock::new();
     EMULATED.get().is_some() || *LENT.get_or_init(|| has_instructions() && request())
 }
 
 fn has_instructions() -> bool {
-    let (bf16, tile) = (1 << 22, 1 << 24);
+    let all = 1 << 22 | 1 << 24 | 1 << 25;
     let largest = std::arch::x86_64::__cpuid(0).eax;
-    largest >= 7 && std::arch::x86_64::__cpuid_count(7, 0).edx & (bf16 | tile) == bf16 | tile
+    largest >= 7 && std::arch::x86_64::__cpuid_count(7, 0).edx & all == all
 }
 
 /// Asks Linux for the tile data (`ARCH_REQ_XCOMP_PERM` of state component 18).
@@ -102,28 +102,46 @@ impl Tiles {
         }
     }
 
-    /// One step on all 32 rows.
+    /// Sums of bytes, each row at the same integers.
+    pub(crate) fn start(&mut self, starts: &[f32; BLOCK]) {
+        // SAFETY: tiles are configured; with a stride of 0 every row is the same 64 bytes.
+        unsafe {
+            asm!(
+                "tileloadd tmm0, [{starts} + {row}*1]",
+                "tileloadd tmm1, [{starts} + {row}*1 + 64]",
+                "tileloadd tmm2, [{starts} + {row}*1]",
+                "tileloadd tmm3, [{starts} + {row}*1 + 64]",
+                starts = in(reg) starts.as_ptr(), row = in(reg) 0_usize,
+                options(nostack, readonly, preserves_flags)
+            );
+        }
+    }
+
+    /// One step on all 32 rows, of pairs of bf16 or of bytes.
     ///
     /// # Safety
     /// 32 rows of [`STEP`] words, `stride` words apart, are readable at `a`, and [`STEP`] rows of [`BLOCK`] words at `b`.
     #[inline(always)]
-    pub(crate) unsafe fn step(&mut self, a: *const f32, stride: usize, b: *const f32) {
-        // SAFETY: tiles are configured; the caller's promise for the memory.
-        unsafe {
-            asm!(
-                "tileloadd tmm4, [{a} + {stride}*1]",
-                "tileloadd tmm6, [{b} + {row}*1]",
-                "tileloadd tmm7, [{b} + {row}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "tileloadd tmm5, [{lower} + {stride}*1]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
-                a = in(reg) a, lower = in(reg) a.add(16 * stride), stride = in(reg) 4 * stride,
-                b = in(reg) b, row = in(reg) 4 * BLOCK,
-                options(nostack, readonly, preserves_flags)
-            );
+    pub(crate) unsafe fn step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
+        macro_rules! step {
+            ($dot:literal) => {
+                asm!(
+                    "tileloadd tmm4, [{a} + {stride}*1]",
+                    "tileloadd tmm6, [{b} + {row}*1]",
+                    "tileloadd tmm7, [{b} + {row}*1 + 64]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    concat!($dot, " tmm1, tmm4, tmm7"),
+                    "tileloadd tmm5, [{lower} + {stride}*1]",
+                    concat!($dot, " tmm2, tmm5, tmm6"),
+                    concat!($dot, " tmm3, tmm5, tmm7"),
+                    a = in(reg) a, lower = in(reg) a.add(16 * stride), stride = in(reg) 4 * stride,
+                    b = in(reg) b, row = in(reg) 4 * BLOCK,
+                    options(nostack, readonly, preserves_flags)
+                )
+            };
         }
+        // SAFETY: tiles are configured; the caller's promise for the memory.
+        unsafe { if BYTES { step!("tdpbusd") } else { step!("tdpbf16ps") } }
     }
 
     /// One step on the first 16 rows.
@@ -131,19 +149,22 @@ impl Tiles {
     /// # Safety
     /// As [`Tiles::step`], with 16 rows at `a`.
     #[inline(always)]
-    pub(crate) unsafe fn half_step(&mut self, a: *const f32, stride: usize, b: *const f32) {
-        // SAFETY: tiles are configured; the caller's promise for the memory.
-        unsafe {
-            asm!(
-                "tileloadd tmm4, [{a} + {stride}*1]",
-                "tileloadd tmm6, [{b} + {row}*1]",
-                "tileloadd tmm7, [{b} + {row}*1 + 64]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                a = in(reg) a, stride = in(reg) 4 * stride, b = in(reg) b, row = in(reg) 4 * BLOCK,
-                options(nostack, readonly, preserves_flags)
-            );
+    pub(crate) unsafe fn half_step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
+        macro_rules! step {
+            ($dot:literal) => {
+                asm!(
+                    "tileloadd tmm4, [{a} + {stride}*1]",
+                    "tileloadd tmm6, [{b} + {row}*1]",
+                    "tileloadd tmm7, [{b} + {row}*1 + 64]",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    concat!($dot, " tmm1, tmm4, tmm7"),
+                    a = in(reg) a, stride = in(reg) 4 * stride, b = in(reg) b, row = in(reg) 4 * BLOCK,
+                    options(nostack, readonly, preserves_flags)
+                )
+            };
         }
+        // SAFETY: tiles are configured; the caller's promise for the memory.
+        unsafe { if BYTES { step!("tdpbusd") } else { step!("tdpbf16ps") } }
     }
 
     /// Writes the sums as 32 rows of 32.

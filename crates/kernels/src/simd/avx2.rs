@@ -118,6 +118,30 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    fn swap(self, distance: usize) -> Self {
+        // SAFETY: as above.
+        Self(unsafe {
+            match distance {
+                1 => _mm256_permute_ps::<0b10_11_00_01>(self.0),
+                2 => _mm256_permute_ps::<0b01_00_11_10>(self.0),
+                _ => _mm256_permute2f128_ps::<1>(self.0, self.0),
+            }
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn store_lowest_bytes(self, p: *mut f32) {
+        // SAFETY: the caller's promise; unaligned stores are allowed. The shuffle works within 128 bits, so its words are joined from
+        // words 0 and 4.
+        unsafe {
+            let lowest = _mm256_set1_epi32(0x0c08_0400);
+            let shuffled = _mm256_shuffle_epi8(_mm256_castps_si256(self.0), lowest);
+            let joined = _mm256_permutevar8x32_epi32(shuffled, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+            _mm_storel_epi64(p.cast(), _mm256_castsi256_si128(joined));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         // SAFETY: the caller's promise.
         unsafe { transpose8(from, stride, to, step) }

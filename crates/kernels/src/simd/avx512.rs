@@ -95,6 +95,25 @@ impl Vector for Avx512 {
     }
 
     #[inline(always)]
+    fn swap(self, distance: usize) -> Self {
+        // SAFETY: as above.
+        Self(unsafe {
+            match distance {
+                1 => _mm512_permute_ps::<0b10_11_00_01>(self.0),
+                2 => _mm512_permute_ps::<0b01_00_11_10>(self.0),
+                4 => _mm512_shuffle_f32x4::<0b10_11_00_01>(self.0, self.0),
+                _ => _mm512_shuffle_f32x4::<0b01_00_11_10>(self.0, self.0),
+            }
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn store_lowest_bytes(self, p: *mut f32) {
+        // SAFETY: the caller's promise; unaligned stores are allowed.
+        unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_castps_si512(self.0))) }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         // SAFETY: the caller's promise.
         unsafe { super::avx2::transpose8(from, stride, to, step) }

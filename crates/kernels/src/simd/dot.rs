@@ -1,7 +1,8 @@
-//! Dot products of pairs of 16-bit values, added to 32-bit sums.
+//! Dot products of pairs of 16-bit values, or of quadruples of bytes, added to 32-bit sums.
 //!
-//! Integers never saturate here: a pair's products stay below 2^31 and whole sums too ([`crate::words::Scale`]), so every instruction
-//! gives the same bits.
+//! 1. Integers never saturate here: a word's products stay below 2^31 and whole sums too ([`crate::scale`]), so every instruction
+//!    gives the same bits.
+//! 2. Bytes of the left operand are unsigned, by an offset that the sums start without ([`crate::pack`]).
 
 use std::arch::x86_64::*;
 
@@ -11,7 +12,7 @@ use crate::tile::Unit;
 macro_rules! unit {
     (
         $(#[$doc:meta])* $name:ident: $words:ty, $sums:ty, $lanes:literal, $rows:literal,
-        zero $zero:ident, load $load:ident, splat $splat:ident,
+        zero $zero:ident, $(start $start:ident,)? load $load:ident, splat $splat:ident,
         add |$c:ident, $x:ident, $b:ident| $add:expr,
         store |$s:ident, $p:ident| $store:expr
     ) => {
@@ -29,6 +30,12 @@ macro_rules! unit {
                 // SAFETY: only reached below `Level::multiply`, which checked the level.
                 unsafe { $zero() }
             }
+
+            $(#[inline(always)]
+            unsafe fn start(p: *const f32) -> $sums {
+                // SAFETY: the caller's promise; unaligned loads are allowed.
+                unsafe { $start(p.cast()) }
+            })?
 
             #[inline(always)]
             unsafe fn load(p: *const f32) -> $words {
@@ -86,6 +93,22 @@ unit! {
     MaddAvx2: __m256i, __m256i, 8, 6,
     zero _mm256_setzero_si256, load _mm256_loadu_si256, splat _mm256_set1_epi32,
     add |c, x, b| _mm256_add_epi32(c, _mm256_madd_epi16(x, b)),
+    store |s, p| _mm256_storeu_ps(p, _mm256_cvtepi32_ps(s))
+}
+
+unit! {
+    /// Bytes, one instruction: AVX-512 VNNI.
+    BytesAvx512: __m512i, __m512i, 16, 12,
+    zero _mm512_setzero_si512, start _mm512_loadu_si512, load _mm512_loadu_si512, splat _mm512_set1_epi32,
+    add |c, x, b| _mm512_dpbusd_epi32(c, x, b),
+    store |s, p| _mm512_storeu_ps(p, _mm512_cvtepi32_ps(s))
+}
+
+unit! {
+    /// Bytes, one instruction: AVX-VNNI.
+    BytesAvx2: __m256i, __m256i, 8, 6,
+    zero _mm256_setzero_si256, start _mm256_loadu_si256, load _mm256_loadu_si256, splat _mm256_set1_epi32,
+    add |c, x, b| _mm256_dpbusd_avx_epi32(c, x, b),
     store |s, p| _mm256_storeu_ps(p, _mm256_cvtepi32_ps(s))
 }
 

@@ -69,6 +69,13 @@ pub(crate) trait Vector: Copy {
     /// # Safety
     /// `LANES / 2` floats are writable at `p`.
     unsafe fn store_lower_halves(self, p: *mut f32);
+    /// Each lane's neighbour at `distance`, a power of two below `LANES`: lane `i` becomes lane `i ^ distance`.
+    fn swap(self, distance: usize) -> Self;
+    /// The lowest bytes of all lanes, side by side.
+    ///
+    /// # Safety
+    /// `LANES / 4` floats are writable at `p`.
+    unsafe fn store_lowest_bytes(self, p: *mut f32);
     /// The register tile of products of floats ([`crate::multiply`]).
     ///
     /// # Safety

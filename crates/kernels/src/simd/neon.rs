@@ -100,6 +100,27 @@ impl Vector for Neon {
     }
 
     #[inline(always)]
+    fn swap(self, distance: usize) -> Self {
+        // SAFETY: as above.
+        unsafe {
+            match distance {
+                1 => Self(vrev64q_f32(self.0), vrev64q_f32(self.1)),
+                2 => Self(vextq_f32::<2>(self.0, self.0), vextq_f32::<2>(self.1, self.1)),
+                _ => Self(self.1, self.0),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_lowest_bytes(self, p: *mut f32) {
+        // SAFETY: the caller's promise. Narrowing keeps the lower half of a lane, twice.
+        unsafe {
+            let lower = vmovn_u32(vreinterpretq_u32_f32(self.0));
+            vst1_u8(p.cast(), vmovn_u16(vmovn_high_u32(lower, vreinterpretq_u32_f32(self.1))));
+        }
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         for r in [0, 4] {
             for l in [0, 4] {

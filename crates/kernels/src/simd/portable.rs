@@ -115,6 +115,17 @@ impl Vector for Portable {
     }
 
     #[inline(always)]
+    fn swap(self, distance: usize) -> Self {
+        Self(std::array::from_fn(|i| self.0[i ^ distance]))
+    }
+
+    #[inline(always)]
+    unsafe fn store_lowest_bytes(self, p: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { *p.cast::<[u8; 8]>() = self.0.map(|x| x.to_bits() as u8) };
+    }
+
+    #[inline(always)]
     unsafe fn transpose8(from: *const f32, stride: usize, to: *mut f32, step: usize) {
         for r in 0..8 {
             for l in 0..8 {

@@ -105,6 +105,8 @@ fn execute(code: &[u8], registers: &[i64; 23]) -> Option<usize> {
             }
             // tdpbf16ps
             (0x5c, 2, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv]),
+            // tdpbusd
+            (0x5e, 1, Some(a)) => tiles[it.reg] = dot_bytes(&tiles[it.reg], &tiles[a], &tiles[it.vvvv]),
             _ => return None,
         }
         Some(it.length)
@@ -166,6 +168,23 @@ fn dot(c: &Tile, a: &Tile, b: &Tile) -> Tile {
             for (k, b) in b.iter().enumerate() {
                 sum += bf16(a, 2 * k) * bf16(b, 2 * n);
                 sum += bf16(a, 2 * k + 1) * bf16(b, 2 * n + 1);
+            }
+            out[place].copy_from_slice(&sum.to_le_bytes());
+        }
+    }
+    out
+}
+
+/// `c[m][n] += sum over i < 4 of a[m][4 k + i] * b[k][4 n + i]`, `a` unsigned, `b` signed.
+fn dot_bytes(c: &Tile, a: &Tile, b: &Tile) -> Tile {
+    let mut out = *c;
+    for (out, a) in out.iter_mut().zip(a) {
+        for n in 0..16 {
+            let place = 4 * n..4 * n + 4;
+            let mut sum = i32::from_le_bytes(out[place.clone()].try_into().expect("four bytes"));
+            for (k, b) in b.iter().enumerate() {
+                let products = (0..4).map(|i| i32::from(a[4 * k + i]) * i32::from(b[4 * n + i] as i8));
+                sum = sum.wrapping_add(products.sum());
             }
             out[place].copy_from_slice(&sum.to_le_bytes());
         }

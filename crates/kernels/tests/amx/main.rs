@@ -12,7 +12,7 @@ use matryo_kernels::{
 };
 
 /// AMX with its tolerance in every precision that uses it, or `None` if the machine lacks what stands around the tiles.
-fn arithmetics() -> Option<[(Arithmetic, f64); 2]> {
+fn arithmetics() -> Option<[(Arithmetic, f64); 3]> {
     if !Level::Amx.is_available() {
         if !Level::Avx512Vnni.is_available() {
             eprintln!("skipped: no AVX-512 VNNI here");
@@ -21,7 +21,7 @@ fn arithmetics() -> Option<[(Arithmetic, f64); 2]> {
         emulator::install();
     }
     let at = |precision| Arithmetic { level: Level::Amx, precision };
-    Some([(at(Precision::Bf16), 8e-3), (at(Precision::F32x3), 5e-5)])
+    Some([(at(Precision::Bf16), 8e-3), (at(Precision::F32x3), 5e-5), (at(Precision::Int8), 6e-3)])
 }
 
 #[test]
@@ -63,6 +63,19 @@ fn backward() {
             norm_products(dw.check(), expected_dw.view(), (dyt.view(), xt.view()), tolerance, what);
         }
     }
+}
+
+/// Sums of bytes are exact, so the tiles change no bit.
+#[test]
+fn bytes_have_the_bits_of_other_levels() {
+    let Some([.., (bytes, _)]) = arithmetics() else { return };
+    let (x, w) = (Strided::new(50, 1100, 1), Strided::new(70, 1100, 2));
+    let product = |arithmetic: Arithmetic| {
+        let mut y = Mat::zeros(50, 70);
+        linear(arithmetic, y.view_mut(), x.view(), Weight::Plain(w.view()), Epilogue::default());
+        y
+    };
+    assert_eq!(product(bytes), product(Arithmetic { level: Level::Portable, ..bytes }));
 }
 
 /// An element's sum follows from its row, its column and `k` alone.
