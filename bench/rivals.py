@@ -10,7 +10,7 @@ ENGINES = pathlib.Path(__file__).parent / "engines"
 CACHE = pathlib.Path(__file__).parent / ".cache"
 
 # The precisions of matryo that are measured: the one list to extend.
-MATRYO_ENCODE = ["f32", "bf16", "int16"]
+MATRYO_ENCODE = ["f32", "bf16", "int16", "int8"]
 MATRYO_TRAIN = ["f32", "bf16", "int16"]
 
 REFERENCE = "sentence-transformers-f32"

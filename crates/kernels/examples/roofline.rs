@@ -21,7 +21,12 @@ const ROWS: [usize; 4] = [8, 32, 512, 2048];
 /// Input and output widths of the four products of a layer.
 const WIDTHS: [(usize, usize); 4] = [(768, 768), (768, 2304), (768, 3072), (3072, 768)];
 /// Precisions of the product, each with the instruction whose peak it is held to.
-const PRECISIONS: [(Precision, &str); 2] = [(Precision::F32, "f32 fma"), (Precision::Int16, "vpdpwssd")];
+const PRECISIONS: [(Precision, &str); 4] = [
+    (Precision::F32, "f32 fma"),
+    (Precision::Bf16, "vdpbf16ps"),
+    (Precision::Int16, "vpdpwssd"),
+    (Precision::Int8, "vpdpbusd"),
+];
 
 fn main() {
     let seconds = std::env::args().nth(1).map_or(0.3, |text| text.parse().expect("seconds"));
@@ -97,7 +102,10 @@ fn best_per_second(budget: Duration, mut f: impl FnMut()) -> f64 {
 fn products(threads: usize, peaks: &[Peak], budget: Duration) -> Vec<String> {
     let pool = pool(threads);
     let shapes = ROWS.into_iter().flat_map(|m| WIDTHS.into_iter().map(move |(k, n)| (m, k, n)));
-    let all = shapes.flat_map(|shape| PRECISIONS.map(|precision| (shape, precision)));
+    // Without instructions for bf16 its products are those of floats.
+    let has_own = |precision: Precision| precision != Precision::Bf16 || Level::best() == Level::Avx512Bf16;
+    let precisions = || PRECISIONS.into_iter().filter(|(precision, _)| has_own(*precision));
+    let all = shapes.flat_map(|shape| precisions().map(move |precision| (shape, precision)));
     all.map(|((m, k, n), (precision, instruction))| {
         let gops = 2.0 * (m * k * n) as f64 * pool.install(|| product(precision, m, k, n, budget)) * 1e-9;
         let percent = of_peak(gops, peaks, instruction, threads);
@@ -222,6 +230,7 @@ mod peaks {
             }
             if is_x86_feature_detected!("avx512vnni") {
                 found.push(kernel("vpdpwssd", "avx512_vnni", SUMS_AVX512, 32, int16));
+                found.push(kernel("vpdpbusd", "avx512_vnni", SUMS_AVX512, 64, int8));
             }
             found
         }
@@ -292,6 +301,22 @@ mod peaks {
                 black_box(sums.map(|sum| _mm512_reduce_add_epi32(sum)));
             }
             // SAFETY: `available` lists this only where the processor has avx512_vnni, and with it avx512f.
+            unsafe { run() }
+        }
+
+        fn int8() {
+            #[target_feature(enable = "avx512f,avx512vnni")]
+            fn run() {
+                let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
+                let mut sums = black_box([_mm512_set1_epi32(1); SUMS_AVX512]);
+                for _ in 0..STEPS {
+                    for sum in &mut sums {
+                        *sum = _mm512_dpbusd_epi32(*sum, a, b);
+                    }
+                }
+                black_box(sums.map(|sum| _mm512_reduce_add_epi32(sum)));
+            }
+            // SAFETY: as above.
             unsafe { run() }
         }
     }

@@ -7,7 +7,7 @@ use crate::simd::{Vector, portable::Portable};
 /// Instruction sets with kernels of their own, each with all that those of its family below it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// AVX-512 with AMX tiles of bf16.
+    /// AVX-512 with AMX tiles of bf16 and of bytes.
     Amx,
     /// AVX-512 with VNNI and bf16 dot products.
     Avx512Bf16,

@@ -232,6 +232,7 @@ impl Task<'_> {
         let mut sums = Sums::new();
         for panel in self.panels.clone() {
             let b = self.product.panels.words(panel, slice);
+            let (place, starts) = (self.place(panel, slice), self.product.panels.starts(panel, slice));
             let next = self.next_panel(panel, slice);
             let tiles = rows.div_ceil(height);
             for (tile, first) in (0..rows).step_by(height).enumerate() {
@@ -244,17 +245,16 @@ impl Task<'_> {
                     b: b.as_ptr(),
                     columns: self.columns(panel),
                     k: words,
-                    start: self.product.panels.starts(panel, slice).map_or(std::ptr::null(), |starts| starts.as_ptr()),
+                    start: starts.map_or(std::ptr::null(), |starts| starts.as_ptr()),
                     sums: sums.0.as_mut_ptr().cast(),
                     next: self.product.finish.next(self.left.rows.start + first, panel * PANEL),
                     later: Later::part(next, tile, tiles),
                 };
                 // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; the format of `multiply` has starts
-                // if it reads them; `sums` holds every tile;
-                // `Level::multiply` checked the instruction set.
+                // if it reads them; `sums` holds every tile; `Level::multiply` checked the instruction set.
                 unsafe { multiply(tile) };
                 for (r, sums) in sums.0.iter().enumerate().take(rows) {
-                    self.finish::<V>(first + r, panel, slice, sums);
+                    self.finish::<V>(first + r, place, sums);
                 }
             }
         }
@@ -268,12 +268,12 @@ impl Task<'_> {
         let (rows, stride, steps) =
             (self.left.rows.len(), self.left.stride(slice), self.left.slices.words(slice) / STEP);
         let (mut sums, mut turn) = ([[[0.0; BLOCK]; BLOCK]; 2], 0);
-        let mut open = Open { panel: 0, rows: 0..0 };
+        let mut open = Open { place: self.place(self.panels.start, slice), rows: 0..0 };
         // SAFETY: only a level with AMX has operands in tiles, and it was checked; no other tiles live on this thread, since
         // nothing below starts another product.
         let mut tiles = unsafe { Tiles::configure() };
         for panel in self.panels.clone() {
-            let b = self.product.panels.words(panel, slice);
+            let (place, b) = (self.place(panel, slice), self.product.panels.words(panel, slice));
             for first in (0..rows).step_by(BLOCK) {
                 let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
                 match self.product.panels.starts(panel, slice) {
@@ -295,23 +295,23 @@ impl Task<'_> {
                     credit += count;
                     while credit >= steps {
                         credit -= steps;
-                        self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+                        self.finish_next::<V>(&mut open, &sums[1 - turn]);
                     }
                 }
                 while !open.rows.is_empty() {
-                    self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+                    self.finish_next::<V>(&mut open, &sums[1 - turn]);
                 }
                 tiles.store(&mut sums[turn]);
                 if BYTES {
                     to_floats(&mut sums[turn]);
                 }
                 turn = 1 - turn;
-                open = Open { panel, rows: first..rows.min(first + BLOCK) };
+                open = Open { place, rows: first..rows.min(first + BLOCK) };
             }
         }
         drop(tiles);
         while !open.rows.is_empty() {
-            self.finish_next::<V>(&mut open, slice, &sums[1 - turn]);
+            self.finish_next::<V>(&mut open, &sums[1 - turn]);
         }
     }
 
@@ -322,20 +322,27 @@ impl Task<'_> {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn finish_next<V: Vector>(&self, open: &mut Open, slice: usize, sums: &[[f32; PANEL]; PANEL]) {
+    fn finish_next<V: Vector>(&self, open: &mut Open<'_>, sums: &[[f32; PANEL]; PANEL]) {
         let row = open.rows.start;
         open.rows.start += 1;
-        self.finish::<V>(row, open.panel, slice, &sums[row % PANEL]);
+        self.finish::<V>(row, open.place, &sums[row % PANEL]);
     }
 
     /// Sums of row `row` of the block.
     #[inline(always)]
-    fn finish<V: Vector>(&self, row: usize, panel: usize, slice: usize, sums: &[f32; PANEL]) {
-        let scales = self.left.scale(row).zip(self.product.panels.scales(panel, slice));
-        let place = Slice { first: slice == 0, last: slice + 1 == self.left.slices.count(), scales };
-        let sums = &sums[..self.columns(panel)];
+    fn finish<V: Vector>(&self, row: usize, place: Place<'_>, sums: &[f32; PANEL]) {
+        let scales = self.left.scale(row).zip(place.scales);
+        let (slice, sums) =
+            (Slice { first: place.first, last: place.last, scales }, &sums[..self.columns(place.panel)]);
         // SAFETY: tasks are disjoint blocks of rows by panels.
-        unsafe { self.product.finish.slice::<V>(self.left.rows.start + row, panel * PANEL, sums, place) };
+        unsafe { self.product.finish.slice::<V>(self.left.rows.start + row, place.panel * PANEL, sums, slice) };
+    }
+
+    /// A panel and a slice. Once for all rows: it takes divisions.
+    #[inline(always)]
+    fn place(&self, panel: usize, slice: usize) -> Place<'_> {
+        let scales = self.product.panels.scales(panel, slice);
+        Place { panel, first: slice == 0, last: slice + 1 == self.left.slices.count(), scales }
     }
 
     /// The words that are multiplied with after those of a panel; after the last one, its own.
@@ -356,6 +363,16 @@ impl Task<'_> {
     }
 }
 
+/// Where sums are from.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    panel: usize,
+    /// Of the slices.
+    first: bool,
+    last: bool,
+    scales: Option<&'a [f32; PANEL]>,
+}
+
 /// Sums of bytes are integers.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
@@ -367,7 +384,7 @@ fn to_floats(sums: &mut [[f32; PANEL]; PANEL]) {
 
 /// Rows whose sums are waiting to be finished.
 #[cfg(target_arch = "x86_64")]
-struct Open {
-    panel: usize,
+struct Open<'a> {
+    place: Place<'a>,
     rows: Range<usize>,
 }

@@ -17,8 +17,9 @@ use crate::{
     Level, MatRef, Operand,
     cpu::Kernel,
     precision::{Format, OFFSET},
+    rotate,
     scale::Scale,
-    rotate, scratch,
+    scratch,
     simd::{Vector, portable::Portable},
     slices::Slices,
     tile::PANEL,
@@ -92,7 +93,8 @@ impl<'a> Panels<'a> {
             let mut values: Vec<f32> = (0..stored).map(|step| self.value(slice, step, column)).collect();
             if format.is_rotated() {
                 // The matrix is its own inverse, but for the factor that the scale has.
-                rotate::rotate::<Portable>(&mut values);
+                let rotated = values.clone();
+                rotate::rotate::<Portable>(&mut values, &rotated);
             }
             values.truncate(slices.values(slice).len());
             values

@@ -64,9 +64,7 @@ pub(crate) fn row<V: Vector>(words: &mut [f32], x: &[f32], rotated: &mut [f32], 
     let mut x = x;
     if format.is_rotated() {
         let rotated = &mut rotated[..words.len() * format.values_per_word()];
-        rotated[..x.len()].copy_from_slice(x);
-        rotated[x.len()..].fill(0.0);
-        rotate::rotate::<V>(rotated);
+        rotate::rotate::<V>(rotated, x);
         x = rotated;
     }
     let scale = Scale::of::<V>(x, format);

@@ -95,9 +95,13 @@ fn an_outlier_leaves_the_other_values_their_digits() {
     x.row_mut(1)[100] = 50.0;
     let w = Strided::new(40, 768, 2);
     let (mut y, mut expected) = (Mat::zeros(3, 40), Mat::zeros(3, 40));
-    linear(integers(Level::best()), y.view_mut(), x.view(), Weight::Plain(w.view()), Epilogue::default());
     scalar::linear(expected.view_mut(), x.view(), Weight::Plain(w.view()), Epilogue::default());
-    norm_products(y.data(), expected.view(), (x.view(), w.view()), 6e-5, "with an outlier");
+    // Bytes that are not rotated are off by 2e-3 in the mean here.
+    for (precision, tolerance) in [(Precision::Int16, 6e-5), (Precision::Int8, 1.5e-3)] {
+        let arithmetic = Arithmetic { level: Level::best(), precision };
+        linear(arithmetic, y.view_mut(), x.view(), Weight::Plain(w.view()), Epilogue::default());
+        norm_products(y.data(), expected.view(), (x.view(), w.view()), tolerance, &what(arithmetic));
+    }
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn what_is_not_a_number_stays_so_and_in_its_row() {
 }
 
 /// Error of an element over the product of the norms of its row and column: for bf16 the worst case, both operands off by 2^-8; for bf16
-/// in parts likewise, with the product of the second parts left out; for integers ten times the deviation.
+/// in parts likewise, with the product of the second parts left out; for integers ten times the deviation or more.
 fn tolerance(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 1e-6,
@@ -128,10 +132,6 @@ fn tolerance(precision: Precision) -> f64 {
 
 fn each_arithmetic(mut test: impl FnMut(Arithmetic)) {
     at_every_level(|level| Precision::ALL.into_iter().for_each(|precision| test(Arithmetic { level, precision })));
-}
-
-fn integers(level: Level) -> Arithmetic {
-    Arithmetic { level, precision: Precision::Int16 }
 }
 
 fn what(arithmetic: Arithmetic) -> String {

@@ -79,6 +79,7 @@ fn assert_equals_upstream(data: RetrievalData, tag: &str, dims: &[usize]) {
     assert_top_10(&evaluator, &evaluations[0], &read_json(golden.join(format!("{tag}_top10.json"))));
     assert_as_good(&evaluator, &evaluations, Precision::Bf16, 0.003);
     assert_as_good(&evaluator, &evaluations, Precision::Int16, 0.001);
+    assert_as_good(&evaluator, &evaluations, Precision::Int8, 0.003);
 }
 
 /// NDCG@10 at every dimension is that of single precision within `tolerance`; one question of 500 that changes from a miss to a hit is 0.002.

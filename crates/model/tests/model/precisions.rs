@@ -9,10 +9,11 @@ use matryo_testkit::{pseudo_random, read_json, tiny_bert};
 use crate::tiny;
 
 /// Precision, least cosine of an embedding, least cosine of a gradient.
-const BOUNDS: [(Precision, f64, f64); 3] = [
+const BOUNDS: [(Precision, f64, f64); 4] = [
     (Precision::F32x3, 0.999_999_9, 0.999_999),
     (Precision::Bf16, 0.9999, 0.999),
     (Precision::Int16, 0.999_99, 0.999_9),
+    (Precision::Int8, 0.9985, 0.998),
 ];
 
 /// The softmax does not see it: its true gradient is 0, so what is found is rounding.
