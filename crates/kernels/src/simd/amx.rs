@@ -123,25 +123,22 @@ impl Tiles {
     /// 32 rows of [`STEP`] words, `stride` words apart, are readable at `a`, and [`STEP`] rows of [`BLOCK`] words at `b`.
     #[inline(always)]
     pub(crate) unsafe fn step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
-        macro_rules! step {
+        macro_rules! lower {
             ($dot:literal) => {
                 asm!(
-                    "tileloadd tmm4, [{a} + {stride}*1]",
-                    "tileloadd tmm6, [{b} + {row}*1]",
-                    "tileloadd tmm7, [{b} + {row}*1 + 64]",
-                    concat!($dot, " tmm0, tmm4, tmm6"),
-                    concat!($dot, " tmm1, tmm4, tmm7"),
                     "tileloadd tmm5, [{lower} + {stride}*1]",
                     concat!($dot, " tmm2, tmm5, tmm6"),
                     concat!($dot, " tmm3, tmm5, tmm7"),
-                    a = in(reg) a, lower = in(reg) a.add(16 * stride), stride = in(reg) 4 * stride,
-                    b = in(reg) b, row = in(reg) 4 * BLOCK,
+                    lower = in(reg) a.add(16 * stride), stride = in(reg) 4 * stride,
                     options(nostack, readonly, preserves_flags)
                 )
             };
         }
-        // SAFETY: tiles are configured; the caller's promise for the memory.
-        unsafe { if BYTES { step!("tdpbusd") } else { step!("tdpbf16ps") } }
+        // SAFETY: tiles are configured; the caller's promise for the memory. The upper half leaves `b` in its tiles.
+        unsafe {
+            self.half_step::<BYTES>(a, stride, b);
+            if BYTES { lower!("tdpbusd") } else { lower!("tdpbf16ps") }
+        }
     }
 
     /// One step on the first 16 rows.
@@ -150,7 +147,7 @@ impl Tiles {
     /// As [`Tiles::step`], with 16 rows at `a`.
     #[inline(always)]
     pub(crate) unsafe fn half_step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
-        macro_rules! step {
+        macro_rules! upper {
             ($dot:literal) => {
                 asm!(
                     "tileloadd tmm4, [{a} + {stride}*1]",
@@ -164,7 +161,7 @@ impl Tiles {
             };
         }
         // SAFETY: tiles are configured; the caller's promise for the memory.
-        unsafe { if BYTES { step!("tdpbusd") } else { step!("tdpbf16ps") } }
+        unsafe { if BYTES { upper!("tdpbusd") } else { upper!("tdpbf16ps") } }
     }
 
     /// Writes the sums as 32 rows of 32.
