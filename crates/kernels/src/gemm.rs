@@ -16,7 +16,7 @@
 //! 3. The right operand is packed once for all tasks; a weight that stays the same can be packed ahead ([`PackedWeight`]).
 //! 4. Threads get blocks of rows; with few rows they get groups of panels, down to single ones, each of which packs the block again. The
 //!    number of tasks follows the number of threads; no element's sum does.
-//! 5. In a 16-bit format ([`crate::Precision`]) a step is a word of two values. Scales of integers belong to a slice, so they multiply its sums
+//! 5. In a format of 16 or 8 bits ([`crate::Precision`]) a step is a word of two or four values. Scales of integers belong to a slice, so they multiply its sums
 //!    before these join those of other slices.
 //! 6. With AMX the tile is 32 by 32, and the finishing of one tile is spread over the steps of the next: the two use different units,
 //!    and one after the other they took a third to a half longer in a prototype. Not timed here.

@@ -44,8 +44,8 @@ impl<'a> Left<'a> {
             Format::Tiles | Format::Tiles3 => [rows.next_multiple_of(BLOCK) * (width + GAP), rows * width, 0],
             Format::Rounded | Format::Bf16 => [rows * width, rows * width, 0],
             Format::Int16 => [rows * width, rows * (width + 2), rows],
-            Format::Bytes | Format::WideBytes => [rows * width, rows * width + rotated(width, format), rows],
-            Format::ByteTiles => [rows.next_multiple_of(BLOCK) * (width + GAP), rotated(width, format), rows],
+            Format::Bytes | Format::WideBytes => [rows * width, rows * width + slices.rotated(), rows],
+            Format::ByteTiles => [rows.next_multiple_of(BLOCK) * (width + GAP), slices.rotated(), rows],
         }
     }
 
@@ -136,11 +136,6 @@ impl<'a> Left<'a> {
             pack::copy_strips(self.storage, words, 0..rows, height);
         }
     }
-}
-
-/// Values of a row of `width` words, for those that are rotated.
-fn rotated(width: usize, format: Format) -> usize {
-    width * format.values_per_word()
 }
 
 /// Keeps the factor of a row, in a format that has factors.

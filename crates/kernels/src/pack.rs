@@ -89,8 +89,7 @@ impl<'a> Panels<'a> {
     pub(crate) fn column(&self, column: usize) -> Vec<f32> {
         let (slices, format) = (self.slices, self.slices.format());
         let of_slice = |slice: usize| {
-            let stored = slices.words(slice) / format.parts() * format.values_per_word();
-            let mut values: Vec<f32> = (0..stored).map(|step| self.value(slice, step, column)).collect();
+            let mut values: Vec<f32> = (0..slices.stored(slice)).map(|step| self.value(slice, step, column)).collect();
             if format.is_rotated() {
                 // The matrix is its own inverse, but for the factor that the scale has.
                 let rotated = values.clone();
@@ -128,7 +127,7 @@ pub(crate) fn pack(level: Level, storage: &mut [f32], b: Operand<'_>, slices: Sl
     let words = words.par_chunks_mut(PANEL * slices.total());
     let pack = |panel: usize, words: &mut [f32], scales: &mut [f32]| {
         let columns = panel * PANEL..((panel + 1) * PANEL).min(columns);
-        let most = PANEL * (slices.words(0) + 1) + slices.words(0) * slices.format().values_per_word();
+        let most = PANEL * (slices.words(0) + 1) + slices.rotated();
         scratch::local(most, |scratch| level.run(Pack { words, scales, b, columns, slices, scratch }));
     };
     match slices.format() {

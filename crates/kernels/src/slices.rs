@@ -41,6 +41,16 @@ impl Slices {
         self.part(i) * self.format.parts()
     }
 
+    /// Values of slice `i` with the zeros that fill it up.
+    pub(crate) fn stored(&self, i: usize) -> usize {
+        self.part(i) * self.format.values_per_word()
+    }
+
+    /// Values that are rotated at a time, for which there must be room: a row of the longest slice, if the format rotates.
+    pub(crate) fn rotated(&self) -> usize {
+        if self.format.is_rotated() { self.stored(0) } else { 0 }
+    }
+
     /// Where the words of slice `i` begin.
     pub(crate) fn start(&self, i: usize) -> usize {
         if i == 0 { 0 } else { i * self.words(0) }

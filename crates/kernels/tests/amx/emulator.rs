@@ -104,9 +104,9 @@ fn execute(code: &[u8], registers: &[i64; 23]) -> Option<usize> {
                 }
             }
             // tdpbf16ps
-            (0x5c, 2, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv]),
+            (0x5c, 2, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bf16),
             // tdpbusd
-            (0x5e, 1, Some(a)) => tiles[it.reg] = dot_bytes(&tiles[it.reg], &tiles[a], &tiles[it.vvvv]),
+            (0x5e, 1, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bytes),
             _ => return None,
         }
         Some(it.length)
@@ -156,38 +156,28 @@ fn decode(code: &[u8], registers: &[i64; 23]) -> Option<Decoded> {
     })
 }
 
-/// `c[m][n] += a[m][2 k] * b[k][2 n] + a[m][2 k + 1] * b[k][2 n + 1]`.
-fn dot(c: &Tile, a: &Tile, b: &Tile) -> Tile {
-    let bf16 =
-        |row: &[u8; 64], i: usize| f32::from_bits(u32::from(u16::from_le_bytes([row[2 * i], row[2 * i + 1]])) << 16);
+/// `c[m][n] = add(c[m][n], a[m][k], b[k][n])` over words of four bytes, for `k` in their order.
+fn dot(c: &Tile, a: &Tile, b: &Tile, add: impl Fn([u8; 4], [u8; 4], [u8; 4]) -> [u8; 4]) -> Tile {
     let mut out = *c;
     for (out, a) in out.iter_mut().zip(a) {
-        for n in 0..16 {
-            let place = 4 * n..4 * n + 4;
-            let mut sum = f32::from_le_bytes(out[place.clone()].try_into().expect("four bytes"));
-            for (k, b) in b.iter().enumerate() {
-                sum += bf16(a, 2 * k) * bf16(b, 2 * n);
-                sum += bf16(a, 2 * k + 1) * bf16(b, 2 * n + 1);
+        for (n, sum) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            for (a, b) in a.as_chunks::<4>().0.iter().zip(b) {
+                *sum = add(*sum, *a, b.as_chunks::<4>().0[n]);
             }
-            out[place].copy_from_slice(&sum.to_le_bytes());
         }
     }
     out
 }
 
-/// `c[m][n] += sum over i < 4 of a[m][4 k + i] * b[k][4 n + i]`, `a` unsigned, `b` signed.
-fn dot_bytes(c: &Tile, a: &Tile, b: &Tile) -> Tile {
-    let mut out = *c;
-    for (out, a) in out.iter_mut().zip(a) {
-        for n in 0..16 {
-            let place = 4 * n..4 * n + 4;
-            let mut sum = i32::from_le_bytes(out[place.clone()].try_into().expect("four bytes"));
-            for (k, b) in b.iter().enumerate() {
-                let products = (0..4).map(|i| i32::from(a[4 * k + i]) * i32::from(b[4 * n + i] as i8));
-                sum = sum.wrapping_add(products.sum());
-            }
-            out[place].copy_from_slice(&sum.to_le_bytes());
-        }
-    }
-    out
+/// Two products of bf16, added one after the other.
+fn add_bf16(sum: [u8; 4], a: [u8; 4], b: [u8; 4]) -> [u8; 4] {
+    let bf16 = |word: [u8; 4], i: usize| f32::from_le_bytes([0, 0, word[2 * i], word[2 * i + 1]]);
+    let sum = f32::from_le_bytes(sum) + bf16(a, 0) * bf16(b, 0);
+    (sum + bf16(a, 1) * bf16(b, 1)).to_le_bytes()
+}
+
+/// Four products of an unsigned and a signed byte.
+fn add_bytes(sum: [u8; 4], a: [u8; 4], b: [u8; 4]) -> [u8; 4] {
+    let products = (0..4).map(|i| i32::from(a[i]) * i32::from(b[i] as i8));
+    i32::from_le_bytes(sum).wrapping_add(products.sum()).to_le_bytes()
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matryo_model::{Embed, EncodeOptions, ModelError, Role, SentenceEncoder};
-use matryo_ops::Mat;
+use matryo_ops::{Mat, Precision};
 use matryo_testkit::{Tolerance, assert_close, tiny_bert};
 use serde_json::json;
 use tempfile::TempDir;
@@ -96,14 +96,18 @@ fn dropout_is_for_training_only() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let model = open();
-    let on = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let options = EncodeOptions { tokens_per_batch: Some(30), ..EncodeOptions::default() };
-        pool.install(|| encode(&model, options))
-    };
-    assert_eq!(on(1), on(2));
-    assert_eq!(on(1), on(3));
+    for precision in Precision::ALL {
+        let model = SentenceEncoder::open_in(tiny_bert(), precision).unwrap();
+        let on = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let options = EncodeOptions { tokens_per_batch: Some(30), ..EncodeOptions::default() };
+            pool.install(|| encode(&model, options))
+        };
+        let expected = on(1);
+        for threads in [2, 3] {
+            assert_eq!(on(threads), expected, "{}, {threads} threads", precision.name());
+        }
+    }
 }
 
 #[test]
