@@ -54,7 +54,13 @@ mod tests {
 
     #[test]
     fn upper_ends_belong_to_their_bins() {
-        let bins = bins(&[(1.0, true), (0.0, false), (0.2, true), (0.21, false), (0.25, true)]);
+        let bins = bins(&[
+            (1.0, true),
+            (0.0, false),
+            (0.2, true),
+            (0.21, false),
+            (0.25, true),
+        ]);
         let counts: Vec<_> = bins.iter().map(|bin| bin.count).collect();
         assert_eq!(counts, [1, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         assert!((bins[3].confidence - 0.23).abs() < 1e-12 && bins[3].accuracy == 0.5);

@@ -27,9 +27,17 @@ impl Classifier {
         let (settings, head) = head_files::read(folder)?;
         let width = Embed::dim(&model);
         if head.dim() != width {
-            return Err(ClassifyError::Width { folder: folder.to_owned(), found: head.dim(), expected: width });
+            return Err(ClassifyError::Width {
+                folder: folder.to_owned(),
+                found: head.dim(),
+                expected: width,
+            });
         }
-        Ok(Self { model, settings, head })
+        Ok(Self {
+            model,
+            settings,
+            head,
+        })
     }
 
     /// The model under the head.
@@ -71,7 +79,14 @@ impl Classifier {
         progress: Option<&(dyn Fn(usize, usize) + Sync)>,
     ) -> Result<(Predictions, Encoded), ClassifyError> {
         let normalize = self.settings.normalize_embeddings;
-        let encoded = self.model.encode_with(texts, &EncodeOptions { normalize, progress, ..Default::default() })?;
+        let encoded = self.model.encode_with(
+            texts,
+            &EncodeOptions {
+                normalize,
+                progress,
+                ..Default::default()
+            },
+        )?;
         Ok((self.head.probabilities(encoded.embeddings.view()), encoded))
     }
 }

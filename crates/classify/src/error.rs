@@ -194,13 +194,19 @@ impl ClassifyError {
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Train(error) => return error.hint(),
-            Self::OneClass { .. } => "a classifier needs examples of every class; is it the right label column?",
+            Self::OneClass { .. } => {
+                "a classifier needs examples of every class; is it the right label column?"
+            }
             Self::TooFewExamples { .. } => "ask for fewer examples per class, or add some",
             Self::TooManyPairs { .. } => {
                 "limit the examples per class, the iterations or the steps, or train a linear probe, which makes no pairs"
             }
-            Self::NoClassifier { .. } => "`matryo classify train` makes such a folder from a model and labelled texts",
-            Self::Format { found, expected, .. } if found > expected => "it was written by a newer matryo",
+            Self::NoClassifier { .. } => {
+                "`matryo classify train` makes such a folder from a model and labelled texts"
+            }
+            Self::Format {
+                found, expected, ..
+            } if found > expected => "it was written by a newer matryo",
             Self::MissingTensor { .. } | Self::TensorShape { .. } | Self::Width { .. } => {
                 "are the classifier's two files and the model from one training?"
             }

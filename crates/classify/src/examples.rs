@@ -25,7 +25,10 @@ impl Examples {
     pub fn open(path: &Path, text_column: &str, label_column: &str) -> Result<Self, ClassifyError> {
         let examples = Self::new(read_labelled_texts(path, text_column, label_column)?);
         match examples.classes.as_slice() {
-            [only] => Err(ClassifyError::OneClass { path: path.to_owned(), label: only.clone() }),
+            [only] => Err(ClassifyError::OneClass {
+                path: path.to_owned(),
+                label: only.clone(),
+            }),
             _ => Ok(examples),
         }
     }
@@ -35,8 +38,16 @@ impl Examples {
         let mut classes = labelled.labels.clone();
         classes.sort_unstable();
         classes.dedup();
-        let number = |label| classes.binary_search(label).expect("every label is a class");
-        Self { labels: labelled.labels.iter().map(number).collect(), texts: labelled.texts, classes }
+        let number = |label| {
+            classes
+                .binary_search(label)
+                .expect("every label is a class")
+        };
+        Self {
+            labels: labelled.labels.iter().map(number).collect(),
+            texts: labelled.texts,
+            classes,
+        }
     }
 
     /// Number of texts.
@@ -63,8 +74,16 @@ impl Examples {
                 taken.push(row as usize);
             }
         }
-        if let Some((class, &found)) = counts.iter().enumerate().find(|(_, count)| **count < wanted) {
-            return Err(ClassifyError::TooFewExamples { label: self.classes[class].clone(), found, wanted });
+        if let Some((class, &found)) = counts
+            .iter()
+            .enumerate()
+            .find(|(_, count)| **count < wanted)
+        {
+            return Err(ClassifyError::TooFewExamples {
+                label: self.classes[class].clone(),
+                found,
+                wanted,
+            });
         }
         taken.sort_unstable();
         Ok(Self {
@@ -80,7 +99,9 @@ mod tests {
     use super::*;
 
     fn examples() -> Examples {
-        let labels = ["b", "a", "b", "c", "a", "b", "c"].map(str::to_owned).to_vec();
+        let labels = ["b", "a", "b", "c", "a", "b", "c"]
+            .map(str::to_owned)
+            .to_vec();
         let texts = (0..7).map(|i| format!("text {i}")).collect();
         Examples::new(LabelledTexts { texts, labels })
     }
@@ -103,12 +124,18 @@ mod tests {
             assert!(few.texts.is_sorted(), "in the order they had");
             assert_eq!(few, drawn(seed));
         }
-        assert!((1..9).any(|seed| drawn(seed) != drawn(0)), "the seed decides");
+        assert!(
+            (1..9).any(|seed| drawn(seed) != drawn(0)),
+            "the seed decides"
+        );
     }
 
     #[test]
     fn a_class_with_too_few_is_named() {
         let error = examples().per_class(3, 0).unwrap_err();
-        assert_eq!(error.to_string(), "class `a` has 2 examples, expected at least 3");
+        assert_eq!(
+            error.to_string(),
+            "class `a` has 2 examples, expected at least 3"
+        );
     }
 }

@@ -95,7 +95,11 @@ impl FewShotOptions {
             (combinations(examples.len()), MOST_COMBINATIONS),
         ];
         match count.into_iter().find(|(pairs, limit)| pairs > limit) {
-            Some((pairs, limit)) => Err(ClassifyError::TooManyPairs { examples: examples.len(), pairs, limit }),
+            Some((pairs, limit)) => Err(ClassifyError::TooManyPairs {
+                examples: examples.len(),
+                pairs,
+                limit,
+            }),
             None => Ok(()),
         }
     }
@@ -112,7 +116,10 @@ impl FewShotOptions {
             ("num_iterations", json!(self.num_iterations)),
             ("max_steps", json!(self.max_steps)),
         ];
-        entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        entries
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
     }
 }
 
@@ -126,10 +133,19 @@ pub(crate) fn tune(
     tuning.options.check(examples)?;
     let pairs = contrastive_pairs(&examples.labels, &tuning.options.pairs());
     let positive = pairs.iter().filter(|pair| pair.positive).count();
-    let counts = PairCounts { positive, negative: pairs.len() - positive };
+    let counts = PairCounts {
+        positive,
+        negative: pairs.len() - positive,
+    };
     let text = |row: u32| examples.texts[row as usize].clone();
-    let columns = vec![pairs.iter().map(|p| text(p.first)).collect(), pairs.iter().map(|p| text(p.second)).collect()];
-    let labels = pairs.iter().map(|pair| f32::from(u8::from(pair.positive))).collect();
+    let columns = vec![
+        pairs.iter().map(|p| text(p.first)).collect(),
+        pairs.iter().map(|p| text(p.second)).collect(),
+    ];
+    let labels = pairs
+        .iter()
+        .map(|pair| f32::from(u8::from(pair.positive)))
+        .collect();
     let names = ["sentence_1", "sentence_2"].map(str::to_owned).to_vec();
     let data = Dataset::from_columns(names, columns).with_labels("label".to_owned(), labels);
     let trainer = Trainer::with_data(config(tuning)?, data, downloads)?;
@@ -140,18 +156,29 @@ pub(crate) fn tune(
 
 /// Takes out of the card what would mislead: the folder has a passing name, and the file holds the examples, not the pairs.
 fn leave_out_paths(folder: &Path) -> Result<(), TrainError> {
-    let Some(mut data) = card::load_record(folder)? else { return Ok(()) };
-    let settings = data.training.iter_mut().flat_map(|training| &mut training.hyperparameters);
-    settings.filter(|s| ["train_data", "output_dir"].contains(&s.name.as_str())).for_each(|s| s.is_default = true);
+    let Some(mut data) = card::load_record(folder)? else {
+        return Ok(());
+    };
+    let settings = data
+        .training
+        .iter_mut()
+        .flat_map(|training| &mut training.hyperparameters);
+    settings
+        .filter(|s| ["train_data", "output_dir"].contains(&s.name.as_str()))
+        .for_each(|s| s.is_default = true);
     let text = card::render(&data)?;
-    write_atomic(&folder.join("README.md"), |file| file.write_all(text.as_bytes()))?;
+    write_atomic(&folder.join("README.md"), |file| {
+        file.write_all(text.as_bytes())
+    })?;
     Ok(card::save_record(folder, &data)?)
 }
 
 /// The settings of the run, as `matryo train` would be given them.
 fn config(tuning: &Tuning<'_>) -> Result<TrainConfig, TrainError> {
     let options = tuning.options;
-    let max_steps = options.max_steps.map_or(-1, |steps| i64::try_from(steps).unwrap_or(i64::MAX));
+    let max_steps = options
+        .max_steps
+        .map_or(-1, |steps| i64::try_from(steps).unwrap_or(i64::MAX));
     let mut keys = vec![
         ("model", tuning.model.to_owned()),
         ("train_data", tuning.data.display().to_string()),
@@ -159,18 +186,42 @@ fn config(tuning: &Tuning<'_>) -> Result<TrainConfig, TrainError> {
         ("loss", "CosineSimilarityLoss".to_owned()),
         ("num_train_epochs", options.num_epochs.to_string()),
         ("max_steps", max_steps.to_string()),
-        ("per_device_train_batch_size", options.batch_size.to_string()),
+        (
+            "per_device_train_batch_size",
+            options.batch_size.to_string(),
+        ),
         ("learning_rate", options.body_learning_rate.to_string()),
         ("warmup_ratio", options.warmup_proportion.to_string()),
         ("weight_decay", options.l2_weight.to_string()),
         ("save_strategy", "no".to_owned()),
-        ("dataset_name", format!("contrastive pairs of {}", tuning.data.file_name().unwrap_or_default().display())),
+        (
+            "dataset_name",
+            format!(
+                "contrastive pairs of {}",
+                tuning.data.file_name().unwrap_or_default().display()
+            ),
+        ),
         ("seed", tuning.seed.to_string()),
     ];
-    keys.extend(tuning.revision.map(|revision| ("model_revision", revision.to_owned())));
-    keys.extend(tuning.precision.map(|precision| ("precision", precision.name().to_owned())));
-    let keys: Vec<(String, String)> = keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    keys.extend(
+        tuning
+            .revision
+            .map(|revision| ("model_revision", revision.to_owned())),
+    );
+    keys.extend(
+        tuning
+            .precision
+            .map(|precision| ("precision", precision.name().to_owned())),
+    );
+    let keys: Vec<(String, String)> = keys
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
     let config = TrainConfig::load(None, &keys)?;
     // A path need not be UTF-8.
-    Ok(TrainConfig { train_data: PathBuf::from(tuning.data), output_dir: PathBuf::from(tuning.folder), ..config })
+    Ok(TrainConfig {
+        train_data: PathBuf::from(tuning.data),
+        output_dir: PathBuf::from(tuning.folder),
+        ..config
+    })
 }

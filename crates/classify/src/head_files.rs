@@ -57,27 +57,56 @@ pub struct ClassifierFile {
 
 impl ClassifierFile {
     /// The description of a head.
-    pub fn new(labels: Vec<String>, dim: usize, normalize_embeddings: bool, training: Map<String, Value>) -> Self {
-        Self { format: FORMAT, head: HEAD_TYPE.to_owned(), labels, dim, normalize_embeddings, training }
+    pub fn new(
+        labels: Vec<String>,
+        dim: usize,
+        normalize_embeddings: bool,
+        training: Map<String, Value>,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            head: HEAD_TYPE.to_owned(),
+            labels,
+            dim,
+            normalize_embeddings,
+            training,
+        }
     }
 
     fn check(&self, path: &Path) -> Result<(), ClassifyError> {
         let path = || path.to_owned();
         if self.format != FORMAT {
-            return Err(ClassifyError::Format { path: path(), found: self.format, expected: FORMAT });
+            return Err(ClassifyError::Format {
+                path: path(),
+                found: self.format,
+                expected: FORMAT,
+            });
         }
         if self.head != HEAD_TYPE {
-            return Err(ClassifyError::HeadType { path: path(), found: self.head.clone(), expected: HEAD_TYPE });
+            return Err(ClassifyError::HeadType {
+                path: path(),
+                found: self.head.clone(),
+                expected: HEAD_TYPE,
+            });
         }
         if self.labels.len() < 2 {
-            return Err(ClassifyError::FewLabels { path: path(), found: self.labels.len() });
+            return Err(ClassifyError::FewLabels {
+                path: path(),
+                found: self.labels.len(),
+            });
         }
         for (index, label) in self.labels.iter().enumerate() {
             if label.trim().is_empty() {
-                return Err(ClassifyError::BlankLabel { path: path(), index });
+                return Err(ClassifyError::BlankLabel {
+                    path: path(),
+                    index,
+                });
             }
             if self.labels[..index].contains(label) {
-                return Err(ClassifyError::RepeatedLabel { path: path(), label: label.clone() });
+                return Err(ClassifyError::RepeatedLabel {
+                    path: path(),
+                    label: label.clone(),
+                });
             }
         }
         Ok(())
@@ -85,12 +114,25 @@ impl ClassifierFile {
 }
 
 /// Writes both files into `folder`, synced: for a folder that [`matryo_model::write_folder`] is building.
-pub(crate) fn write(folder: &Path, settings: &ClassifierFile, head: &LogisticHead) -> Result<(), ModelError> {
+pub(crate) fn write(
+    folder: &Path,
+    settings: &ClassifierFile,
+    head: &LogisticHead,
+) -> Result<(), ModelError> {
     let text = serde_json::to_string_pretty(settings).expect("a description is plain data") + "\n";
-    write_file(&folder.join(SETTINGS_FILE), |file| file.write_all(text.as_bytes()))?;
-    let bytes = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    write_file(&folder.join(SETTINGS_FILE), |file| {
+        file.write_all(text.as_bytes())
+    })?;
+    let bytes = |values: &[f64]| {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
     let (coef, intercept) = (bytes(head.coef()), bytes(head.intercept()));
-    let tensor = |shape, bytes| TensorView::new(Dtype::F64, shape, bytes).expect("as many bytes as the shape has");
+    let tensor = |shape, bytes| {
+        TensorView::new(Dtype::F64, shape, bytes).expect("as many bytes as the shape has")
+    };
     let tensors = [
         (COEF, tensor(vec![head.outputs(), head.dim()], &coef)),
         (INTERCEPT, tensor(vec![head.outputs()], &intercept)),
@@ -103,19 +145,31 @@ pub(crate) fn write(folder: &Path, settings: &ClassifierFile, head: &LogisticHea
 pub(crate) fn read(folder: &Path) -> Result<(ClassifierFile, LogisticHead), ClassifyError> {
     let (path, bytes) = bytes(folder, SETTINGS_FILE)?;
     let settings: ClassifierFile =
-        serde_json::from_slice(&bytes).map_err(|source| ClassifyError::Json { path: path.clone(), source })?;
+        serde_json::from_slice(&bytes).map_err(|source| ClassifyError::Json {
+            path: path.clone(),
+            source,
+        })?;
     settings.check(&path)?;
     let (path, bytes) = self::bytes(folder, HEAD_FILE)?;
-    let file =
-        SafeTensors::deserialize(&bytes).map_err(|source| ClassifyError::Safetensors { path: path.clone(), source })?;
-    let unknown = file.names().into_iter().map(String::from).find(|name| ![COEF, INTERCEPT].contains(&name.as_str()));
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| ClassifyError::Safetensors {
+        path: path.clone(),
+        source,
+    })?;
+    let unknown = file
+        .names()
+        .into_iter()
+        .map(String::from)
+        .find(|name| ![COEF, INTERCEPT].contains(&name.as_str()));
     if let Some(name) = unknown {
         return Err(ClassifyError::UnexpectedTensor { path, name });
     }
     let (classes, dim) = (settings.labels.len(), settings.dim);
     let coef = tensor(&file, &path, COEF, &[outputs(classes), dim])?;
     let intercept = tensor(&file, &path, INTERCEPT, &[outputs(classes)])?;
-    Ok((settings, LogisticHead::from_parts(classes, dim, &coef, &intercept)))
+    Ok((
+        settings,
+        LogisticHead::from_parts(classes, dim, &coef, &intercept),
+    ))
 }
 
 fn bytes(folder: &Path, file: &'static str) -> Result<(PathBuf, Vec<u8>), ClassifyError> {
@@ -123,7 +177,10 @@ fn bytes(folder: &Path, file: &'static str) -> Result<(PathBuf, Vec<u8>), Classi
     match std::fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
         Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            Err(ClassifyError::NoClassifier { folder: folder.to_owned(), file })
+            Err(ClassifyError::NoClassifier {
+                folder: folder.to_owned(),
+                file,
+            })
         }
         Err(source) => Err(ClassifyError::Read { path, source }),
     }
@@ -138,23 +195,52 @@ fn tensor(
     let path = || path.to_owned();
     let Ok(view) = file.tensor(name) else {
         let found = file.names().into_iter().map(String::from).collect();
-        return Err(ClassifyError::MissingTensor { path: path(), name, found });
+        return Err(ClassifyError::MissingTensor {
+            path: path(),
+            name,
+            found,
+        });
     };
     if view.shape() != expected {
         let (found, expected) = (view.shape().to_vec(), expected.to_vec());
-        return Err(ClassifyError::TensorShape { path: path(), name, found, expected });
+        return Err(ClassifyError::TensorShape {
+            path: path(),
+            name,
+            found,
+            expected,
+        });
     }
     let values: Vec<f64> = match view.dtype() {
         Dtype::F64 => numbers(view.data(), f64::from_le_bytes),
         Dtype::F32 => numbers(view.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),
-        other => return Err(ClassifyError::TensorDtype { path: path(), name, found: other.to_string() }),
+        other => {
+            return Err(ClassifyError::TensorDtype {
+                path: path(),
+                name,
+                found: other.to_string(),
+            });
+        }
     };
-    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        Some((index, &value)) => Err(ClassifyError::NotFinite { path: path(), name, index, value }),
+    match values
+        .iter()
+        .enumerate()
+        .find(|(_, value)| !value.is_finite())
+    {
+        Some((index, &value)) => Err(ClassifyError::NotFinite {
+            path: path(),
+            name,
+            index,
+            value,
+        }),
         None => Ok(values),
     }
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    bytes.as_chunks::<N>().0.iter().map(|&bytes| number(bytes)).collect()
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&bytes| number(bytes))
+        .collect()
 }

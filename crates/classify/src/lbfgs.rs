@@ -45,7 +45,11 @@ struct History(VecDeque<(Vec<f64>, Vec<f64>, f64)>);
 /// The minimum of a function from `start` on. `evaluate` gives the value and writes the gradient.
 ///
 /// Convexity makes the product of step and change of the gradient positive, so that no curvature condition is needed.
-pub(crate) fn minimise(start: Vec<f64>, stop: Stop, evaluate: &dyn Fn(&[f64], &mut [f64]) -> f64) -> Minimum {
+pub(crate) fn minimise(
+    start: Vec<f64>,
+    stop: Stop,
+    evaluate: &dyn Fn(&[f64], &mut [f64]) -> f64,
+) -> Minimum {
     let mut at = Point::new(start, evaluate);
     let mut history = History::default();
     for iteration in 0..stop.max_iter {
@@ -57,7 +61,10 @@ pub(crate) fn minimise(start: Vec<f64>, stop: Stop, evaluate: &dyn Fn(&[f64], &m
             return at.ended(iteration, true);
         };
         let flat = at.value - next.value <= FLAT * at.value.abs().max(next.value.abs()).max(1.0);
-        history.push(difference(&next.x, &at.x), difference(&next.gradient, &at.gradient));
+        history.push(
+            difference(&next.x, &at.x),
+            difference(&next.gradient, &at.gradient),
+        );
         at = next;
         if flat {
             return at.ended(iteration + 1, true);
@@ -69,11 +76,24 @@ pub(crate) fn minimise(start: Vec<f64>, stop: Stop, evaluate: &dyn Fn(&[f64], &m
 
 /// The next point along `direction`; `None` if no step leads down. The first step has no history to tell its length, and is
 /// at most 1 long.
-fn step(at: &Point, direction: &[f64], first: bool, evaluate: &dyn Fn(&[f64], &mut [f64]) -> f64) -> Option<Point> {
+fn step(
+    at: &Point,
+    direction: &[f64],
+    first: bool,
+    evaluate: &dyn Fn(&[f64], &mut [f64]) -> f64,
+) -> Option<Point> {
     let slope = dot(&at.gradient, direction);
-    let mut length = if first { 1.0_f64.min(1.0 / dot(direction, direction).sqrt()) } else { 1.0 };
+    let mut length = if first {
+        1.0_f64.min(1.0 / dot(direction, direction).sqrt())
+    } else {
+        1.0
+    };
     for _ in 0..MOST_HALVINGS {
-        let x = at.x.iter().zip(direction).map(|(x, d)| x + length * d).collect();
+        let x =
+            at.x.iter()
+                .zip(direction)
+                .map(|(x, d)| x + length * d)
+                .collect();
         let next = Point::new(x, evaluate);
         if next.value <= at.value + SUFFICIENT * length * slope {
             return Some(next);
@@ -91,7 +111,12 @@ impl Point {
     }
 
     fn ended(self, iterations: usize, converged: bool) -> Minimum {
-        Minimum { gradient: largest(&self.gradient), x: self.x, iterations, converged }
+        Minimum {
+            gradient: largest(&self.gradient),
+            x: self.x,
+            iterations,
+            converged,
+        }
     }
 }
 
@@ -142,7 +167,8 @@ fn difference(x: &[f64], y: &[f64]) -> Vec<f64> {
 }
 
 fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |largest, value| largest.max(value.abs()))
+    x.iter()
+        .fold(0.0, |largest, value| largest.max(value.abs()))
 }
 
 #[cfg(test)]
@@ -162,21 +188,45 @@ mod tests {
 
     #[test]
     fn the_minimum_of_a_quartic_is_found() {
-        let minimum = minimise(vec![-3.0; 20], Stop { max_iter: 200, tol: 1e-9 }, &quartic);
+        let minimum = minimise(
+            vec![-3.0; 20],
+            Stop {
+                max_iter: 200,
+                tol: 1e-9,
+            },
+            &quartic,
+        );
         assert!(minimum.converged && minimum.gradient <= 1e-9, "{minimum:?}");
-        assert!(minimum.x.iter().all(|x| (x - 1.0).abs() < 1e-8), "{minimum:?}");
+        assert!(
+            minimum.x.iter().all(|x| (x - 1.0).abs() < 1e-8),
+            "{minimum:?}"
+        );
         assert!(minimum.iterations < 100, "{}", minimum.iterations);
     }
 
     #[test]
     fn too_few_iterations_are_told() {
-        let minimum = minimise(vec![-3.0; 20], Stop { max_iter: 2, tol: 1e-9 }, &quartic);
+        let minimum = minimise(
+            vec![-3.0; 20],
+            Stop {
+                max_iter: 2,
+                tol: 1e-9,
+            },
+            &quartic,
+        );
         assert!(!minimum.converged && minimum.iterations == 2);
     }
 
     #[test]
     fn a_start_at_the_minimum_is_the_minimum() {
-        let minimum = minimise(vec![1.0; 3], Stop { max_iter: 5, tol: 1e-9 }, &quartic);
+        let minimum = minimise(
+            vec![1.0; 3],
+            Stop {
+                max_iter: 5,
+                tol: 1e-9,
+            },
+            &quartic,
+        );
         assert_eq!((minimum.iterations, minimum.converged), (0, true));
     }
 }

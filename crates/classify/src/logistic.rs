@@ -25,7 +25,11 @@ pub struct LogisticOptions {
 
 impl Default for LogisticOptions {
     fn default() -> Self {
-        Self { c: 1.0, max_iter: 100, tol: 1e-4 }
+        Self {
+            c: 1.0,
+            max_iter: 100,
+            tol: 1e-4,
+        }
     }
 }
 
@@ -60,11 +64,20 @@ impl LogisticHead {
     pub fn fit(x: MatRef<'_>, y: &[usize], classes: usize, options: &LogisticOptions) -> Fit {
         assert!(classes >= 2, "at least two classes, got {classes}");
         let objective = Objective::new(x, y, classes, options.c);
-        let stop = Stop { max_iter: options.max_iter, tol: options.tol };
+        let stop = Stop {
+            max_iter: options.max_iter,
+            tol: options.tol,
+        };
         let start = vec![0.0; objective.len()];
-        let minimum = lbfgs::minimise(start, stop, &|at, gradient| objective.evaluate(at, gradient));
+        let minimum = lbfgs::minimise(start, stop, &|at, gradient| {
+            objective.evaluate(at, gradient)
+        });
         Fit {
-            head: Self { classes, dim: x.cols(), parameters: minimum.x },
+            head: Self {
+                classes,
+                dim: x.cols(),
+                parameters: minimum.x,
+            },
             iterations: minimum.iterations,
             gradient: minimum.gradient,
             converged: minimum.converged,
@@ -78,8 +91,16 @@ impl LogisticHead {
     /// If the lengths do not fit.
     pub fn from_parts(classes: usize, dim: usize, coef: &[f64], intercept: &[f64]) -> Self {
         let outputs = outputs(classes);
-        assert_eq!((coef.len(), intercept.len()), (outputs * dim, outputs), "shapes of coef and intercept");
-        Self { classes, dim, parameters: [coef, intercept].concat() }
+        assert_eq!(
+            (coef.len(), intercept.len()),
+            (outputs * dim, outputs),
+            "shapes of coef and intercept"
+        );
+        Self {
+            classes,
+            dim,
+            parameters: [coef, intercept].concat(),
+        }
     }
 
     /// Number of classes.
@@ -121,12 +142,22 @@ impl LogisticHead {
 
     fn block(&self, x: MatRef<'_>, start: usize, end: usize) -> Vec<f64> {
         let rows = widened(x, start..end);
-        let mut scores = scores(view(&rows, end - start, self.dim), &self.parameters, self.outputs());
+        let mut scores = scores(
+            view(&rows, end - start, self.dim),
+            &self.parameters,
+            self.outputs(),
+        );
         if self.outputs() == 1 {
-            return scores.iter().flat_map(|z| [sigmoid(-z), sigmoid(*z)]).collect();
+            return scores
+                .iter()
+                .flat_map(|z| [sigmoid(-z), sigmoid(*z)])
+                .collect();
         }
         for mut row in scores.rows_mut() {
-            softmax(row.as_slice_mut().expect("rows of a new matrix are contiguous"));
+            softmax(
+                row.as_slice_mut()
+                    .expect("rows of a new matrix are contiguous"),
+            );
         }
         scores.into_iter().collect()
     }

@@ -33,12 +33,23 @@ pub struct ClassificationReport {
 
 impl ClassificationReport {
     /// Names of the measures.
-    pub const METRICS: [&'static str; 5] =
-        ["accuracy", "f1_macro", "log_loss", "brier_score", "expected_calibration_error"];
+    pub const METRICS: [&'static str; 5] = [
+        "accuracy",
+        "f1_macro",
+        "log_loss",
+        "brier_score",
+        "expected_calibration_error",
+    ];
 
     /// The measures by name.
     pub fn metrics(&self) -> [(&'static str, f64); 5] {
-        let values = [self.accuracy, self.f1_macro, self.log_loss, self.brier_score, self.expected_calibration_error];
+        let values = [
+            self.accuracy,
+            self.f1_macro,
+            self.log_loss,
+            self.brier_score,
+            self.expected_calibration_error,
+        ];
         std::array::from_fn(|i| (Self::METRICS[i], values[i]))
     }
 
@@ -53,23 +64,61 @@ impl ClassificationReport {
 ///
 /// # Panics
 /// Unless there are a truth for each prediction, and as many labels as classes.
-pub fn evaluate(predictions: &Predictions, labels: &[String], truth: &[String]) -> ClassificationReport {
-    assert_eq!((predictions.len(), predictions.classes()), (truth.len(), labels.len()), "texts and classes");
+pub fn evaluate(
+    predictions: &Predictions,
+    labels: &[String],
+    truth: &[String],
+) -> ClassificationReport {
+    assert_eq!(
+        (predictions.len(), predictions.classes()),
+        (truth.len(), labels.len()),
+        "texts and classes"
+    );
     let unknown = unknown(labels, truth);
-    let names: Vec<&str> = labels.iter().chain(unknown.iter().map(|(label, _)| label)).map(String::as_str).collect();
-    let place = |label: &String| names.iter().position(|name| name == label).expect("known, or listed as unknown");
+    let names: Vec<&str> = labels
+        .iter()
+        .chain(unknown.iter().map(|(label, _)| label))
+        .map(String::as_str)
+        .collect();
+    let place = |label: &String| {
+        names
+            .iter()
+            .position(|name| name == label)
+            .expect("known, or listed as unknown")
+    };
     let truths: Vec<usize> = truth.iter().map(place).collect();
-    let outcomes: Vec<(usize, usize)> = truths.iter().enumerate().map(|(i, &t)| (t, predictions.best(i))).collect();
-    let confidences: Vec<(f64, bool)> =
-        outcomes.iter().enumerate().map(|(i, &(t, best))| (predictions.row(i)[best], t == best)).collect();
+    let outcomes: Vec<(usize, usize)> = truths
+        .iter()
+        .enumerate()
+        .map(|(i, &t)| (t, predictions.best(i)))
+        .collect();
+    let confidences: Vec<(f64, bool)> = outcomes
+        .iter()
+        .enumerate()
+        .map(|(i, &(t, best))| (predictions.row(i)[best], t == best))
+        .collect();
     let calibration = bins(&confidences);
     let classes = class_reports(&names, &outcomes);
     ClassificationReport {
         examples: truth.len(),
-        accuracy: mean(confidences.iter().map(|(_, right)| f64::from(u8::from(*right)))),
+        accuracy: mean(
+            confidences
+                .iter()
+                .map(|(_, right)| f64::from(u8::from(*right))),
+        ),
         f1_macro: mean(classes.iter().map(|class| class.f1)),
-        log_loss: mean(truths.iter().enumerate().map(|(i, &t)| surprise(predictions.row(i), t))),
-        brier_score: mean(truths.iter().enumerate().map(|(i, &t)| squared_distance(predictions.row(i), t))),
+        log_loss: mean(
+            truths
+                .iter()
+                .enumerate()
+                .map(|(i, &t)| surprise(predictions.row(i), t)),
+        ),
+        brier_score: mean(
+            truths
+                .iter()
+                .enumerate()
+                .map(|(i, &t)| squared_distance(predictions.row(i), t)),
+        ),
         expected_calibration_error: expected_error(&calibration),
         calibration,
         classes,
@@ -79,9 +128,15 @@ pub fn evaluate(predictions: &Predictions, labels: &[String], truth: &[String]) 
 
 /// Labels that are not among those of the classifier, sorted, with their texts.
 fn unknown(labels: &[String], truth: &[String]) -> Vec<(String, usize)> {
-    let mut strange: Vec<&String> = truth.iter().filter(|label| !labels.contains(label)).collect();
+    let mut strange: Vec<&String> = truth
+        .iter()
+        .filter(|label| !labels.contains(label))
+        .collect();
     strange.sort_unstable();
-    strange.chunk_by(|a, b| a == b).map(|same| (same[0].clone(), same.len())).collect()
+    strange
+        .chunk_by(|a, b| a == b)
+        .map(|same| (same[0].clone(), same.len()))
+        .collect()
 }
 
 /// Minus the logarithm of the truth's probability, which is kept off 0 and 1 by the precision of a double.
@@ -91,11 +146,22 @@ fn surprise(probabilities: &[f64], truth: usize) -> f64 {
 }
 
 fn squared_distance(probabilities: &[f64], truth: usize) -> f64 {
-    let missed = if truth < probabilities.len() { 0.0 } else { 1.0 };
+    let missed = if truth < probabilities.len() {
+        0.0
+    } else {
+        1.0
+    };
     let one = |class| if class == truth { 1.0 } else { 0.0 };
-    let squares = probabilities.iter().enumerate().map(|(class, p)| (p - one(class)).powi(2));
+    let squares = probabilities
+        .iter()
+        .enumerate()
+        .map(|(class, p)| (p - one(class)).powi(2));
     let total = missed + squares.sum::<f64>();
-    if probabilities.len() == 2 { total / 2.0 } else { total }
+    if probabilities.len() == 2 {
+        total / 2.0
+    } else {
+        total
+    }
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {

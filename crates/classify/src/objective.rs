@@ -29,9 +29,18 @@ impl<'a> Objective<'a> {
     /// `y` is the class of each row; `c` the inverse strength of regularisation, as in scikit-learn.
     pub fn new(x: MatRef<'_>, y: &'a [usize], classes: usize, c: f64) -> Self {
         assert_eq!(x.rows(), y.len(), "a class for each row");
-        assert!(y.iter().all(|class| *class < classes), "classes below {classes}");
+        assert!(
+            y.iter().all(|class| *class < classes),
+            "classes below {classes}"
+        );
         let l2 = 1.0 / (c * y.len() as f64);
-        Self { x: widened(x, 0..x.rows()), y, dim: x.cols(), outputs: outputs(classes), l2 }
+        Self {
+            x: widened(x, 0..x.rows()),
+            y,
+            dim: x.cols(),
+            outputs: outputs(classes),
+            l2,
+        }
     }
 
     /// Number of parameters.
@@ -58,12 +67,22 @@ impl<'a> Objective<'a> {
 
     /// Loss and gradient of some rows, neither divided nor regularised.
     fn block(&self, rows: Range<usize>, parameters: &[f64]) -> (f64, Vec<f64>) {
-        let x = view(&self.x[rows.start * self.dim..rows.end * self.dim], rows.len(), self.dim);
+        let x = view(
+            &self.x[rows.start * self.dim..rows.end * self.dim],
+            rows.len(),
+            self.dim,
+        );
         let mut scores = scores(x, parameters, self.outputs);
         let mut loss = 0.0;
         for (mut row, class) in scores.rows_mut().into_iter().zip(&self.y[rows]) {
-            let row = row.as_slice_mut().expect("rows of a new matrix are contiguous");
-            loss += if self.outputs == 1 { binomial(&mut row[0], *class) } else { multinomial(row, *class) };
+            let row = row
+                .as_slice_mut()
+                .expect("rows of a new matrix are contiguous");
+            loss += if self.outputs == 1 {
+                binomial(&mut row[0], *class)
+            } else {
+                multinomial(row, *class)
+            };
         }
         let d_coef = scores.t().dot(&x);
         let mut gradient: Vec<f64> = d_coef.iter().copied().collect();
@@ -90,7 +109,8 @@ pub(crate) fn outputs(classes: usize) -> usize {
 
 /// Rows in f64.
 pub(crate) fn widened(x: MatRef<'_>, rows: Range<usize>) -> Vec<f64> {
-    rows.flat_map(|i| x.row(i).iter().map(|v| f64::from(*v))).collect()
+    rows.flat_map(|i| x.row(i).iter().map(|v| f64::from(*v)))
+        .collect()
 }
 
 pub(crate) fn view(values: &[f64], rows: usize, cols: usize) -> ArrayView2<'_, f64> {
@@ -101,8 +121,17 @@ pub(crate) fn view(values: &[f64], rows: usize, cols: usize) -> ArrayView2<'_, f
 pub(crate) fn scores(x: ArrayView2<'_, f64>, parameters: &[f64], outputs: usize) -> Array2<f64> {
     let (coef, intercept) = parameters.split_at(outputs * x.ncols());
     let mut scores = Array2::zeros((x.nrows(), outputs));
-    scores.rows_mut().into_iter().for_each(|mut row| row.iter_mut().zip(intercept).for_each(|(s, b)| *s = *b));
-    ndarray::linalg::general_mat_mul(1.0, &x, &view(coef, outputs, x.ncols()).t(), 1.0, &mut scores);
+    scores
+        .rows_mut()
+        .into_iter()
+        .for_each(|mut row| row.iter_mut().zip(intercept).for_each(|(s, b)| *s = *b));
+    ndarray::linalg::general_mat_mul(
+        1.0,
+        &x,
+        &view(coef, outputs, x.ncols()).t(),
+        1.0,
+        &mut scores,
+    );
     scores
 }
 
@@ -136,7 +165,11 @@ pub(crate) fn softmax(scores: &mut [f64]) -> f64 {
 /// `1 / (1 + exp(-z))`, without overflow.
 pub(crate) fn sigmoid(z: f64) -> f64 {
     let e = (-z.abs()).exp();
-    if z >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
+    if z >= 0.0 {
+        1.0 / (1.0 + e)
+    } else {
+        e / (1.0 + e)
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +184,10 @@ mod tests {
         let x = Mat::from_vec(200, 5, pseudo_random(1000, 3));
         let y: Vec<usize> = (0..200).map(|i| i * 7 % classes).collect();
         let objective = Objective::new(x.view(), &y, classes, 0.5);
-        let at: Vec<f64> = pseudo_random(objective.len(), 5).into_iter().map(f64::from).collect();
+        let at: Vec<f64> = pseudo_random(objective.len(), 5)
+            .into_iter()
+            .map(f64::from)
+            .collect();
         let mut gradient = vec![0.0; at.len()];
         objective.evaluate(&at, &mut gradient);
         for i in 0..at.len() {
@@ -161,7 +197,12 @@ mod tests {
                 objective.evaluate(&at, &mut vec![0.0; at.len()])
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            assert_value(gradient[i], slope, Tolerance::Absolute(1e-9), &format!("{classes} classes, parameter {i}"));
+            assert_value(
+                gradient[i],
+                slope,
+                Tolerance::Absolute(1e-9),
+                &format!("{classes} classes, parameter {i}"),
+            );
         }
     }
 

@@ -51,13 +51,18 @@ pub struct Pair {
 pub fn contrastive_pairs(classes: &[usize], options: &PairOptions) -> Vec<Pair> {
     let counts = pair_counts(classes, options);
     let texts = u32::try_from(classes.len()).expect("fewer than 2^32 texts");
-    let combinations = u32::try_from(combinations(classes.len())).expect("combinations that 32 bits count");
+    let combinations =
+        u32::try_from(combinations(classes.len())).expect("combinations that 32 bits count");
     let rows = RowStarts::new(texts);
     let (mut positive, mut negative) = (Kind::new(counts[0]), Kind::new(counts[1]));
     for index in permutation(combinations, SEED) {
         let (first, second) = rows.of(index);
         let is_positive = classes[first as usize] == classes[second as usize];
-        let pair = Pair { first, second, positive: is_positive };
+        let pair = Pair {
+            first,
+            second,
+            positive: is_positive,
+        };
         if is_positive {
             positive.offer(pair)
         } else {
@@ -72,7 +77,10 @@ pub fn contrastive_pairs(classes: &[usize], options: &PairOptions) -> Vec<Pair> 
 
 /// How many pairs [`contrastive_pairs`] gives, without making them.
 pub(crate) fn pair_count(classes: &[usize], options: &PairOptions) -> usize {
-    pair_counts(classes, options).iter().map(|count| count.wanted).sum()
+    pair_counts(classes, options)
+        .iter()
+        .map(|count| count.wanted)
+        .sum()
 }
 
 /// Pairs of two among so many texts, with the pairs of a text and itself.
@@ -95,7 +103,8 @@ fn pair_counts(classes: &[usize], options: &PairOptions) -> [Count; 2] {
     classes.iter().for_each(|&class| sizes[class] += 1);
     let positive: usize = sizes.iter().map(|&size| combinations(size)).sum();
     let limit = options.max_pairs.map_or(usize::MAX, |most| most / 2);
-    let different = [positive, combinations(classes.len()) - positive].map(|count| count.min(limit));
+    let different =
+        [positive, combinations(classes.len()) - positive].map(|count| count.min(limit));
     let same = |count| [count, count];
     let wanted = match (options.num_iterations, options.sampling_strategy) {
         (Some(iterations), _) => same(iterations * classes.len()),
@@ -103,7 +112,14 @@ fn pair_counts(classes: &[usize], options: &PairOptions) -> [Count; 2] {
         (None, SamplingStrategy::Undersampling) => same(different[0].min(different[1])),
         (None, SamplingStrategy::Oversampling) => same(different[0].max(different[1])),
     };
-    [0, 1].map(|kind| Count { different: different[kind], wanted: if different[kind] == 0 { 0 } else { wanted[kind] } })
+    [0, 1].map(|kind| Count {
+        different: different[kind],
+        wanted: if different[kind] == 0 {
+            0
+        } else {
+            wanted[kind]
+        },
+    })
 }
 
 /// Pairs of one kind as they are drawn: no more than are wanted.
@@ -114,7 +130,10 @@ struct Kind {
 
 impl Kind {
     fn new(count: Count) -> Self {
-        Self { count, pairs: Vec::new() }
+        Self {
+            count,
+            pairs: Vec::new(),
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -135,7 +154,10 @@ impl Kind {
 
 fn in_turn(positive: &Kind, negative: &Kind) -> Vec<Pair> {
     let longest = positive.count.wanted.max(negative.count.wanted);
-    (0..longest).flat_map(|place| [positive.get(place), negative.get(place)]).flatten().collect()
+    (0..longest)
+        .flat_map(|place| [positive.get(place), negative.get(place)])
+        .flatten()
+        .collect()
 }
 
 /// Where the rows of the upper triangle of a square begin when they are laid end to end (`numpy.triu_indices`).
@@ -192,8 +214,12 @@ impl FromStr for SamplingStrategy {
     type Err = UnknownStrategy;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
-        found.ok_or_else(|| UnknownStrategy { name: name.to_owned() })
+        let found = Self::ALL
+            .into_iter()
+            .find(|strategy| strategy.name() == name);
+        found.ok_or_else(|| UnknownStrategy {
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -212,11 +238,22 @@ mod tests {
     fn counts_are_known_before_pairs_are_made() {
         let classes = [0, 0, 0, 1, 1, 2];
         for strategy in SamplingStrategy::ALL {
-            for (num_iterations, max_pairs) in [(None, None), (Some(4), None), (None, Some(6)), (Some(4), Some(6))] {
-                let options = PairOptions { sampling_strategy: strategy, num_iterations, max_pairs };
+            for (num_iterations, max_pairs) in [
+                (None, None),
+                (Some(4), None),
+                (None, Some(6)),
+                (Some(4), Some(6)),
+            ] {
+                let options = PairOptions {
+                    sampling_strategy: strategy,
+                    num_iterations,
+                    max_pairs,
+                };
                 let pairs = contrastive_pairs(&classes, &options);
                 assert_eq!(pairs.len(), pair_count(&classes, &options), "{options:?}");
-                let agrees = |p: &Pair| p.positive == (classes[p.first as usize] == classes[p.second as usize]);
+                let agrees = |p: &Pair| {
+                    p.positive == (classes[p.first as usize] == classes[p.second as usize])
+                };
                 assert!(pairs.iter().all(agrees), "{options:?}");
             }
         }

@@ -34,7 +34,9 @@ pub struct Confusion {
 /// prediction).
 pub(crate) fn class_reports(labels: &[&str], outcomes: &[(usize, usize)]) -> Vec<ClassReport> {
     let mut counts = vec![vec![0_usize; labels.len()]; labels.len()];
-    outcomes.iter().for_each(|&(truth, predicted)| counts[truth][predicted] += 1);
+    outcomes
+        .iter()
+        .for_each(|&(truth, predicted)| counts[truth][predicted] += 1);
     let report = |class: usize| {
         let support: usize = counts[class].iter().sum();
         let predicted: usize = counts.iter().map(|row| row[class]).sum();
@@ -50,12 +52,18 @@ pub(crate) fn class_reports(labels: &[&str], outcomes: &[(usize, usize)]) -> Vec
             taken_for: confusions(labels, &counts[class], class),
         }
     };
-    (0..labels.len()).map(report).filter(|report| report.support + report.predicted > 0).collect()
+    (0..labels.len())
+        .map(report)
+        .filter(|report| report.support + report.predicted > 0)
+        .collect()
 }
 
 fn confusions(labels: &[&str], predicted: &[usize], class: usize) -> Vec<Confusion> {
     let wrong = |(other, count): (usize, &usize)| {
-        (other != class && *count > 0).then(|| Confusion { label: labels[other].to_owned(), count: *count })
+        (other != class && *count > 0).then(|| Confusion {
+            label: labels[other].to_owned(),
+            count: *count,
+        })
     };
     let mut wrong: Vec<Confusion> = predicted.iter().enumerate().filter_map(wrong).collect();
     // Stable: equal counts stay in the order of the labels.
@@ -71,11 +79,21 @@ mod tests {
     fn confusions_are_counted_most_frequent_first() {
         let outcomes = [(0, 0), (0, 1), (0, 2), (0, 2), (1, 1), (2, 0)];
         let reports = class_reports(&["a", "b", "c", "unseen"], &outcomes);
-        assert_eq!(reports.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
-        let taken: Vec<_> = reports[0].taken_for.iter().map(|c| (c.label.as_str(), c.count)).collect();
+        assert_eq!(
+            reports.iter().map(|r| r.label.as_str()).collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
+        let taken: Vec<_> = reports[0]
+            .taken_for
+            .iter()
+            .map(|c| (c.label.as_str(), c.count))
+            .collect();
         assert_eq!(taken, [("c", 2), ("b", 1)]);
         assert_eq!((reports[0].precision, reports[0].recall), (0.5, 0.25));
         assert!((reports[0].f1 - 1.0 / 3.0).abs() < 1e-12);
-        assert_eq!((reports[2].precision, reports[2].recall, reports[2].f1), (0.0, 0.0, 0.0));
+        assert_eq!(
+            (reports[2].precision, reports[2].recall, reports[2].f1),
+            (0.0, 0.0, 0.0)
+        );
     }
 }

@@ -13,7 +13,10 @@ impl Predictions {
     /// # Panics
     /// If the last row is not whole.
     pub fn new(classes: usize, values: Vec<f64>) -> Self {
-        assert!(classes > 0 && values.len().is_multiple_of(classes), "rows of {classes} values");
+        assert!(
+            classes > 0 && values.len().is_multiple_of(classes),
+            "rows of {classes} values"
+        );
         Self { classes, values }
     }
 
@@ -40,7 +43,10 @@ impl Predictions {
     /// The most probable class of a text; of equal ones the first, as numpy's `argmax`.
     pub fn best(&self, text: usize) -> usize {
         let row = self.row(text);
-        (1..self.classes).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+        (1..self.classes).fold(
+            0,
+            |best, class| if row[class] > row[best] { class } else { best },
+        )
     }
 
     /// The `n` most probable classes of a text with their probabilities, best first, equal ones by class.
@@ -59,7 +65,10 @@ mod tests {
     #[test]
     fn the_first_of_equal_classes_wins() {
         let predictions = Predictions::new(3, vec![0.4, 0.4, 0.2, 0.1, 0.3, 0.6]);
-        assert_eq!((predictions.len(), predictions.best(0), predictions.best(1)), (2, 0, 2));
+        assert_eq!(
+            (predictions.len(), predictions.best(0), predictions.best(1)),
+            (2, 0, 2)
+        );
         assert_eq!(predictions.top(0, 2), [(0, 0.4), (1, 0.4)]);
         assert_eq!(predictions.top(1, 9), [(2, 0.6), (1, 0.3), (0, 0.1)]);
     }

@@ -3,15 +3,16 @@
 use std::{path::Path, time::Instant};
 
 use matryo_model::{
-    EncodeOptions, Encoded, HubOptions, HubProgress, ModelError, Precision, SaveOptions, SentenceEncoder, resolve,
-    save, write_folder,
+    EncodeOptions, Encoded, HubOptions, HubProgress, ModelError, Precision, SaveOptions,
+    SentenceEncoder, resolve, save, write_folder,
 };
 use matryo_ops::cpu_in;
 use matryo_train::Observer;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    ClassifierFile, ClassifyError, Examples, FewShotOptions, Fit, LogisticHead, LogisticOptions, PairCounts, card,
+    ClassifierFile, ClassifyError, Examples, FewShotOptions, Fit, LogisticHead, LogisticOptions,
+    PairCounts, card,
     few_shot::{Tuning, tune},
     head_files,
 };
@@ -88,7 +89,11 @@ pub struct Trained {
 ///
 /// # Errors
 /// Whatever is wrong with the base model or the settings, a diverged tuning, a full disk.
-pub fn train(training: &Training<'_>, target: &Path, listeners: &mut Listeners<'_>) -> Result<Trained, ClassifyError> {
+pub fn train(
+    training: &Training<'_>,
+    target: &Path,
+    listeners: &mut Listeners<'_>,
+) -> Result<Trained, ClassifyError> {
     let mut trained = None;
     write_folder(target, |folder| {
         trained = Some(train_into(folder, training, listeners)?);
@@ -97,14 +102,30 @@ pub fn train(training: &Training<'_>, target: &Path, listeners: &mut Listeners<'
     Ok(trained.expect("written, and so trained"))
 }
 
-fn train_into(folder: &Path, training: &Training<'_>, listeners: &mut Listeners<'_>) -> Result<Trained, ClassifyError> {
+fn train_into(
+    folder: &Path,
+    training: &Training<'_>,
+    listeners: &mut Listeners<'_>,
+) -> Result<Trained, ClassifyError> {
     let examples = training.examples;
     let (tuned, tuning_seconds) = timed(|| put_model(folder, training, listeners))?;
     let (encoded, encoding_seconds) = timed(|| Ok(encode(folder, training, listeners)?))?;
     let (x, classes) = (encoded.embeddings.view(), examples.classes.len());
-    let (fit, fitting_seconds) = timed(|| Ok(LogisticHead::fit(x, &examples.labels, classes, &training.head)))?;
+    let (fit, fitting_seconds) = timed(|| {
+        Ok(LogisticHead::fit(
+            x,
+            &examples.labels,
+            classes,
+            &training.head,
+        ))
+    })?;
     let record = record(training, tuned, &fit);
-    let settings = ClassifierFile::new(examples.classes.clone(), fit.head.dim(), training.normalize_embeddings, record);
+    let settings = ClassifierFile::new(
+        examples.classes.clone(),
+        fit.head.dim(),
+        training.normalize_embeddings,
+        record,
+    );
     head_files::write(folder, &settings, &fit.head)?;
     card::write(folder, &settings)?;
     Ok(Trained {
@@ -133,32 +154,74 @@ fn put_model(
     training: &Training<'_>,
     listeners: &mut Listeners<'_>,
 ) -> Result<Option<(PairCounts, u64)>, ClassifyError> {
-    let &Training { model, revision, precision, data, seed, .. } = training;
+    let &Training {
+        model,
+        revision,
+        precision,
+        data,
+        seed,
+        ..
+    } = training;
     match &training.method {
         Method::Probe => {
             copy(folder, training, listeners.downloads)?;
             Ok(None)
         }
         Method::FewShot(options) => {
-            let tuning = Tuning { model, revision, precision, seed, options, data, folder };
-            let (outcome, pairs) = tune(&tuning, training.examples, listeners.downloads, listeners.tuning)?;
+            let tuning = Tuning {
+                model,
+                revision,
+                precision,
+                seed,
+                options,
+                data,
+                folder,
+            };
+            let (outcome, pairs) = tune(
+                &tuning,
+                training.examples,
+                listeners.downloads,
+                listeners.tuning,
+            )?;
             Ok(Some((pairs, outcome.steps)))
         }
     }
 }
 
 /// The base model as it is, in the layout that every reader loads.
-fn copy(folder: &Path, training: &Training<'_>, downloads: &dyn HubProgress) -> Result<(), ModelError> {
-    let options = HubOptions { revision: training.revision.map(str::to_owned), ..HubOptions::from_env() };
+fn copy(
+    folder: &Path,
+    training: &Training<'_>,
+    downloads: &dyn HubProgress,
+) -> Result<(), ModelError> {
+    let options = HubOptions {
+        revision: training.revision.map(str::to_owned),
+        ..HubOptions::from_env()
+    };
     let path = resolve(training.model, &options, downloads)?;
     let source = SentenceEncoder::open_for_training(&path, matryo_ops::cpu(), &[])?;
-    let params = source.encoder().params().expect("a model opened for training owns its parameters");
+    let params = source
+        .encoder()
+        .params()
+        .expect("a model opened for training owns its parameters");
     let card = std::fs::read_to_string(path.join("README.md")).ok();
-    save(folder, source.folder(), params, &SaveOptions { card: card.as_deref(), ..SaveOptions::default() })
+    save(
+        folder,
+        source.folder(),
+        params,
+        &SaveOptions {
+            card: card.as_deref(),
+            ..SaveOptions::default()
+        },
+    )
 }
 
 /// Embeddings of the examples by the model in the folder.
-fn encode(folder: &Path, training: &Training<'_>, listeners: &Listeners<'_>) -> Result<Encoded, ModelError> {
+fn encode(
+    folder: &Path,
+    training: &Training<'_>,
+    listeners: &Listeners<'_>,
+) -> Result<Encoded, ModelError> {
     let model = SentenceEncoder::open_on(folder, cpu_in(training.precision))?;
     let options = EncodeOptions {
         normalize: training.normalize_embeddings,
@@ -168,9 +231,16 @@ fn encode(folder: &Path, training: &Training<'_>, listeners: &Listeners<'_>) -> 
     model.encode_with(&training.examples.texts, &options)
 }
 
-fn record(training: &Training<'_>, tuned: Option<(PairCounts, u64)>, fit: &Fit) -> Map<String, Value> {
+fn record(
+    training: &Training<'_>,
+    tuned: Option<(PairCounts, u64)>,
+    fit: &Fit,
+) -> Map<String, Value> {
     let method = if tuned.is_some() { "few-shot" } else { "probe" };
-    let data = training.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let data = training
+        .data
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     let mut record = Map::new();
     let mut set = |key: &str, value: Value| drop(record.insert(key.to_owned(), value));
     set("method", json!(method));
@@ -179,7 +249,10 @@ fn record(training: &Training<'_>, tuned: Option<(PairCounts, u64)>, fit: &Fit) 
     set("examples", json!(training.examples.len()));
     set("seed", json!(training.seed));
     if let (Method::FewShot(options), Some((pairs, steps))) = (training.method, tuned) {
-        options.record().into_iter().for_each(|(key, value)| set(&key, value));
+        options
+            .record()
+            .into_iter()
+            .for_each(|(key, value)| set(&key, value));
         set("positive_pairs", json!(pairs.positive));
         set("negative_pairs", json!(pairs.negative));
         set("steps", json!(steps));

@@ -13,7 +13,8 @@ use matryo_ops::Precision;
 use crate::commands::{index, search};
 use crate::{
     commands::{
-        card, classify, cluster, completions, duplicates, encode, eval, info, man, mine, save, similarity, sts, train,
+        card, classify, cluster, completions, duplicates, encode, eval, info, man, mine, save,
+        similarity, sts, train,
     },
     console::Color,
 };
@@ -23,7 +24,12 @@ use crate::{
 /// Results go to standard output, everything else to standard error.
 /// Exit codes: 0 done, 1 a negative answer (a required quality missed), 2 an error.
 #[derive(Debug, Parser)]
-#[command(name = "matryo", version, propagate_version = true, max_term_width = 110)]
+#[command(
+    name = "matryo",
+    version,
+    propagate_version = true,
+    max_term_width = 110
+)]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -42,8 +48,9 @@ impl Cli {
         if named_command(&command, &arguments).is_none_or(|name| name != "train") {
             return Self::parse_from(arguments);
         }
-        let known =
-            |name: &str| name == "help" || name == "version" || has_flag(&command, name) || has_flag(train, name);
+        let known = |name: &str| {
+            name == "help" || name == "version" || has_flag(&command, name) || has_flag(train, name)
+        };
         let (arguments, keys) = train::set_aside(arguments.into_iter(), known);
         let mut cli = Self::parse_from(arguments);
         if let Command::Train(train) = &mut cli.command {
@@ -54,16 +61,28 @@ impl Cli {
 }
 
 fn has_flag(command: &clap::Command, name: &str) -> bool {
-    let has = |arg: &clap::Arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name));
-    let hidden = |arg: &clap::Arg| arg.get_all_aliases().is_some_and(|names| names.contains(&name));
+    let has = |arg: &clap::Arg| {
+        arg.get_long_and_visible_aliases()
+            .is_some_and(|names| names.contains(&name))
+    };
+    let hidden = |arg: &clap::Arg| {
+        arg.get_all_aliases()
+            .is_some_and(|names| names.contains(&name))
+    };
     command.get_arguments().any(|arg| has(arg) || hidden(arg))
 }
 
 /// The command that the arguments name: the first that is neither a flag nor the value of a global flag.
 fn named_command<'a>(command: &clap::Command, arguments: &'a [OsString]) -> Option<&'a OsString> {
     let takes_value = |flag: &str| {
-        let named = |arg: &&clap::Arg| arg.get_long().is_some_and(|long| flag == format!("--{long}"));
-        command.get_arguments().find(named).is_some_and(|arg| arg.get_action().takes_values())
+        let named = |arg: &&clap::Arg| {
+            arg.get_long()
+                .is_some_and(|long| flag == format!("--{long}"))
+        };
+        command
+            .get_arguments()
+            .find(named)
+            .is_some_and(|arg| arg.get_action().takes_values())
     };
     let mut rest = arguments.iter().skip(1);
     while let Some(argument) = rest.next() {
@@ -198,23 +217,30 @@ pub struct PrecisionArgs {
 fn read_precision(name: &str) -> Result<Precision, String> {
     match (Precision::named(name), name.parse::<Quantization>()) {
         (Some(precision), _) => Ok(precision),
-        (None, Ok(_)) => Err(format!("{name} is a type of the values of embeddings: --quantize {name}")),
+        (None, Ok(_)) => Err(format!(
+            "{name} is a type of the values of embeddings: --quantize {name}"
+        )),
         _ => Err("expected f32, f32x3, bf16, int16 or int8".to_owned()),
     }
 }
 
 /// Reads `cosine`, `dot`, `euclidean` or `manhattan`.
 pub fn similarity_parser() -> impl TypedValueParser<Value = SimilarityFn> {
-    PossibleValuesParser::new(SimilarityFn::ALL.map(SimilarityFn::name)).try_map(|name| name.parse::<SimilarityFn>())
+    PossibleValuesParser::new(SimilarityFn::ALL.map(SimilarityFn::name))
+        .try_map(|name| name.parse::<SimilarityFn>())
 }
 
 /// A cosine, from -1 to 1.
 pub fn read_cosine(text: &str) -> Result<f32, String> {
-    let cosine = text.parse().ok().filter(|cosine| (-1.0..=1.0).contains(cosine));
+    let cosine = text
+        .parse()
+        .ok()
+        .filter(|cosine| (-1.0..=1.0).contains(cosine));
     cosine.ok_or_else(|| "expected a cosine, -1 to 1".to_owned())
 }
 
 /// Reads `float32`, `int8`, `uint8`, `binary` or `ubinary`.
 pub fn quantization_parser() -> impl TypedValueParser<Value = Quantization> {
-    PossibleValuesParser::new(Quantization::ALL.map(Quantization::name)).try_map(|name| name.parse::<Quantization>())
+    PossibleValuesParser::new(Quantization::ALL.map(Quantization::name))
+        .try_map(|name| name.parse::<Quantization>())
 }

@@ -40,7 +40,11 @@ impl Console {
             Color::Always => true,
             Color::Never => false,
         };
-        Self { quiet, color, terminal }
+        Self {
+            quiet,
+            color,
+            terminal,
+        }
     }
 
     /// Whether only errors are shown.
@@ -79,11 +83,18 @@ impl Console {
     }
 
     fn labelled(&self, label: &str, color: &str, text: &str) {
-        self.say(&format!("{} {text}", self.paint(&format!("{label}:"), color)));
+        self.say(&format!(
+            "{} {text}",
+            self.paint(&format!("{label}:"), color)
+        ));
     }
 
     fn paint(&self, text: &str, color: &str) -> String {
-        if self.color { format!("{color}{text}{PLAIN}") } else { text.to_owned() }
+        if self.color {
+            format!("{color}{text}{PLAIN}")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -117,7 +128,9 @@ pub fn install_panic_hook() {
         }
         default(info);
         if !SHOWN.swap(true, Ordering::Relaxed) {
-            line("error: this is a bug in matryo; please report it with the lines above and the command you ran");
+            line(
+                "error: this is a bug in matryo; please report it with the lines above and the command you ran",
+            );
         }
     }));
 }
@@ -140,7 +153,9 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let told = Told { source: io::Error::other("the disk is gone") };
+        let told = Told {
+            source: io::Error::other("the disk is gone"),
+        };
         let text = "cannot train\n  caused by: cannot read a.txt: the disk is gone";
         assert_eq!(chain(&Untold { source: told }), text);
     }

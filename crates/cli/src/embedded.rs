@@ -55,7 +55,11 @@ impl<'a> Source<'a> {
     pub fn gather(args: &'a SourceArgs) -> Result<Self, CliError> {
         let from_file = || texts::from_file(args.input.as_deref(), args.column.as_deref());
         let Some(path) = &args.embeddings else {
-            return Ok(Self { args, texts: from_file()?, stored: None });
+            return Ok(Self {
+                args,
+                texts: from_file()?,
+                stored: None,
+            });
         };
         let Stored { texts, embeddings } = input::read(path)?;
         let texts = match texts {
@@ -63,7 +67,11 @@ impl<'a> Source<'a> {
             None => counted(from_file()?, &embeddings, path)?,
             Some(known) => same(counted(from_file()?, &embeddings, path)?, &known, path)?,
         };
-        Ok(Self { args, texts, stored: Some(embeddings) })
+        Ok(Self {
+            args,
+            texts,
+            stored: Some(embeddings),
+        })
     }
 
     /// The texts and an embedding each.
@@ -75,8 +83,15 @@ impl<'a> Source<'a> {
         if let Some(stored) = self.stored {
             return Ok((self.texts, truncated(stored, options.truncate_dim)?));
         }
-        let name = self.args.model.clone().expect("required without --embeddings");
-        let args = ModelArgs { model: name, revision: self.args.revision.clone() };
+        let name = self
+            .args
+            .model
+            .clone()
+            .expect("required without --embeddings");
+        let args = ModelArgs {
+            model: name,
+            revision: self.args.revision.clone(),
+        };
         let model = model::open(&args, self.args.precision, console)?;
         let encoded = model::encode(&model, &self.texts, options, console)?;
         Ok((self.texts, encoded.embeddings))
@@ -88,12 +103,23 @@ fn counted(texts: Vec<String>, embeddings: &Mat, path: &Path) -> Result<Vec<Stri
     if found == embeddings {
         return Ok(texts);
     }
-    Err(CliError::Count { texts: found, embeddings, path: path.to_owned() })
+    Err(CliError::Count {
+        texts: found,
+        embeddings,
+        path: path.to_owned(),
+    })
 }
 
 fn same(texts: Vec<String>, known: &[String], path: &Path) -> Result<Vec<String>, CliError> {
-    match texts.iter().zip(known).position(|(text, known)| text != known) {
-        Some(place) => Err(CliError::OtherText { number: place + 1, path: path.to_owned() }),
+    match texts
+        .iter()
+        .zip(known)
+        .position(|(text, known)| text != known)
+    {
+        Some(place) => Err(CliError::OtherText {
+            number: place + 1,
+            path: path.to_owned(),
+        }),
         None => Ok(texts),
     }
 }
@@ -101,7 +127,10 @@ fn same(texts: Vec<String>, known: &[String], path: &Path) -> Result<Vec<String>
 fn truncated(embeddings: Mat, dim: Option<usize>) -> Result<Mat, ModelError> {
     match dim {
         None => Ok(embeddings),
-        Some(found) if found > embeddings.cols() => Err(ModelError::TruncateDim { found, dim: embeddings.cols() }),
+        Some(found) if found > embeddings.cols() => Err(ModelError::TruncateDim {
+            found,
+            dim: embeddings.cols(),
+        }),
         Some(dim) => Ok(embeddings.view().first_cols(dim).to_mat()),
     }
 }

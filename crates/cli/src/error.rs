@@ -221,8 +221,12 @@ impl CliError {
             Self::Collection(error) => error.hint(),
             #[cfg(feature = "collections")]
             Self::NoModel => Some("name one with `--model`".to_owned()),
-            Self::UnknownMetric { similar, .. } => similar.as_ref().map(|key| format!("did you mean `{key}`?")),
-            Self::Io { source, .. } | Self::Stdout(source) if source.kind() == io::ErrorKind::StorageFull => {
+            Self::UnknownMetric { similar, .. } => {
+                similar.as_ref().map(|key| format!("did you mean `{key}`?"))
+            }
+            Self::Io { source, .. } | Self::Stdout(source)
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
                 Some("the disk is full".into())
             }
             other => other.fixed_hint().map(str::to_owned),
@@ -232,18 +236,28 @@ impl CliError {
     fn fixed_hint(&self) -> Option<&'static str> {
         match self {
             Self::NoText => Some("give texts as arguments, with `--input FILE`, or through a pipe"),
-            Self::OneText { .. } => Some("give more texts, or a file of them with `--against FILE`"),
-            Self::OutputFormat { .. } => Some("the name should end in .npy, .jsonl, .parquet or .safetensors"),
+            Self::OneText { .. } => {
+                Some("give more texts, or a file of them with `--against FILE`")
+            }
+            Self::OutputFormat { .. } => {
+                Some("the name should end in .npy, .jsonl, .parquet or .safetensors")
+            }
             Self::ClassesFormat { .. } => Some("the name should end in .jsonl"),
             Self::RecordFormat { .. } => Some("the name should end in .csv, .jsonl or .parquet"),
-            Self::TextFormat { .. } => Some("the name should end in .txt, .jsonl, .csv or .parquet"),
+            Self::TextFormat { .. } => {
+                Some("the name should end in .txt, .jsonl, .csv or .parquet")
+            }
             Self::LineBreak { .. } => Some("write a .jsonl file"),
             Self::Count { .. } | Self::OtherText { .. } => {
                 Some("give the texts that were encoded, in their order, or encode again")
             }
-            Self::MethodNeeds { .. } => Some("-k N is a number of clusters, --threshold T a cosine from -1 to 1"),
+            Self::MethodNeeds { .. } => {
+                Some("-k N is a number of clusters, --threshold T a cosine from -1 to 1")
+            }
             Self::NoOutputFolder { .. } => Some("create it first; nothing was computed"),
-            Self::NotEmpty { .. } => Some("give a new folder, or empty this one; nothing was overwritten"),
+            Self::NotEmpty { .. } => {
+                Some("give a new folder, or empty this one; nothing was overwritten")
+            }
             Self::CardExists { .. } => Some("`--overwrite` replaces it"),
             _ => None,
         }

@@ -27,8 +27,12 @@ fn main() -> ExitCode {
     console::install_panic_hook();
     let cli = Cli::of(std::env::args_os());
     let console = Console::new(cli.global.quiet, cli.global.color);
-    let context = Context { console, json: cli.global.json };
-    let outcome = size_pool(cli.global.threads).and_then(|()| commands::run(&cli.command, &context));
+    let context = Context {
+        console,
+        json: cli.global.json,
+    };
+    let outcome =
+        size_pool(cli.global.threads).and_then(|()| commands::run(&cli.command, &context));
     exit_code(&console, outcome)
 }
 
@@ -47,7 +51,11 @@ fn exit_code(console: &Console, outcome: Result<Outcome, CliError>) -> ExitCode 
 
 /// Sets the number of threads of everything that follows; without a number, rayon takes all cores.
 fn size_pool(threads: Option<NonZeroUsize>) -> Result<(), CliError> {
-    let Some(threads) = threads.map(NonZeroUsize::get) else { return Ok(()) };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    let Some(threads) = threads.map(NonZeroUsize::get) else {
+        return Ok(());
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global();
     pool.map_err(|source| CliError::Threads { threads, source })
 }

@@ -13,7 +13,10 @@ const COMPARED_COLUMNS: [&str; 4] = ["accuracy@1", "ndcg@10", "mrr@10", "map@100
 /// `{"dim_256": {"cosine_accuracy@1": 0.7, ...}, ...}`.
 pub fn json(reports: &[Report]) -> Value {
     let entry = |report: &Report| {
-        let metrics = report.metrics.iter().map(|(key, value)| (key.clone(), Value::from(*value)));
+        let metrics = report
+            .metrics
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(*value)));
         (report.name.clone(), Value::Object(metrics.collect()))
     };
     Value::Object(reports.iter().map(entry).collect::<Map<_, _>>())
@@ -27,7 +30,8 @@ pub fn table(reports: &[Report]) -> String {
 
 /// As [`table`], with the values of `before` in front of each.
 pub fn comparison(before: &[Report], after: &[Report]) -> String {
-    let earlier = |report: &Report, key: &str| before.iter().find(|b| b.name == report.name)?.get(key);
+    let earlier =
+        |report: &Report, key: &str| before.iter().find(|b| b.name == report.name)?.get(key);
     let cell = |report: &Report, key: &str| match (earlier(report, key), report.get(key)) {
         (Some(before), Some(after)) => format!("{} → {}", decimals(before), decimals(after)),
         (_, after) => after.map_or_else(String::new, decimals),
@@ -44,8 +48,16 @@ fn rows(reports: &[Report], columns: &[&str], cell: impl Fn(&Report, &str) -> St
     for report in reports {
         for function in &functions {
             let dim = report.name.trim_start_matches("dim_");
-            let mut line = vec![if several { format!("{dim} {function}") } else { dim.to_owned() }];
-            line.extend(columns.iter().map(|column| cell(report, &format!("{function}_{column}"))));
+            let mut line = vec![if several {
+                format!("{dim} {function}")
+            } else {
+                dim.to_owned()
+            }];
+            line.extend(
+                columns
+                    .iter()
+                    .map(|column| cell(report, &format!("{function}_{column}"))),
+            );
             lines.push(line);
         }
     }
@@ -74,15 +86,30 @@ mod tests {
     use super::*;
 
     fn report(name: &str, ndcg: f64) -> Report {
-        let metrics = vec![("cosine_ndcg@10".to_owned(), ndcg), ("cosine_recall@3".to_owned(), 0.5)];
-        Report { name: name.to_owned(), primary: "cosine_ndcg@10".to_owned(), metrics }
+        let metrics = vec![
+            ("cosine_ndcg@10".to_owned(), ndcg),
+            ("cosine_recall@3".to_owned(), 0.5),
+        ];
+        Report {
+            name: name.to_owned(),
+            primary: "cosine_ndcg@10".to_owned(),
+            metrics,
+        }
     }
 
     #[test]
     fn a_table_has_a_row_per_dimension() {
         let text = table(&[report("dim_32", 0.71239), report("dim_8", 0.5)]);
-        assert!(text.lines().any(|l| l.trim_start().starts_with("32 ") && l.contains("0.7124")), "{text}");
-        assert!(text.lines().any(|l| l.trim_start().starts_with("8 ") && l.contains("0.5000")), "{text}");
+        assert!(
+            text.lines()
+                .any(|l| l.trim_start().starts_with("32 ") && l.contains("0.7124")),
+            "{text}"
+        );
+        assert!(
+            text.lines()
+                .any(|l| l.trim_start().starts_with("8 ") && l.contains("0.5000")),
+            "{text}"
+        );
         assert!(!text.contains("recall"), "{text}");
     }
 
@@ -95,6 +122,9 @@ mod tests {
     #[test]
     fn json_keeps_every_digit_and_key() {
         let value = json(&[report("dim_8", 0.1 + 0.2)]);
-        assert_eq!(value.to_string(), r#"{"dim_8":{"cosine_ndcg@10":0.30000000000000004,"cosine_recall@3":0.5}}"#);
+        assert_eq!(
+            value.to_string(),
+            r#"{"dim_8":{"cosine_ndcg@10":0.30000000000000004,"cosine_recall@3":0.5}}"#
+        );
     }
 }

@@ -16,9 +16,17 @@ use crate::{
 pub const ENCODING: &str = "encoding {bar:24} {pos}/{len} texts, {eta} left";
 
 /// Opens a model and tells what was assumed about it.
-pub fn open(args: &ModelArgs, precision: PrecisionArgs, console: &Console) -> Result<SentenceEncoder, CliError> {
+pub fn open(
+    args: &ModelArgs,
+    precision: PrecisionArgs,
+    console: &Console,
+) -> Result<SentenceEncoder, CliError> {
     let model = open_silently(args, precision, console)?;
-    model.folder().notes.iter().for_each(|note| console.note(note));
+    model
+        .folder()
+        .notes
+        .iter()
+        .for_each(|note| console.note(note));
     Ok(model)
 }
 
@@ -28,13 +36,23 @@ pub fn open_silently(
     PrecisionArgs { precision }: PrecisionArgs,
     console: &Console,
 ) -> Result<SentenceEncoder, CliError> {
-    Ok(SentenceEncoder::open_on(resolve(args, console)?, matryo_ops::cpu_in(precision))?)
+    Ok(SentenceEncoder::open_on(
+        resolve(args, console)?,
+        matryo_ops::cpu_in(precision),
+    )?)
 }
 
 /// The folder of a model, downloaded if need be.
 pub fn resolve(args: &ModelArgs, console: &Console) -> Result<PathBuf, CliError> {
-    let options = HubOptions { revision: args.revision.clone(), ..HubOptions::from_env() };
-    Ok(matryo_model::resolve(&args.model, &options, &DownloadBar::new(*console))?)
+    let options = HubOptions {
+        revision: args.revision.clone(),
+        ..HubOptions::from_env()
+    };
+    Ok(matryo_model::resolve(
+        &args.model,
+        &options,
+        &DownloadBar::new(*console),
+    )?)
 }
 
 /// Embeds texts under a bar, and tells how many of them were cut.
@@ -46,7 +64,13 @@ pub fn encode(
 ) -> Result<Encoded, CliError> {
     let bar = progress::bar(console, texts.len() as u64, ENCODING);
     let advance = |done: usize, _total: usize| bar.set_position(done as u64);
-    let encoded = model.encode_with(texts, &EncodeOptions { progress: Some(&advance), ..options });
+    let encoded = model.encode_with(
+        texts,
+        &EncodeOptions {
+            progress: Some(&advance),
+            ..options
+        },
+    );
     bar.finish_and_clear();
     let encoded = encoded?;
     warn_truncated(encoded.truncated, texts.len(), console);

@@ -22,7 +22,10 @@ impl FromStr for Requirement {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (key, bound) = text.split_once('=').ok_or(NotARequirement)?;
         let bound = bound.parse().map_err(|_| NotARequirement)?;
-        Ok(Self { key: key.to_owned(), bound })
+        Ok(Self {
+            key: key.to_owned(),
+            bound,
+        })
     }
 }
 
@@ -33,7 +36,10 @@ impl Requirement {
             return Ok(());
         }
         let distance = |key: &&String| strsim::damerau_levenshtein(key, &self.key);
-        Err(CliError::UnknownMetric { key: self.key.clone(), similar: keys.iter().min_by_key(distance).cloned() })
+        Err(CliError::UnknownMetric {
+            key: self.key.clone(),
+            similar: keys.iter().min_by_key(distance).cloned(),
+        })
     }
 
     /// The metric.
@@ -44,17 +50,26 @@ impl Requirement {
     /// How it was missed, as a least value; `None` if it was met.
     pub fn missed(&self, metrics: &[(String, f64)]) -> Option<String> {
         let value = self.value(metrics)?;
-        (value < self.bound).then(|| format!("{} is {value:.4}, required is {}", self.key, self.bound))
+        (value < self.bound)
+            .then(|| format!("{} is {value:.4}, required is {}", self.key, self.bound))
     }
 
     /// How it was missed, as a greatest value; `None` if it was met.
     pub fn exceeded(&self, metrics: &[(String, f64)]) -> Option<String> {
         let value = self.value(metrics)?;
-        (value > self.bound).then(|| format!("{} is {value:.4}, required is at most {}", self.key, self.bound))
+        (value > self.bound).then(|| {
+            format!(
+                "{} is {value:.4}, required is at most {}",
+                self.key, self.bound
+            )
+        })
     }
 
     fn value(&self, metrics: &[(String, f64)]) -> Option<f64> {
-        metrics.iter().find(|(key, _)| *key == self.key).map(|(_, value)| *value)
+        metrics
+            .iter()
+            .find(|(key, _)| *key == self.key)
+            .map(|(_, value)| *value)
     }
 }
 

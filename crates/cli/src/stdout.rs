@@ -10,9 +10,13 @@ use crate::error::CliError;
 ///
 /// # Errors
 /// [`CliError::Stdout`]; `main` takes a broken pipe (`matryo encode ... | head -1`) for a quiet end.
-pub fn print(write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>) -> Result<(), CliError> {
+pub fn print(
+    write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
+) -> Result<(), CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out).and_then(|()| out.flush()).map_err(CliError::Stdout)
+    write(&mut out)
+        .and_then(|()| out.flush())
+        .map_err(CliError::Stdout)
 }
 
 /// Writes one JSON value and a line feed.

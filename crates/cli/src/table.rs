@@ -3,7 +3,8 @@
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 /// A rule under the header, and no other lines: rows can be many.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// A table with a header line; the first column is text, the others are aligned to the right.
 pub fn render(header: &[String], rows: &[Vec<String>]) -> String {
@@ -18,7 +19,11 @@ pub fn render(header: &[String], rows: &[Vec<String>]) -> String {
 
 /// Lines of a name and its value, the values below each other.
 pub fn pairs(rows: &[(String, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let width = rows
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
     let line = |(name, value): &(String, String)| format!("{name:width$}  {value}\n");
     rows.iter().map(line).collect()
 }

@@ -50,5 +50,9 @@ pub fn from_file(input: Option<&Path>, column: Option<&str>) -> Result<Vec<Strin
 
 fn standard_input() -> Result<Vec<String>, CliError> {
     let texts = read_text_lines(io::stdin().lock(), "standard input")?;
-    if texts.is_empty() { Err(CliError::NoText) } else { Ok(texts) }
+    if texts.is_empty() {
+        Err(CliError::NoText)
+    } else {
+        Ok(texts)
+    }
 }

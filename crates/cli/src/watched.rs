@@ -33,7 +33,14 @@ impl<'a> Watched<'a> {
         console: &'a Console,
     ) -> Self {
         let bar = progress::bar(console, texts as u64, TEMPLATE).with_message(what);
-        Self { model, tokens_per_batch, console, bar, texts, truncated: AtomicUsize::new(0) }
+        Self {
+            model,
+            tokens_per_batch,
+            console,
+            bar,
+            texts,
+            truncated: AtomicUsize::new(0),
+        }
     }
 
     /// Takes the bar away and tells how many texts were cut.
@@ -46,7 +53,9 @@ impl<'a> Watched<'a> {
 /// Tells how many of `texts` texts were cut, if any.
 pub fn warn_truncated(truncated: usize, texts: usize, console: &Console) {
     if truncated > 0 {
-        console.warn(&format!("{truncated} of {texts} texts were too long and were cut"));
+        console.warn(&format!(
+            "{truncated} of {texts} texts were too long and were cut"
+        ));
     }
 }
 
@@ -59,9 +68,15 @@ impl Embed for Watched<'_> {
         let start = self.bar.position();
         let advance = |done: usize, _total: usize| self.bar.set_position(start + done as u64);
         let tokens_per_batch = self.tokens_per_batch.map(NonZeroUsize::get);
-        let options = EncodeOptions { role, tokens_per_batch, progress: Some(&advance), ..EncodeOptions::default() };
+        let options = EncodeOptions {
+            role,
+            tokens_per_batch,
+            progress: Some(&advance),
+            ..EncodeOptions::default()
+        };
         let encoded = self.model.encode_with(texts, &options)?;
-        self.truncated.fetch_add(encoded.truncated, Ordering::Relaxed);
+        self.truncated
+            .fetch_add(encoded.truncated, Ordering::Relaxed);
         Ok(encoded.embeddings)
     }
 }

@@ -11,13 +11,17 @@ pub(crate) fn chunks<'a>(
     tokenizer: &Tokenizer,
     chunking: Option<Chunking>,
 ) -> Result<Vec<&'a str>, ModelError> {
-    let Some(chunking) = chunking else { return Ok(vec![text]) };
+    let Some(chunking) = chunking else {
+        return Ok(vec![text]);
+    };
     let spans = tokenizer.spans(text)?;
     if spans.len() <= chunking.tokens {
         return Ok(vec![text]);
     }
     let pieces = cuts(&spans, chunking).into_iter();
-    Ok(pieces.map(|(start, end)| &text[spans[start].0..spans[end - 1].1]).collect())
+    Ok(pieces
+        .map(|(start, end)| &text[spans[start].0..spans[end - 1].1])
+        .collect())
 }
 
 /// First token and end of each piece.
@@ -28,13 +32,18 @@ fn cuts(spans: &[(usize, usize)], Chunking { tokens, overlap }: Chunking) -> Vec
     loop {
         let most = (start + tokens).min(spans.len());
         let half = start + tokens.div_ceil(2);
-        let end = (half..=most).rev().find(|&token| starts_word(token)).unwrap_or(most);
+        let end = (half..=most)
+            .rev()
+            .find(|&token| starts_word(token))
+            .unwrap_or(most);
         cuts.push((start, end));
         if end == spans.len() {
             return cuts;
         }
         let earliest = (end - overlap).max(start + 1);
-        start = (earliest..=end).find(|&token| starts_word(token)).unwrap_or(end);
+        start = (earliest..=end)
+            .find(|&token| starts_word(token))
+            .unwrap_or(end);
     }
 }
 

@@ -80,7 +80,9 @@ impl Collection {
     /// # Errors
     /// [`CollectionError::Missing`] if there is none; a damaged one; one in use; a server that cannot be reached.
     pub fn open(place: &Place) -> Result<Self, CollectionError> {
-        Self::find(place)?.ok_or_else(|| CollectionError::Missing { place: place.to_string() })
+        Self::find(place)?.ok_or_else(|| CollectionError::Missing {
+            place: place.to_string(),
+        })
     }
 
     /// Opens a collection, or makes one for the vectors of `model`, which the user calls `name`.
@@ -98,7 +100,10 @@ impl Collection {
             there.manifest.check_settings(options)?;
             return Ok(there);
         }
-        Self::create(place, Manifest::new(ModelIdentity::of(model, name)?, options)?)
+        Self::create(
+            place,
+            Manifest::new(ModelIdentity::of(model, name)?, options)?,
+        )
     }
 
     pub(crate) fn create(place: &Place, manifest: Manifest) -> Result<Self, CollectionError> {
@@ -110,13 +115,22 @@ impl Collection {
                 describe(folder, &manifest, 1)?;
                 Store::Folder(Box::new(edge), 1)
             }
-            Place::Server { url, name, key, spread } => {
+            Place::Server {
+                url,
+                name,
+                key,
+                spread,
+            } => {
                 let server = Server::new(url, name, key.clone());
                 server.create(&manifest, *spread)?;
                 Store::Server(server)
             }
         };
-        Ok(Self { place: place.clone(), manifest, store })
+        Ok(Self {
+            place: place.clone(),
+            manifest,
+            store,
+        })
     }
 
     pub(crate) fn find(place: &Place) -> Result<Option<Self>, CollectionError> {
@@ -124,10 +138,16 @@ impl Collection {
             Place::Folder(folder) => open_folder(folder)?,
             Place::Server { url, name, key, .. } => {
                 let server = Server::new(url, name, key.clone());
-                server.manifest()?.map(|manifest| (manifest, Store::Server(server)))
+                server
+                    .manifest()?
+                    .map(|manifest| (manifest, Store::Server(server)))
             }
         };
-        Ok(found.map(|(manifest, store)| Self { place: place.clone(), manifest, store }))
+        Ok(found.map(|(manifest, store)| Self {
+            place: place.clone(),
+            manifest,
+            store,
+        }))
     }
 
     /// Its description.
@@ -144,17 +164,30 @@ impl Collection {
 
     /// What it holds. Reads the ids of all documents that were cut into several chunks.
     pub fn info(&self) -> Result<Info, CollectionError> {
-        let Condition { points, indexed, segments } = self.backend().condition()?;
+        let Condition {
+            points,
+            indexed,
+            segments,
+        } = self.backend().condition()?;
         let first_chunks = json!({ "must": [{ "key": CHUNK, "match": { "value": 0 } }] });
         let documents = match self.manifest.chunking {
             None => points,
             Some(_) => self.backend().count(Some(&first_chunks))?,
         };
         let bytes = match &self.place {
-            Place::Folder(folder) => Some(size(folder).map_err(CollectionError::io("read", folder))?),
+            Place::Folder(folder) => {
+                Some(size(folder).map_err(CollectionError::io("read", folder))?)
+            }
             Place::Server { .. } => None,
         };
-        Ok(Info { manifest: self.manifest.clone(), documents, points, indexed_vectors: indexed, segments, bytes })
+        Ok(Info {
+            manifest: self.manifest.clone(),
+            documents,
+            points,
+            indexed_vectors: indexed,
+            segments,
+            bytes,
+        })
     }
 
     /// Deletes documents by their ids; all or, if one is not there, none. Returns how many.
@@ -166,11 +199,18 @@ impl Collection {
         let mut unknown = Vec::new();
         for ids in ids.chunks(PAGE) {
             let stored = self.stored(ids)?;
-            unknown.extend(ids.iter().filter(|id| !stored.iter().any(|point| point.document() == *id)).cloned());
+            unknown.extend(
+                ids.iter()
+                    .filter(|id| !stored.iter().any(|point| point.document() == *id))
+                    .cloned(),
+            );
             points.extend(stored.iter().map(|point| point.id));
         }
         if !unknown.is_empty() {
-            return Err(CollectionError::UnknownDocuments { ids: unknown, of: ids.len() });
+            return Err(CollectionError::UnknownDocuments {
+                ids: unknown,
+                of: ids.len(),
+            });
         }
         self.delete_points(&points)?;
         Ok(ids.len())
@@ -189,7 +229,8 @@ impl Collection {
     }
 
     pub(crate) fn delete_points(&self, ids: &[PointId]) -> Result<(), CollectionError> {
-        ids.chunks(PAGE).try_for_each(|ids| self.backend().delete(ids))
+        ids.chunks(PAGE)
+            .try_for_each(|ids| self.backend().delete(ids))
     }
 
     /// Every stored chunk of these documents.
@@ -224,7 +265,8 @@ impl Collection {
     /// Merges what was added in pieces, drops what was deleted, and builds the index; on a server, which does so by itself,
     /// nothing. Takes up to twice the collection's disk besides while it works.
     pub fn optimize(&mut self) -> Result<(), CollectionError> {
-        let (Place::Folder(folder), Store::Folder(edge, current)) = (&self.place, &mut self.store) else {
+        let (Place::Folder(folder), Store::Folder(edge, current)) = (&self.place, &mut self.store)
+        else {
             return Ok(());
         };
         let (old, new) = (points_of(folder, *current), points_of(folder, *current + 1));
@@ -245,15 +287,23 @@ impl Collection {
 fn open_folder(folder: &Path) -> Result<Option<(Manifest, Store)>, CollectionError> {
     let started = Instant::now();
     loop {
-        let Some(Described { points, manifest }) = read_description(folder)? else { return Ok(None) };
+        let Some(Described { points, manifest }) = read_description(folder)? else {
+            return Ok(None);
+        };
         match Edge::open(&points_of(folder, points)) {
             Ok(edge) => {
                 remove_others(folder, points)?;
                 return Ok(Some((manifest, Store::Folder(Box::new(edge), points))));
             }
             // By the next try the other process may have put another state in place.
-            Err(CollectionError::InUse { .. }) if started.elapsed() < PATIENCE => thread::sleep(BETWEEN_TRIES),
-            Err(CollectionError::InUse { .. }) => return Err(CollectionError::InUse { path: folder.to_owned() }),
+            Err(CollectionError::InUse { .. }) if started.elapsed() < PATIENCE => {
+                thread::sleep(BETWEEN_TRIES)
+            }
+            Err(CollectionError::InUse { .. }) => {
+                return Err(CollectionError::InUse {
+                    path: folder.to_owned(),
+                });
+            }
             Err(error) => return Err(error),
         }
     }
@@ -267,24 +317,37 @@ fn read_description(folder: &Path) -> Result<Option<Described>, CollectionError>
             let place = || path.display().to_string();
             let manifest = Manifest::read(&text, place)?;
             let described = serde_json::from_str::<Described>(&text);
-            let points = described.map_err(|source| CollectionError::Manifest { place: place(), source })?.points;
+            let points = described
+                .map_err(|source| CollectionError::Manifest {
+                    place: place(),
+                    source,
+                })?
+                .points;
             Ok(Some(Described { points, manifest }))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let ours = |name: &str| name.starts_with(POINTS) || name.starts_with(&format!(".{MANIFEST}"));
+            let ours =
+                |name: &str| name.starts_with(POINTS) || name.starts_with(&format!(".{MANIFEST}"));
             if names(folder)?.iter().all(|name| ours(name)) {
                 return Ok(None);
             }
-            Err(CollectionError::NotACollection { path: folder.to_owned() })
+            Err(CollectionError::NotACollection {
+                path: folder.to_owned(),
+            })
         }
         Err(error) => Err(CollectionError::io("read", &path)(error)),
     }
 }
 
 fn describe(folder: &Path, manifest: &Manifest, points: u64) -> Result<(), CollectionError> {
-    let described = Described { points, manifest: manifest.clone() };
+    let described = Described {
+        points,
+        manifest: manifest.clone(),
+    };
     let json = serde_json::to_string_pretty(&described).expect("a description is plain data");
-    write_atomic(&folder.join(MANIFEST), |out| std::io::Write::write_all(out, json.as_bytes()))?;
+    write_atomic(&folder.join(MANIFEST), |out| {
+        std::io::Write::write_all(out, json.as_bytes())
+    })?;
     Ok(())
 }
 
@@ -295,13 +358,19 @@ fn points_of(folder: &Path, number: u64) -> PathBuf {
 /// Removes what an interrupted change left. The caller has the points that count open, so nobody else is changing them.
 fn remove_others(folder: &Path, current: u64) -> Result<(), CollectionError> {
     let kept = format!("{POINTS}{current}");
-    let others = names(folder)?.into_iter().filter(|name| name.starts_with(POINTS) && *name != kept);
-    others.map(|name| folder.join(name)).try_for_each(|path| remove(&path))
+    let others = names(folder)?
+        .into_iter()
+        .filter(|name| name.starts_with(POINTS) && *name != kept);
+    others
+        .map(|name| folder.join(name))
+        .try_for_each(|path| remove(&path))
 }
 
 fn remove(folder: &Path) -> Result<(), CollectionError> {
     match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(CollectionError::io("remove", folder)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(CollectionError::io("remove", folder)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -309,7 +378,10 @@ fn remove(folder: &Path) -> Result<(), CollectionError> {
 /// Names in a folder; none if it is not there.
 fn names(folder: &Path) -> Result<Vec<String>, CollectionError> {
     match fs::read_dir(folder) {
-        Ok(entries) => Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()),
+        Ok(entries) => Ok(entries
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(CollectionError::io("read", folder)(error)),
     }
@@ -333,7 +405,11 @@ fn size(folder: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        bytes += if entry.file_type()?.is_dir() { size(&entry.path())? } else { blocks(&entry.metadata()?) };
+        bytes += if entry.file_type()?.is_dir() {
+            size(&entry.path())?
+        } else {
+            blocks(&entry.metadata()?)
+        };
     }
     Ok(bytes)
 }

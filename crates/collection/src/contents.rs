@@ -25,17 +25,28 @@ impl Collection {
     ///
     /// # Errors
     /// [`CollectionError::UnknownField`] for a filter on a field that no document has.
-    pub fn contents(&self, limit: usize, filter: Option<&Filter>) -> Result<(Vec<Chunk>, Mat), CollectionError> {
+    pub fn contents(
+        &self,
+        limit: usize,
+        filter: Option<&Filter>,
+    ) -> Result<(Vec<Chunk>, Mat), CollectionError> {
         let condition = filter.map(Filter::to_json);
         let whole = self.manifest().dim().to_string();
         let (mut chunks, mut values) = (Vec::new(), Vec::new());
         let mut from = None;
         while chunks.len() < limit {
             let wanted = crate::collection::PAGE.min(limit - chunks.len());
-            let (points, next) = self.backend().scroll(condition.as_ref(), from, wanted, true)?;
+            let (points, next) = self
+                .backend()
+                .scroll(condition.as_ref(), from, wanted, true)?;
             for mut point in points {
                 let vectors = std::mem::take(&mut point.vectors);
-                values.extend(vectors.into_iter().filter(|(name, _)| *name == whole).flat_map(|(_, vector)| vector));
+                values.extend(
+                    vectors
+                        .into_iter()
+                        .filter(|(name, _)| *name == whole)
+                        .flat_map(|(_, vector)| vector),
+                );
                 chunks.push(Chunk::of(point));
             }
             from = match next {
@@ -60,6 +71,10 @@ impl Chunk {
         };
         let (id, text) = (text(ID), text(TEXT));
         point.payload.retain(|name, _| !name.starts_with('_'));
-        Self { id, text, fields: point.payload }
+        Self {
+            id,
+            text,
+            fields: point.payload,
+        }
     }
 }

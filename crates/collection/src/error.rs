@@ -51,7 +51,9 @@ pub enum CollectionError {
         source: serde_json::Error,
     },
     /// A collection on a server that was not made by matryo.
-    #[error("the collection at {place} was not made by matryo: it does not say which model its vectors come from")]
+    #[error(
+        "the collection at {place} was not made by matryo: it does not say which model its vectors come from"
+    )]
     Foreign {
         /// URL and name.
         place: String,
@@ -165,7 +167,10 @@ pub enum CollectionError {
         field: String,
     },
     /// A prefix that is not stored.
-    #[error("no vectors of {dim} dimensions are stored; there are {}", listed(known))]
+    #[error(
+        "no vectors of {dim} dimensions are stored; there are {}",
+        listed(known)
+    )]
     UnknownDimension {
         /// As asked for.
         dim: usize,
@@ -205,7 +210,9 @@ pub enum CollectionError {
         expected: usize,
     },
     /// An embedding that came with a document and is not the model's.
-    #[error("the embedding of document `{id}` is not what the model makes of its text: their cosine is {cosine:.4}")]
+    #[error(
+        "the embedding of document `{id}` is not what the model makes of its text: their cosine is {cosine:.4}"
+    )]
     OtherEmbedding {
         /// The document.
         id: String,
@@ -221,7 +228,9 @@ pub enum CollectionError {
         of: &'static str,
     },
     /// A field that has the name of something else.
-    #[error("document `{id}` has a field called `{field}`, which is the name of another column of the files to write")]
+    #[error(
+        "document `{id}` has a field called `{field}`, which is the name of another column of the files to write"
+    )]
     TakenColumn {
         /// The document.
         id: String,
@@ -239,7 +248,9 @@ pub enum CollectionError {
         source: parquet::errors::ParquetError,
     },
     /// A chunk so short that nothing fits beside the overlap.
-    #[error("chunks of {tokens} tokens that overlap by {overlap}: expected an overlap of less than half a chunk")]
+    #[error(
+        "chunks of {tokens} tokens that overlap by {overlap}: expected an overlap of less than half a chunk"
+    )]
     Chunking {
         /// Tokens of a chunk.
         tokens: usize,
@@ -269,9 +280,16 @@ impl std::fmt::Display for EngineFailure {
 }
 
 impl CollectionError {
-    pub(crate) fn io(action: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// What the user may try.
@@ -285,19 +303,29 @@ impl CollectionError {
             }
             Self::Missing { .. } => "`matryo index add` makes one",
             Self::NotACollection { .. } => "give a new folder; nothing was changed",
-            Self::Manifest { .. } => "was the file changed by hand? the collection has to be made again",
+            Self::Manifest { .. } => {
+                "was the file changed by hand? the collection has to be made again"
+            }
             Self::Format { .. } => "use the version of matryo that made it, or a newer one",
             Self::OtherModel { .. } => {
                 "search with the model it was made with (`matryo index info` names it), or make a new collection"
             }
-            Self::Settings { .. } => "settings are chosen when a collection is made; make a new one for others",
+            Self::Settings { .. } => {
+                "settings are chosen when a collection is made; make a new one for others"
+            }
             Self::InUse { .. } => "wait until it has ended",
-            Self::DiskFull { .. } => "what was added before is safe; make room and run the same command again",
+            Self::DiskFull { .. } => {
+                "what was added before is safe; make room and run the same command again"
+            }
             Self::Network { .. } => {
                 "is a Qdrant server running there? its REST interface listens on port 6333 by default"
             }
-            Self::Server { status: 401 | 403, .. } => "set QDRANT_API_KEY to the server's key",
-            Self::UnknownDimension { .. } => "choose the dimensions when the collection is made, with `--dims`",
+            Self::Server {
+                status: 401 | 403, ..
+            } => "set QDRANT_API_KEY to the server's key",
+            Self::UnknownDimension { .. } => {
+                "choose the dimensions when the collection is made, with `--dims`"
+            }
             Self::NoWords => "make the collection with `--hybrid`",
             Self::VectorField { .. } => {
                 "if these are embeddings by the same model, name the column with `--embedding-column`, else choose `--fields`"
@@ -308,7 +336,9 @@ impl CollectionError {
             }
             Self::OtherShard { .. } => "give another folder, or remove the file",
             Self::TakenColumn { .. } => "choose the fields to keep",
-            Self::UnknownDocuments { .. } => "`matryo index add` adds new documents; nothing was changed",
+            Self::UnknownDocuments { .. } => {
+                "`matryo index add` adds new documents; nothing was changed"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -316,5 +346,9 @@ impl CollectionError {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }

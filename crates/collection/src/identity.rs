@@ -44,15 +44,31 @@ impl ModelIdentity {
         let prompts = |of: &Self| serde_json::to_string(&of.prompts).expect("texts are plain data");
         let pairs = [
             ("dimension", self.dim.to_string(), other.dim.to_string()),
-            ("weights' digest", short(&self.weights), short(&other.weights)),
+            (
+                "weights' digest",
+                short(&self.weights),
+                short(&other.weights),
+            ),
             ("prompts", prompts(self), prompts(&other)),
-            ("similarity", self.similarity.clone(), other.similarity.clone()),
+            (
+                "similarity",
+                self.similarity.clone(),
+                other.similarity.clone(),
+            ),
         ];
-        match pairs.into_iter().find(|(_, expected, found)| expected != found) {
+        match pairs
+            .into_iter()
+            .find(|(_, expected, found)| expected != found)
+        {
             None => Ok(()),
             Some((what, expected, found)) => {
                 let model = model.folder().path.clone();
-                Err(CollectionError::OtherModel { model, what, expected, found })
+                Err(CollectionError::OtherModel {
+                    model,
+                    what,
+                    expected,
+                    found,
+                })
             }
         }
     }

@@ -94,7 +94,11 @@ impl Collection {
         let mut batch = Vec::with_capacity(BATCH);
         read_documents(path, columns, |document| {
             batch.push(document);
-            if batch.len() == BATCH { adding.write(&std::mem::take(&mut batch), &mut report) } else { Ok(()) }
+            if batch.len() == BATCH {
+                adding.write(&std::mem::take(&mut batch), &mut report)
+            } else {
+                Ok(())
+            }
         })?;
         adding.write(&batch, &mut report)?;
         Ok(report)
@@ -110,11 +114,16 @@ impl Collection {
         let adding = Adding::new(self, model, options)?;
         documents.iter().try_for_each(check_fields)?;
         if options.only_existing {
-            let ids: Vec<String> = documents.iter().map(|document| document.id.clone()).collect();
+            let ids: Vec<String> = documents
+                .iter()
+                .map(|document| document.id.clone())
+                .collect();
             self.expect_all(&ids)?;
         }
         let mut report = AddReport::default();
-        documents.chunks(BATCH).try_for_each(|batch| adding.write(batch, &mut report))?;
+        documents
+            .chunks(BATCH)
+            .try_for_each(|batch| adding.write(batch, &mut report))?;
         Ok(report)
     }
 
@@ -123,9 +132,20 @@ impl Collection {
         for ids in ids.chunks(BATCH) {
             let stored = self.stored(ids)?;
             let known: HashSet<&str> = stored.iter().map(Point::document).collect();
-            unknown.extend(ids.iter().filter(|id| !known.contains(id.as_str())).cloned());
+            unknown.extend(
+                ids.iter()
+                    .filter(|id| !known.contains(id.as_str()))
+                    .cloned(),
+            );
         }
-        if unknown.is_empty() { Ok(()) } else { Err(CollectionError::UnknownDocuments { ids: unknown, of: ids.len() }) }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(CollectionError::UnknownDocuments {
+                ids: unknown,
+                of: ids.len(),
+            })
+        }
     }
 }
 
@@ -143,29 +163,51 @@ impl<'a> Adding<'a> {
         options: &'a AddOptions<'a>,
     ) -> Result<Self, CollectionError> {
         collection.manifest().model.check(model)?;
-        Ok(Self { collection, model, words: WordModel::of(collection.manifest())?, options })
+        Ok(Self {
+            collection,
+            model,
+            words: WordModel::of(collection.manifest())?,
+            options,
+        })
     }
 
     /// New points first, then the chunks too many of documents that became shorter: whenever this ends, the next call sees
     /// what is left to do from what is stored.
     fn write(&self, documents: &[Document], report: &mut AddReport) -> Result<(), CollectionError> {
         self.check_embeddings(documents)?;
-        let ids: Vec<String> = documents.iter().map(|document| document.id.clone()).collect();
+        let ids: Vec<String> = documents
+            .iter()
+            .map(|document| document.id.clone())
+            .collect();
         let stored = self.collection.stored(&ids)?;
         let mut of: HashMap<&str, Vec<&Point>> = HashMap::new();
-        stored.iter().for_each(|point| of.entry(point.document()).or_default().push(point));
+        stored
+            .iter()
+            .for_each(|point| of.entry(point.document()).or_default().push(point));
         let mut taken = HashSet::new();
         let mut pending = Vec::new();
         let mut surplus: Vec<PointId> = Vec::new();
-        for document in documents.iter().filter(|document| taken.insert(document.id.as_str())) {
+        for document in documents
+            .iter()
+            .filter(|document| taken.insert(document.id.as_str()))
+        {
             let there = of.get(document.id.as_str()).map_or(&[][..], Vec::as_slice);
             let next = self.pending(document)?;
             if next.is_stored_as(there) {
                 report.unchanged += 1;
                 continue;
             }
-            *(if there.is_empty() { &mut report.added } else { &mut report.replaced }) += 1;
-            surplus.extend(there.iter().filter(|point| point.chunk() >= next.pieces.len()).map(|point| point.id));
+            *(if there.is_empty() {
+                &mut report.added
+            } else {
+                &mut report.replaced
+            }) += 1;
+            surplus.extend(
+                there
+                    .iter()
+                    .filter(|point| point.chunk() >= next.pieces.len())
+                    .map(|point| point.id),
+            );
             pending.push(next);
         }
         self.encode_and_write(&pending, report)?;
@@ -178,15 +220,34 @@ impl<'a> Adding<'a> {
 
     /// What was embedded elsewhere was embedded whole.
     fn pending<'d>(&self, document: &'d Document) -> Result<Pending<'d>, CollectionError> {
-        let chunking = self.collection.manifest().chunking.filter(|_| document.embedding.is_none());
+        let chunking = self
+            .collection
+            .manifest()
+            .chunking
+            .filter(|_| document.embedding.is_none());
         let pieces = chunks(&document.text, self.model.tokenizer(), chunking)?;
-        Ok(Pending { document, hash: digest(document), pieces })
+        Ok(Pending {
+            document,
+            hash: digest(document),
+            pieces,
+        })
     }
 
-    fn encode_and_write(&self, pending: &[Pending<'_>], report: &mut AddReport) -> Result<(), CollectionError> {
-        let pieces = pending.iter().flat_map(|it| it.pieces.iter().enumerate().map(move |(i, text)| (it, i, *text)));
+    fn encode_and_write(
+        &self,
+        pending: &[Pending<'_>],
+        report: &mut AddReport,
+    ) -> Result<(), CollectionError> {
+        let pieces = pending.iter().flat_map(|it| {
+            it.pieces
+                .iter()
+                .enumerate()
+                .map(move |(i, text)| (it, i, *text))
+        });
         let pieces: Vec<_> = pieces.collect();
-        pieces.chunks(CHUNKS).try_for_each(|pieces| self.write_pieces(pieces, report))
+        pieces
+            .chunks(CHUNKS)
+            .try_for_each(|pieces| self.write_pieces(pieces, report))
     }
 
     /// Writes some chunks, each with its document and its number there.
@@ -196,30 +257,55 @@ impl<'a> Adding<'a> {
         report: &mut AddReport,
     ) -> Result<(), CollectionError> {
         report.chunks += pieces.len();
-        let given: Option<Vec<&[f32]>> = pieces.iter().map(|(it, _, _)| it.document.embedding.as_deref()).collect();
+        let given: Option<Vec<&[f32]>> = pieces
+            .iter()
+            .map(|(it, _, _)| it.document.embedding.as_deref())
+            .collect();
         if let Some(given) = given {
-            let embeddings = Mat::from_vec(given.len(), self.collection.manifest().dim(), given.concat());
-            return self.collection.backend().upsert(self.points(pieces, &embeddings));
+            let embeddings = Mat::from_vec(
+                given.len(),
+                self.collection.manifest().dim(),
+                given.concat(),
+            );
+            return self
+                .collection
+                .backend()
+                .upsert(self.points(pieces, &embeddings));
         }
         let texts: Vec<&str> = pieces.iter().map(|(_, _, text)| *text).collect();
         let encoded = self.encode(&texts)?;
         report.truncated += encoded.truncated;
-        self.collection.backend().upsert(self.points(pieces, &encoded.embeddings))
+        self.collection
+            .backend()
+            .upsert(self.points(pieces, &encoded.embeddings))
     }
 
     fn encode(&self, texts: &[&str]) -> Result<Encoded, CollectionError> {
         let tokens_per_batch = self.options.tokens_per_batch;
-        let options = EncodeOptions { role: Role::Document, tokens_per_batch, ..EncodeOptions::default() };
+        let options = EncodeOptions {
+            role: Role::Document,
+            tokens_per_batch,
+            ..EncodeOptions::default()
+        };
         Ok(self.model.encode_with(texts, &options)?)
     }
 
     /// Fails where embeddings that came with documents are no work of the model: all by their width, a few by their values.
     fn check_embeddings(&self, documents: &[Document]) -> Result<(), CollectionError> {
-        let mut given: Vec<(&Document, &[f32])> =
-            documents.iter().filter_map(|document| Some((document, document.embedding.as_deref()?))).collect();
+        let mut given: Vec<(&Document, &[f32])> = documents
+            .iter()
+            .filter_map(|document| Some((document, document.embedding.as_deref()?)))
+            .collect();
         let expected = self.collection.manifest().dim();
-        if let Some((document, found)) = given.iter().find(|(_, embedding)| embedding.len() != expected) {
-            return Err(CollectionError::EmbeddingWidth { id: document.id.clone(), found: found.len(), expected });
+        if let Some((document, found)) = given
+            .iter()
+            .find(|(_, embedding)| embedding.len() != expected)
+        {
+            return Err(CollectionError::EmbeddingWidth {
+                id: document.id.clone(),
+                found: found.len(),
+                expected,
+            });
         }
         if given.is_empty() || self.options.trust_embeddings {
             return Ok(());
@@ -227,12 +313,18 @@ impl<'a> Adding<'a> {
         // The shortest are soon encoded, and were hardly cut where they were embedded.
         given.sort_by_key(|(document, _)| document.text.len());
         given.truncate(ENCODED_AGAIN);
-        let texts: Vec<&str> = given.iter().map(|(document, _)| document.text.as_str()).collect();
+        let texts: Vec<&str> = given
+            .iter()
+            .map(|(document, _)| document.text.as_str())
+            .collect();
         let encoded = self.encode(&texts)?;
         for (row, (document, embedding)) in given.into_iter().enumerate() {
             let cosine = cosine(encoded.embeddings.row(row), embedding);
             if cosine < SAME {
-                return Err(CollectionError::OtherEmbedding { id: document.id.clone(), cosine });
+                return Err(CollectionError::OtherEmbedding {
+                    id: document.id.clone(),
+                    cosine,
+                });
             }
         }
         Ok(())
@@ -242,7 +334,10 @@ impl<'a> Adding<'a> {
         let dims = &self.collection.manifest().dims;
         let point = |(row, &(pending, chunk, text)): (usize, &(&Pending<'_>, usize, &str))| Point {
             id: PointId::of(&pending.document.id, chunk),
-            vectors: dims.iter().map(|&dim| (dim.to_string(), embeddings.row(row)[..dim].to_vec())).collect(),
+            vectors: dims
+                .iter()
+                .map(|&dim| (dim.to_string(), embeddings.row(row)[..dim].to_vec()))
+                .collect(),
             words: self.words.as_ref().map(|words| words.document(text)),
             payload: pending.payload(chunk, text),
         };
@@ -254,7 +349,9 @@ impl Pending<'_> {
     /// Whether exactly the chunks of this version are stored.
     fn is_stored_as(&self, there: &[&Point]) -> bool {
         there.len() == self.pieces.len()
-            && there.iter().all(|point| point.chunk() < self.pieces.len() && point.hash() == self.hash)
+            && there
+                .iter()
+                .all(|point| point.chunk() < self.pieces.len() && point.hash() == self.hash)
     }
 
     fn payload(&self, chunk: usize, text: &str) -> serde_json::Map<String, Value> {
@@ -272,18 +369,37 @@ const VECTOR: usize = 32;
 
 fn check_fields(document: &Document) -> Result<(), CollectionError> {
     let id = || document.id.clone();
-    if let Some(field) = [ID, TEXT, CHUNK, HASH].into_iter().find(|field| document.fields.contains_key(*field)) {
-        return Err(CollectionError::ReservedField { id: id(), field: field.to_owned() });
+    if let Some(field) = [ID, TEXT, CHUNK, HASH]
+        .into_iter()
+        .find(|field| document.fields.contains_key(*field))
+    {
+        return Err(CollectionError::ReservedField {
+            id: id(),
+            field: field.to_owned(),
+        });
     }
-    let is_vector = |values: &Vec<Value>| values.len() >= VECTOR && values.iter().all(Value::is_number);
-    match document.fields.iter().find(|(_, value)| value.as_array().is_some_and(is_vector)) {
-        Some((field, _)) => Err(CollectionError::VectorField { id: id(), field: field.clone() }),
+    let is_vector =
+        |values: &Vec<Value>| values.len() >= VECTOR && values.iter().all(Value::is_number);
+    match document
+        .fields
+        .iter()
+        .find(|(_, value)| value.as_array().is_some_and(is_vector))
+    {
+        Some((field, _)) => Err(CollectionError::VectorField {
+            id: id(),
+            field: field.clone(),
+        }),
         None => Ok(()),
     }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(&x, &y)| f64::from(x) * f64::from(y))
+            .sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt().max(f64::MIN_POSITIVE)
 }
 
@@ -292,6 +408,13 @@ pub(crate) fn digest(document: &Document) -> String {
     let fields = serde_json::to_string(&document.fields).expect("values read as JSON");
     let mut digest = Sha256::new();
     digest.update(format!("{} {}{fields}", document.text.len(), document.text));
-    document.embedding.iter().flatten().for_each(|value| digest.update(value.to_le_bytes()));
-    digest.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    document
+        .embedding
+        .iter()
+        .flatten()
+        .for_each(|value| digest.update(value.to_le_bytes()));
+    digest.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -67,10 +67,16 @@ pub struct CreateOptions {
 
 impl Manifest {
     /// The description of a new collection.
-    pub(crate) fn new(model: ModelIdentity, options: &CreateOptions) -> Result<Self, CollectionError> {
+    pub(crate) fn new(
+        model: ModelIdentity,
+        options: &CreateOptions,
+    ) -> Result<Self, CollectionError> {
         let mut dims = options.dims.clone();
         if let Some(&dim) = dims.iter().find(|&&dim| dim == 0 || dim > model.dim) {
-            return Err(CollectionError::UnknownDimension { dim, known: vec![format!("1 to {}", model.dim)] });
+            return Err(CollectionError::UnknownDimension {
+                dim,
+                known: vec![format!("1 to {}", model.dim)],
+            });
         }
         dims.push(model.dim);
         dims.sort_unstable();
@@ -85,7 +91,10 @@ impl Manifest {
             dims,
             storage: options.storage,
             hybrid: options.hybrid,
-            language: options.language.clone().unwrap_or_else(|| "english".to_owned()),
+            language: options
+                .language
+                .clone()
+                .unwrap_or_else(|| "english".to_owned()),
             chunking: options.chunking,
             model,
         })
@@ -94,9 +103,16 @@ impl Manifest {
     /// Reads a description; `place` is for messages.
     pub(crate) fn read(json: &str, place: impl Fn() -> String) -> Result<Self, CollectionError> {
         let manifest: Self =
-            serde_json::from_str(json).map_err(|source| CollectionError::Manifest { place: place(), source })?;
+            serde_json::from_str(json).map_err(|source| CollectionError::Manifest {
+                place: place(),
+                source,
+            })?;
         if manifest.format > FORMAT {
-            return Err(CollectionError::Format { place: place(), found: manifest.format, expected: FORMAT });
+            return Err(CollectionError::Format {
+                place: place(),
+                found: manifest.format,
+                expected: FORMAT,
+            });
         }
         Ok(manifest)
     }
@@ -111,22 +127,46 @@ impl Manifest {
     /// # Errors
     /// [`CollectionError::Settings`].
     pub fn check_settings(&self, asked: &CreateOptions) -> Result<(), CollectionError> {
-        let differs = |what, found: String, asked: String| Err(CollectionError::Settings { what, found, asked });
+        let differs = |what, found: String, asked: String| {
+            Err(CollectionError::Settings { what, found, asked })
+        };
         if !asked.dims.iter().all(|dim| self.dims.contains(dim)) {
-            return differs("dimensions", format!("{:?}", self.dims), format!("{:?}", asked.dims));
+            return differs(
+                "dimensions",
+                format!("{:?}", self.dims),
+                format!("{:?}", asked.dims),
+            );
         }
         if asked.storage != VectorStorage::default() && asked.storage != self.storage {
-            return differs("vectors stored as", self.storage.to_string(), asked.storage.to_string());
+            return differs(
+                "vectors stored as",
+                self.storage.to_string(),
+                asked.storage.to_string(),
+            );
         }
         if asked.hybrid && !self.hybrid {
             return differs("words", "none".to_owned(), "some".to_owned());
         }
-        if asked.language.as_ref().is_some_and(|language| *language != self.language) {
-            return differs("language", self.language.clone(), asked.language.clone().unwrap_or_default());
+        if asked
+            .language
+            .as_ref()
+            .is_some_and(|language| *language != self.language)
+        {
+            return differs(
+                "language",
+                self.language.clone(),
+                asked.language.clone().unwrap_or_default(),
+            );
         }
         if asked.chunking.is_some() && asked.chunking != self.chunking {
-            let told = |it: Option<Chunking>| it.map_or("none".to_owned(), |c| format!("{}/{}", c.tokens, c.overlap));
-            return differs("chunks of tokens/overlap", told(self.chunking), told(asked.chunking));
+            let told = |it: Option<Chunking>| {
+                it.map_or("none".to_owned(), |c| format!("{}/{}", c.tokens, c.overlap))
+            };
+            return differs(
+                "chunks of tokens/overlap",
+                told(self.chunking),
+                told(asked.chunking),
+            );
         }
         Ok(())
     }

@@ -69,15 +69,24 @@ pub(crate) struct Point {
 
 impl Point {
     pub fn document(&self) -> &str {
-        self.payload.get(ID).and_then(Value::as_str).unwrap_or_default()
+        self.payload
+            .get(ID)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     pub fn chunk(&self) -> usize {
-        self.payload.get(CHUNK).and_then(Value::as_u64).unwrap_or_default() as usize
+        self.payload
+            .get(CHUNK)
+            .and_then(Value::as_u64)
+            .unwrap_or_default() as usize
     }
 
     pub fn hash(&self) -> &str {
-        self.payload.get(HASH).and_then(Value::as_str).unwrap_or_default()
+        self.payload
+            .get(HASH)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -96,7 +105,12 @@ mod tests {
 
     #[test]
     fn documents_and_chunks_are_told_apart() {
-        let ids = [PointId::of("a", 0), PointId::of("a", 1), PointId::of("b", 0), PointId::of("0 a", 0)];
+        let ids = [
+            PointId::of("a", 0),
+            PointId::of("a", 1),
+            PointId::of("b", 0),
+            PointId::of("0 a", 0),
+        ];
         assert!(ids.iter().enumerate().all(|(i, id)| !ids[..i].contains(id)));
     }
 }

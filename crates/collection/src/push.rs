@@ -30,10 +30,20 @@ impl Collection {
     ///
     /// # Errors
     /// A target with another description; [`CollectionError::Copy`] if the copy answers differently.
-    pub fn push(&self, target: &Place, progress: &dyn Fn(usize)) -> Result<PushReport, CollectionError> {
+    pub fn push(
+        &self,
+        target: &Place,
+        progress: &dyn Fn(usize),
+    ) -> Result<PushReport, CollectionError> {
         let copy = match Self::find(target)? {
             Some(copy) if copy.manifest() == self.manifest() => copy,
-            Some(copy) => return Err(differs("description", &description(&copy), &description(self))),
+            Some(copy) => {
+                return Err(differs(
+                    "description",
+                    &description(&copy),
+                    &description(self),
+                ));
+            }
             None => Self::create(target, self.manifest().clone())?,
         };
         let mut points = 0;
@@ -47,10 +57,19 @@ impl Collection {
         })?;
         let found = copy.backend().count(None)?;
         if found != points {
-            return Err(differs("number of points", &found.to_string(), &points.to_string()));
+            return Err(differs(
+                "number of points",
+                &found.to_string(),
+                &points.to_string(),
+            ));
         }
-        sample.iter().try_for_each(|point| self.compare(&copy, point))?;
-        Ok(PushReport { points, compared: sample.len() })
+        sample
+            .iter()
+            .try_for_each(|point| self.compare(&copy, point))?;
+        Ok(PushReport {
+            points,
+            compared: sample.len(),
+        })
     }
 
     /// The neighbours of a stored vector must have the same scores here and there. Of equal scores, places may order ids
@@ -64,7 +83,12 @@ impl Collection {
         };
         let whole = self.manifest().dim().to_string();
         let query = Query {
-            stages: point.vectors.iter().filter(|(name, _)| *name == whole).map(stage).collect(),
+            stages: point
+                .vectors
+                .iter()
+                .filter(|(name, _)| *name == whole)
+                .map(stage)
+                .collect(),
             words: None,
             filter: None,
             effort: None,
@@ -73,22 +97,42 @@ impl Collection {
             storage: self.manifest().storage,
         };
         let scores = |of: &Self| -> Result<Vec<f32>, CollectionError> {
-            Ok(of.backend().query(&query)?.iter().map(|scored| scored.score).collect())
+            Ok(of
+                .backend()
+                .query(&query)?
+                .iter()
+                .map(|scored| scored.score)
+                .collect())
         };
         let (here, there) = (scores(self)?, scores(copy)?);
-        let same = here.len() == there.len() && here.iter().zip(&there).all(|(a, b)| (a - b).abs() <= TOLERANCE);
+        let same = here.len() == there.len()
+            && here
+                .iter()
+                .zip(&there)
+                .all(|(a, b)| (a - b).abs() <= TOLERANCE);
         if same {
             Ok(())
         } else {
-            Err(differs(&format!("answer to {}", point.id), &format!("{there:?}"), &format!("{here:?}")))
+            Err(differs(
+                &format!("answer to {}", point.id),
+                &format!("{there:?}"),
+                &format!("{here:?}"),
+            ))
         }
     }
 }
 
 fn description(of: &Collection) -> String {
-    serde_json::to_value(of.manifest()).as_ref().map(Value::to_string).unwrap_or_default()
+    serde_json::to_value(of.manifest())
+        .as_ref()
+        .map(Value::to_string)
+        .unwrap_or_default()
 }
 
 fn differs(what: &str, found: &str, expected: &str) -> CollectionError {
-    CollectionError::Copy { what: what.to_owned(), found: found.to_owned(), expected: expected.to_owned() }
+    CollectionError::Copy {
+        what: what.to_owned(),
+        found: found.to_owned(),
+        expected: expected.to_owned(),
+    }
 }

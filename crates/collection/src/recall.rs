@@ -26,20 +26,31 @@ impl Searcher<'_> {
         texts: &[S],
         options: &SearchOptions,
     ) -> Result<Recall, CollectionError> {
-        let exactly = SearchOptions { exact: true, stages: None, ..options.clone() };
+        let exactly = SearchOptions {
+            exact: true,
+            stages: None,
+            ..options.clone()
+        };
         let (mut found, mut wanted) = (0, 0);
         let (mut indexed, mut exact) = (Vec::new(), Vec::new());
         for text in texts {
             let answers = timed(&mut indexed, || self.search(text.as_ref(), options))?;
             let right = timed(&mut exact, || self.search(text.as_ref(), &exactly))?;
             let answers: HashSet<_> = answers.iter().map(|found| &found.id).collect();
-            found += right.iter().filter(|right| answers.contains(&right.id)).count();
+            found += right
+                .iter()
+                .filter(|right| answers.contains(&right.id))
+                .count();
             wanted += right.len();
         }
         Ok(Recall {
             queries: texts.len(),
             k: options.limit,
-            recall: if wanted == 0 { 1.0 } else { found as f64 / wanted as f64 },
+            recall: if wanted == 0 {
+                1.0
+            } else {
+                found as f64 / wanted as f64
+            },
             indexed: median(indexed),
             exact: median(exact),
         })
@@ -50,8 +61,14 @@ impl Collection {
     /// Texts of `count` chunks, to ask for when there are no questions. Their order is that of digests: as good as random.
     pub fn sample(&self, count: usize) -> Result<Vec<String>, CollectionError> {
         let (points, _) = self.backend().scroll(None, None, count, false)?;
-        let text = |point: &crate::point::Point| Some(point.payload.get(crate::point::TEXT)?.as_str()?.to_owned());
-        Ok(points.iter().filter_map(text).filter(|text| !text.trim().is_empty()).collect())
+        let text = |point: &crate::point::Point| {
+            Some(point.payload.get(crate::point::TEXT)?.as_str()?.to_owned())
+        };
+        Ok(points
+            .iter()
+            .filter_map(text)
+            .filter(|text| !text.trim().is_empty())
+            .collect())
     }
 }
 

@@ -31,7 +31,14 @@ pub struct SearchOptions {
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 10, filter: None, hybrid: false, stages: None, effort: None, exact: false }
+        Self {
+            limit: 10,
+            filter: None,
+            hybrid: false,
+            stages: None,
+            effort: None,
+            exact: false,
+        }
     }
 }
 
@@ -62,9 +69,16 @@ impl Collection {
     ///
     /// # Errors
     /// Another model than the collection's.
-    pub fn searcher<'a>(&'a self, model: &'a SentenceEncoder) -> Result<Searcher<'a>, CollectionError> {
+    pub fn searcher<'a>(
+        &'a self,
+        model: &'a SentenceEncoder,
+    ) -> Result<Searcher<'a>, CollectionError> {
         self.manifest().model.check(model)?;
-        Ok(Searcher { collection: self, model, words: WordModel::of(self.manifest())? })
+        Ok(Searcher {
+            collection: self,
+            model,
+            words: WordModel::of(self.manifest())?,
+        })
     }
 }
 
@@ -73,12 +87,23 @@ impl Searcher<'_> {
     ///
     /// # Errors
     /// An empty query; a dimension that is not stored; words where there are none; a field that no document has.
-    pub fn search(&self, text: &str, options: &SearchOptions) -> Result<Vec<Found>, CollectionError> {
+    pub fn search(
+        &self,
+        text: &str,
+        options: &SearchOptions,
+    ) -> Result<Vec<Found>, CollectionError> {
         if text.trim().is_empty() {
             return Err(CollectionError::EmptyQuery);
         }
-        let encode = EncodeOptions { role: Role::Query, ..EncodeOptions::default() };
-        let vector = self.model.encode_with(&[text], &encode)?.embeddings.into_vec();
+        let encode = EncodeOptions {
+            role: Role::Query,
+            ..EncodeOptions::default()
+        };
+        let vector = self
+            .model
+            .encode_with(&[text], &encode)?
+            .embeddings
+            .into_vec();
         self.search_embedded(text, &vector, options)
     }
 
@@ -95,7 +120,11 @@ impl Searcher<'_> {
             (true, None) => return Err(CollectionError::NoWords),
         };
         let manifest = self.collection.manifest();
-        assert_eq!(vector.len(), manifest.dim(), "width of the query's embedding");
+        assert_eq!(
+            vector.len(),
+            manifest.dim(),
+            "width of the query's embedding"
+        );
         let mut limit = options.limit;
         if options.limit == 0 {
             return Ok(Vec::new());
@@ -129,14 +158,20 @@ impl Searcher<'_> {
 impl Collection {
     /// Fails if a filter asks for a field that no document has. Reads all points, so it is asked when nothing was found.
     pub(crate) fn expect_fields(&self, filter: Option<&Filter>) -> Result<(), CollectionError> {
-        filter.into_iter().flat_map(Filter::fields).try_for_each(|field| self.expect_field(field))
+        filter
+            .into_iter()
+            .flat_map(Filter::fields)
+            .try_for_each(|field| self.expect_field(field))
     }
 
     /// Fails with [`CollectionError::UnknownField`] if no document has a field. Reads all points.
     pub fn expect_field(&self, field: &str) -> Result<(), CollectionError> {
         let has = json!({ "must_not": [{ "is_empty": { "key": field } }] });
         if self.backend().count(Some(&has))? == 0 {
-            return Err(CollectionError::UnknownField { field: field.to_owned(), known: self.some_fields()? });
+            return Err(CollectionError::UnknownField {
+                field: field.to_owned(),
+                known: self.some_fields()?,
+            });
         }
         Ok(())
     }
@@ -145,7 +180,10 @@ impl Collection {
     fn some_fields(&self) -> Result<Vec<String>, CollectionError> {
         const SAMPLE: usize = 100;
         let (points, _) = self.backend().scroll(None, None, SAMPLE, false)?;
-        let mut names: Vec<String> = points.iter().flat_map(|point| point.payload.keys().cloned()).collect();
+        let mut names: Vec<String> = points
+            .iter()
+            .flat_map(|point| point.payload.keys().cloned())
+            .collect();
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !name.starts_with('_'));
@@ -160,17 +198,25 @@ fn stages(
     funnel: Option<&Stages>,
     limit: usize,
 ) -> Result<Vec<DenseStage>, CollectionError> {
-    let stage = |dim: usize, keep: usize| DenseStage { name: dim.to_string(), vector: vector[..dim].to_vec(), keep };
-    let Some(funnel) = funnel else { return Ok(vec![stage(manifest.dim(), limit)]) };
+    let stage = |dim: usize, keep: usize| DenseStage {
+        name: dim.to_string(),
+        vector: vector[..dim].to_vec(),
+        keep,
+    };
+    let Some(funnel) = funnel else {
+        return Ok(vec![stage(manifest.dim(), limit)]);
+    };
     let stages = funnel.as_slice().iter();
     stages
-        .map(|&Stage { dim, candidates }| match manifest.dims.contains(&dim) {
-            true => Ok(stage(dim, candidates)),
-            false => {
-                let known = manifest.dims.iter().map(usize::to_string).collect();
-                Err(CollectionError::UnknownDimension { dim, known })
-            }
-        })
+        .map(
+            |&Stage { dim, candidates }| match manifest.dims.contains(&dim) {
+                true => Ok(stage(dim, candidates)),
+                false => {
+                    let known = manifest.dims.iter().map(usize::to_string).collect();
+                    Err(CollectionError::UnknownDimension { dim, known })
+                }
+            },
+        )
         .collect()
 }
 
@@ -183,12 +229,27 @@ fn similarity(manifest: &Manifest, hybrid: bool) -> Option<SimilarityFn> {
 fn documents(scored: Vec<Scored>, similarity: Option<SimilarityFn>) -> Vec<Found> {
     let mut seen = HashSet::new();
     let found = scored.into_iter().map(|scored| read(scored, similarity));
-    found.filter(|found| seen.insert(found.id.clone())).collect()
+    found
+        .filter(|found| seen.insert(found.id.clone()))
+        .collect()
 }
 
 fn read(scored: Scored, similarity: Option<SimilarityFn>) -> Found {
     let (chunk, Chunk { id, text, fields }) = (scored.point.chunk(), Chunk::of(scored.point));
     // The engine gives distances as they are, upstream their negatives.
-    let distance = matches!(similarity, Some(SimilarityFn::Euclidean | SimilarityFn::Manhattan));
-    Found { id, score: if distance { -scored.score } else { scored.score }, chunk, text, fields }
+    let distance = matches!(
+        similarity,
+        Some(SimilarityFn::Euclidean | SimilarityFn::Manhattan)
+    );
+    Found {
+        id,
+        score: if distance {
+            -scored.score
+        } else {
+            scored.score
+        },
+        chunk,
+        text,
+        fields,
+    }
 }

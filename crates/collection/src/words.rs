@@ -13,21 +13,32 @@ impl WordModel {
         if !manifest.hybrid {
             return Ok(None);
         }
-        let config = EdgeBm25Config { language: Some(manifest.language.clone()), ..EdgeBm25Config::default() };
+        let config = EdgeBm25Config {
+            language: Some(manifest.language.clone()),
+            ..EdgeBm25Config::default()
+        };
         let unknown = |error: qdrant_edge::bm25_embed::EdgeBm25Error| CollectionError::Language {
             language: manifest.language.clone(),
             reason: EngineFailure(error.to_string()),
         };
-        EdgeBm25::new(config).map(|model| Some(Self(model))).map_err(unknown)
+        EdgeBm25::new(config)
+            .map(|model| Some(Self(model)))
+            .map_err(unknown)
     }
 
     pub fn document(&self, text: &str) -> Words {
         let vector = self.0.embed_document(text);
-        Words { indices: vector.indices, values: vector.values }
+        Words {
+            indices: vector.indices,
+            values: vector.values,
+        }
     }
 
     pub fn query(&self, text: &str) -> Words {
         let vector = self.0.embed_query(text);
-        Words { indices: vector.indices, values: vector.values }
+        Words {
+            indices: vector.indices,
+            values: vector.values,
+        }
     }
 }

@@ -30,9 +30,24 @@ impl Columns {
             Self::Named(take) => (take.as_slice(), &[][..]),
             Self::Mapped { take, ignore } => (take.as_slice(), ignore.as_slice()),
         };
-        let kept = || found.iter().filter(|name| !ignore.contains(name)).cloned().collect();
-        let required = if take.is_empty() { kept() } else { take.to_vec() };
-        Selection { required, optional: Vec::new(), numbers: Vec::new(), others: Others::Only(ignore.to_vec()) }
+        let kept = || {
+            found
+                .iter()
+                .filter(|name| !ignore.contains(name))
+                .cloned()
+                .collect()
+        };
+        let required = if take.is_empty() {
+            kept()
+        } else {
+            take.to_vec()
+        };
+        Selection {
+            required,
+            optional: Vec::new(),
+            numbers: Vec::new(),
+            others: Others::Only(ignore.to_vec()),
+        }
     }
 }
 
@@ -64,17 +79,27 @@ impl Selection {
     /// These, and whatever else there is.
     pub(crate) fn among_others(required: &[&str], optional: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        Self { required: owned(required), optional: owned(optional), numbers: Vec::new(), others: Others::Any }
+        Self {
+            required: owned(required),
+            optional: owned(optional),
+            numbers: Vec::new(),
+            others: Others::Any,
+        }
     }
 
     /// The same, where these columns may hold numbers.
     pub(crate) fn with_numbers(self, numbers: &[&str]) -> Self {
-        Self { numbers: numbers.iter().map(|&name| name.to_owned()).collect(), ..self }
+        Self {
+            numbers: numbers.iter().map(|&name| name.to_owned()).collect(),
+            ..self
+        }
     }
 
     /// Puts the label's column, if there is one, behind the others, and lets it hold numbers.
     pub(crate) fn set_label_aside(&mut self) -> Option<String> {
-        let place = LABEL_COLUMNS.iter().find_map(|name| self.required.iter().position(|column| column == name))?;
+        let place = LABEL_COLUMNS
+            .iter()
+            .find_map(|name| self.required.iter().position(|column| column == name))?;
         let label = self.required.remove(place);
         self.required.push(label.clone());
         self.numbers.push(label.clone());
@@ -88,25 +113,45 @@ impl Selection {
 
     /// Fails unless `found` has every required column, no column twice and none that nothing asked for.
     pub(crate) fn check(&self, at: &Location, found: &[String]) -> Result<(), DataError> {
-        let twice = found.iter().enumerate().find(|(index, name)| found[..*index].contains(name));
+        let twice = found
+            .iter()
+            .enumerate()
+            .find(|(index, name)| found[..*index].contains(name));
         if let Some((_, column)) = twice {
-            return Err(DataError::DuplicateColumn { at: at.clone(), column: column.clone() });
+            return Err(DataError::DuplicateColumn {
+                at: at.clone(),
+                column: column.clone(),
+            });
         }
         if let Some(column) = self.required.iter().find(|name| !found.contains(name)) {
             let (column, found) = (column.clone(), found.to_vec());
-            return Err(DataError::MissingColumn { at: at.clone(), column, found });
+            return Err(DataError::MissingColumn {
+                at: at.clone(),
+                column,
+                found,
+            });
         }
-        let columns: Vec<String> = found.iter().filter(|name| !self.allows(name)).cloned().collect();
+        let columns: Vec<String> = found
+            .iter()
+            .filter(|name| !self.allows(name))
+            .cloned()
+            .collect();
         if columns.is_empty() {
             return Ok(());
         }
-        Err(DataError::UnexpectedColumns { at: at.clone(), columns, expected: self.taken().cloned().collect() })
+        Err(DataError::UnexpectedColumns {
+            at: at.clone(),
+            columns,
+            expected: self.taken().cloned().collect(),
+        })
     }
 
     fn allows(&self, name: &String) -> bool {
         match &self.others {
             Others::Any => true,
-            Others::Only(others) => others.contains(name) || self.taken().any(|taken| taken == name),
+            Others::Only(others) => {
+                others.contains(name) || self.taken().any(|taken| taken == name)
+            }
         }
     }
 }

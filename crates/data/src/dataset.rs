@@ -42,8 +42,14 @@ impl Dataset {
     /// Anything that is not a text in a column that was asked for, or not a number where the label stands, with its file and
     /// line; an empty file.
     pub fn open(path: &Path, columns: &Columns) -> Result<Self, DataError> {
-        let mut loading =
-            Loading { path, wanted: columns, names: Vec::new(), texts: Vec::new(), labels: None, places: Vec::new() };
+        let mut loading = Loading {
+            path,
+            wanted: columns,
+            names: Vec::new(),
+            texts: Vec::new(),
+            labels: None,
+            places: Vec::new(),
+        };
         read(path, &mut loading)?;
         loading.finish()
     }
@@ -55,12 +61,21 @@ impl Dataset {
     pub fn from_columns(names: Vec<String>, columns: Vec<Vec<String>>) -> Self {
         assert_eq!(names.len(), columns.len(), "a name for each column");
         let rows = columns.first().map_or(0, Vec::len);
-        assert!(columns.iter().all(|column| column.len() == rows), "columns of one length");
+        assert!(
+            columns.iter().all(|column| column.len() == rows),
+            "columns of one length"
+        );
         let mut texts = vec![TextColumn::default(); columns.len()];
         for (target, source) in texts.iter_mut().zip(&columns) {
             source.iter().for_each(|text| target.push(text));
         }
-        Self { path: None, names, columns: texts, labels: None, places: (1..=rows as u64).map(Place::Row).collect() }
+        Self {
+            path: None,
+            names,
+            columns: texts,
+            labels: None,
+            places: (1..=rows as u64).map(Place::Row).collect(),
+        }
     }
 
     /// The same rows with a label each.
@@ -69,7 +84,10 @@ impl Dataset {
     /// If there is not a label for each row.
     pub fn with_labels(self, column: String, values: Vec<f32>) -> Self {
         assert_eq!(values.len(), self.places.len(), "a label for each row");
-        Self { labels: Some(Labels { column, values }), ..self }
+        Self {
+            labels: Some(Labels { column, values }),
+            ..self
+        }
     }
 
     /// The file, when it was read from one.
@@ -91,11 +109,16 @@ impl Dataset {
         self.names.iter().for_each(|name| digest.text(name));
         digest.number(self.len());
         for row in 0..self.len() {
-            self.columns.iter().for_each(|column| digest.text(column.get(row)));
+            self.columns
+                .iter()
+                .for_each(|column| digest.text(column.get(row)));
         }
         if let Some(labels) = &self.labels {
             digest.text(&labels.column);
-            labels.values.iter().for_each(|value| digest.number(value.to_bits() as usize));
+            labels
+                .values
+                .iter()
+                .for_each(|value| digest.number(value.to_bits() as usize));
         }
         digest.hex()
     }
@@ -155,21 +178,34 @@ impl Visitor for Loading<'_> {
     fn select(&mut self, found: &[String]) -> Result<Selection, DataError> {
         let mut selection = self.wanted.select(found);
         let label = selection.set_label_aside();
-        self.names = selection.required.iter().filter(|name| Some(*name) != label.as_ref()).cloned().collect();
-        self.labels = label.map(|column| Labels { column, values: Vec::new() });
+        self.names = selection
+            .required
+            .iter()
+            .filter(|name| Some(*name) != label.as_ref())
+            .cloned()
+            .collect();
+        self.labels = label.map(|column| Labels {
+            column,
+            values: Vec::new(),
+        });
         self.texts = vec![TextColumn::default(); self.names.len()];
         Ok(selection)
     }
 
     fn row(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<(), DataError> {
         if self.places.len() as u64 == MOST_ROWS {
-            return Err(DataError::TooManyRows { path: self.path.to_path_buf(), limit: MOST_ROWS });
+            return Err(DataError::TooManyRows {
+                path: self.path.to_path_buf(),
+                limit: MOST_ROWS,
+            });
         }
         for ((texts, cell), name) in self.texts.iter_mut().zip(cells).zip(&self.names) {
             texts.push(cell.text(self.path, place, name)?);
         }
         if let (Some(labels), Some(cell)) = (&mut self.labels, cells.last()) {
-            labels.values.push(cell.number(self.path, place, &labels.column)? as f32);
+            labels
+                .values
+                .push(cell.number(self.path, place, &labels.column)? as f32);
         }
         self.places.push(place);
         Ok(())

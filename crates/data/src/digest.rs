@@ -22,6 +22,9 @@ impl TextDigest {
     }
 
     pub(crate) fn hex(self) -> String {
-        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 }

@@ -59,7 +59,12 @@ pub enum DataError {
         found: Vec<String>,
     },
     /// Columns that nothing asked for.
-    #[error("unexpected {} {}, expected {}\n  in {at}", plural(columns, "column"), quoted(columns), quoted(expected))]
+    #[error(
+        "unexpected {} {}, expected {}\n  in {at}",
+        plural(columns, "column"),
+        quoted(columns),
+        quoted(expected)
+    )]
     UnexpectedColumns {
         /// The file; the line, when the first row does not have them.
         at: Location,
@@ -276,7 +281,9 @@ impl DataError {
             Self::MissingColumn { column, found, .. } => return nearest(column, found),
             Self::UnexpectedColumns { .. } => "name the columns to use, and those to ignore",
             Self::AmbiguousColumn { .. } => "name the column",
-            Self::Null { .. } => "remove the row, or write an empty string if an empty text is meant",
+            Self::Null { .. } => {
+                "remove the row, or write an empty string if an empty text is meant"
+            }
             Self::NotANumber { .. } => {
                 "label, labels, score and scores are names of labels, which are numbers; ignore the column, or rename it"
             }
@@ -286,7 +293,9 @@ impl DataError {
             }
             Self::Json { .. } => "JSONL wants each object whole on one line",
             Self::NotUtf8 { .. } => "convert the file, for example with `iconv -f latin1 -t utf-8`",
-            Self::RaggedRow { .. } => "a text that holds a separator or a quote has to stand in double quotes",
+            Self::RaggedRow { .. } => {
+                "a text that holds a separator or a quote has to stand in double quotes"
+            }
             Self::MissingFile { .. } => {
                 "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels.tsv (or qrels/test.tsv)"
             }
@@ -299,7 +308,8 @@ impl DataError {
 
 /// `did you mean ...?` for the nearest of the names there, when it is near.
 fn nearest(wanted: &str, found: &[String]) -> Option<String> {
-    let distance = |name: &String| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
+    let distance =
+        |name: &String| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     let best = found.iter().min_by_key(|name| distance(name))?;
     (distance(best) * 3 <= wanted.len()).then(|| format!("did you mean `{best}`?"))
 }
@@ -308,13 +318,24 @@ fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn plural(names: &[String], noun: &str) -> String {
-    if names.len() == 1 { noun.to_owned() } else { format!("{noun}s") }
+    if names.len() == 1 {
+        noun.to_owned()
+    } else {
+        format!("{noun}s")
+    }
 }
 
 fn extension_found(extension: Option<&str>) -> String {
-    extension.map_or_else(|| "no extension".to_owned(), |extension| format!("the extension `{extension}`"))
+    extension.map_or_else(
+        || "no extension".to_owned(),
+        |extension| format!("the extension `{extension}`"),
+    )
 }

@@ -21,11 +21,21 @@ pub struct LabelledTexts {
 ///
 /// # Errors
 /// As [`Dataset::open`](crate::Dataset::open), and when a label is null, blank, or neither text nor number.
-pub fn read_labelled_texts(path: &Path, text_column: &str, label_column: &str) -> Result<LabelledTexts, DataError> {
-    let mut collecting = Collecting { path, columns: [text_column, label_column], found: LabelledTexts::default() };
+pub fn read_labelled_texts(
+    path: &Path,
+    text_column: &str,
+    label_column: &str,
+) -> Result<LabelledTexts, DataError> {
+    let mut collecting = Collecting {
+        path,
+        columns: [text_column, label_column],
+        found: LabelledTexts::default(),
+    };
     read(path, &mut collecting)?;
     if collecting.found.texts.is_empty() {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     Ok(collecting.found)
 }
@@ -40,16 +50,24 @@ struct Collecting<'a> {
 impl Visitor for Collecting<'_> {
     fn select(&mut self, _: &[String]) -> Result<Selection, DataError> {
         let numbers = vec![self.columns[1].to_owned()];
-        Ok(Selection { numbers, ..Selection::among_others(&self.columns, &[]) })
+        Ok(Selection {
+            numbers,
+            ..Selection::among_others(&self.columns, &[])
+        })
     }
 
     fn row(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<(), DataError> {
         let [text, label] = self.columns;
         let name = cells[1].label(self.path, place, label)?;
         if name.trim().is_empty() {
-            return Err(DataError::EmptyLabel { at: Location::at(self.path, place), column: label.to_owned() });
+            return Err(DataError::EmptyLabel {
+                at: Location::at(self.path, place),
+                column: label.to_owned(),
+            });
         }
-        self.found.texts.push(cells[0].text(self.path, place, text)?.to_owned());
+        self.found
+            .texts
+            .push(cells[0].text(self.path, place, text)?.to_owned());
         self.found.labels.push(name.into_owned());
         Ok(())
     }

@@ -23,7 +23,10 @@ mod text_column;
 mod text_ids;
 mod texts_file;
 
-pub use check::{ColumnLengths, ColumnTokens, Finding, Findings, LengthStatistics, TokenCount, check, column_tokens};
+pub use check::{
+    ColumnLengths, ColumnTokens, Finding, Findings, LengthStatistics, TokenCount, check,
+    column_tokens,
+};
 pub use columns::Columns;
 pub use dataset::Dataset;
 pub use documents::{Document, DocumentColumns, check_documents, read_documents};

@@ -33,12 +33,18 @@ pub struct Location {
 impl Location {
     /// The whole file.
     pub fn file(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), place: None }
+        Self {
+            path: path.to_path_buf(),
+            place: None,
+        }
     }
 
     /// A place in the file.
     pub fn at(path: &Path, place: Place) -> Self {
-        Self { path: path.to_path_buf(), place: Some(place) }
+        Self {
+            path: path.to_path_buf(),
+            place: Some(place),
+        }
     }
 }
 

@@ -21,7 +21,9 @@ impl Mt19937 {
         let mut state = [seed; STATE];
         for i in 1..STATE {
             let before = state[i - 1];
-            state[i] = (before ^ (before >> 30)).wrapping_mul(1_812_433_253).wrapping_add(i as u32);
+            state[i] = (before ^ (before >> 30))
+                .wrapping_mul(1_812_433_253)
+                .wrapping_add(i as u32);
         }
         Self { state, used: STATE }
     }

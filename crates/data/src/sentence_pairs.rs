@@ -38,12 +38,22 @@ impl SentencePairs {
     /// # Errors
     /// As [`read_texts`](crate::read_texts), and [`DataError::NotANumber`] for a score that is not a finite number.
     pub fn open(path: &Path, columns: Option<&PairColumns>) -> Result<Self, DataError> {
-        let default = || PairColumns { sentences: SENTENCES.map(str::to_owned), score: None };
+        let default = || PairColumns {
+            sentences: SENTENCES.map(str::to_owned),
+            score: None,
+        };
         let named = columns.cloned().unwrap_or_else(default);
-        let mut reading = Reading { path, columns: named, guess_score: columns.is_none(), pairs: Self::default() };
+        let mut reading = Reading {
+            path,
+            columns: named,
+            guess_score: columns.is_none(),
+            pairs: Self::default(),
+        };
         read(path, &mut reading)?;
         if reading.pairs.sentences1.is_empty() {
-            return Err(DataError::Empty { path: path.to_path_buf() });
+            return Err(DataError::Empty {
+                path: path.to_path_buf(),
+            });
         }
         Ok(reading.pairs)
     }
@@ -63,13 +73,24 @@ impl Visitor for Reading<'_> {
             self.columns.score = Some(SCORE.to_owned());
         }
         self.pairs.scores = self.columns.score.as_ref().map(|_| Vec::new());
-        let PairColumns { sentences: [first, second], score } = &self.columns;
-        let wanted: Vec<&str> = [first, second].into_iter().chain(score).map(String::as_str).collect();
+        let PairColumns {
+            sentences: [first, second],
+            score,
+        } = &self.columns;
+        let wanted: Vec<&str> = [first, second]
+            .into_iter()
+            .chain(score)
+            .map(String::as_str)
+            .collect();
         Ok(Selection::among_others(&wanted, &[]).with_numbers(&wanted[SENTENCES.len()..]))
     }
 
     fn row(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<(), DataError> {
-        let text = |i: usize| cells[i].text(self.path, place, &self.columns.sentences[i]).map(str::to_owned);
+        let text = |i: usize| {
+            cells[i]
+                .text(self.path, place, &self.columns.sentences[i])
+                .map(str::to_owned)
+        };
         let (first, second) = (text(0)?, text(1)?);
         self.pairs.sentences1.push(first);
         self.pairs.sentences2.push(second);

@@ -23,7 +23,11 @@ impl TextIds {
                 ids.push(*known.entry(rows.text(row, column)).or_insert(next));
             }
         }
-        Self { ids, columns, distinct: known.len() }
+        Self {
+            ids,
+            columns,
+            distinct: known.len(),
+        }
     }
 
     pub(crate) fn of(&self, row: u32) -> &[u32] {

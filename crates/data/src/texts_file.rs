@@ -19,10 +19,17 @@ const TEXT_COLUMNS: [&str; 2] = [BARE_COLUMN, "sentence"];
 /// # Errors
 /// As [`Dataset::open`](crate::Dataset::open), and when no column was named and there are several.
 pub fn read_texts(path: &Path, column: Option<&str>) -> Result<Vec<String>, DataError> {
-    let mut collecting = Collecting { path, wanted: column, column: String::new(), texts: Vec::new() };
+    let mut collecting = Collecting {
+        path,
+        wanted: column,
+        column: String::new(),
+        texts: Vec::new(),
+    };
     read(path, &mut collecting)?;
     if collecting.texts.is_empty() {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     Ok(collecting.texts)
 }
@@ -52,11 +59,17 @@ impl Collecting<'_> {
         if let Some(column) = self.wanted {
             return Ok(column.to_owned());
         }
-        let named: Vec<_> = found.iter().filter(|name| TEXT_COLUMNS.contains(&name.as_str())).collect();
+        let named: Vec<_> = found
+            .iter()
+            .filter(|name| TEXT_COLUMNS.contains(&name.as_str()))
+            .collect();
         match (found, named.as_slice()) {
             ([only], _) => Ok(only.clone()),
             (_, [named]) => Ok((*named).clone()),
-            _ => Err(DataError::AmbiguousColumn { path: self.path.to_path_buf(), found: found.to_vec() }),
+            _ => Err(DataError::AmbiguousColumn {
+                path: self.path.to_path_buf(),
+                found: found.to_vec(),
+            }),
         }
     }
 }
@@ -68,7 +81,8 @@ impl Visitor for Collecting<'_> {
     }
 
     fn row(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<(), DataError> {
-        self.texts.push(cells[0].text(self.path, place, &self.column)?.to_owned());
+        self.texts
+            .push(cells[0].text(self.path, place, &self.column)?.to_owned());
         Ok(())
     }
 }

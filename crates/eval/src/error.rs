@@ -94,9 +94,15 @@ impl EvalError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Model(error) => error.hint(),
-            Self::NoQueries { .. } => Some("do the relevance judgements name the ids of the queries?".into()),
-            Self::DimTooLarge { model_dim, .. } => Some(format!("{model_dim} is the largest possible value")),
-            Self::CsvColumns { .. } => Some("move the file away, or write the results to another folder".into()),
+            Self::NoQueries { .. } => {
+                Some("do the relevance judgements name the ids of the queries?".into())
+            }
+            Self::DimTooLarge { model_dim, .. } => {
+                Some(format!("{model_dim} is the largest possible value"))
+            }
+            Self::CsvColumns { .. } => {
+                Some("move the file away, or write the results to another folder".into())
+            }
             _ => None,
         }
     }
@@ -104,6 +110,10 @@ impl EvalError {
     /// An error of the file system, ready for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { action, path, source }
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
     }
 }

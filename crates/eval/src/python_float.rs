@@ -7,12 +7,18 @@ pub fn python_float(value: f64) -> String {
         return value.to_string().to_lowercase();
     }
     let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').expect("`e` stands in the format");
+    let (digits, exponent) = scientific
+        .split_once('e')
+        .expect("`e` stands in the format");
     let exponent: i32 = exponent.parse().expect("a whole number follows `e`");
     match exponent {
         -4..16 if value.fract() == 0.0 => format!("{value}.0"),
         -4..16 => value.to_string(),
-        _ => format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.abs()),
+        _ => format!(
+            "{digits}e{}{:02}",
+            if exponent < 0 { '-' } else { '+' },
+            exponent.abs()
+        ),
     }
 }
 

@@ -30,22 +30,38 @@ pub trait Evaluator: Send + Sync {
 impl Report {
     /// The value of a metric, by its key without the evaluator's name.
     pub fn get(&self, key: &str) -> Option<f64> {
-        self.metrics.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+        self.metrics
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| *value)
     }
 
     /// `key` with the evaluator's name in front, if it has one.
     pub fn full_key(&self, key: &str) -> String {
-        if self.name.is_empty() { key.to_owned() } else { format!("{}_{key}", self.name) }
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}_{key}", self.name)
+        }
     }
 }
 
 /// The metrics of all reports under their full keys, `dim_256_cosine_ndcg@10`; several reports end with `sequential_score`, the
 /// primary metric of the last, as upstream's SequentialEvaluator has it.
 pub fn flatten(reports: &[Report]) -> Vec<(String, f64)> {
-    let full = |report: &Report| report.metrics.iter().map(|(k, v)| (report.full_key(k), *v)).collect::<Vec<_>>();
+    let full = |report: &Report| {
+        report
+            .metrics
+            .iter()
+            .map(|(k, v)| (report.full_key(k), *v))
+            .collect::<Vec<_>>()
+    };
     let mut metrics: Vec<_> = reports.iter().flat_map(full).collect();
     if let [_, .., last] = reports {
-        metrics.extend(last.get(&last.primary).map(|score| ("sequential_score".to_owned(), score)));
+        metrics.extend(
+            last.get(&last.primary)
+                .map(|score| ("sequential_score".to_owned(), score)),
+        );
     }
     metrics
 }
@@ -55,13 +71,23 @@ mod tests {
     use super::*;
 
     fn report(name: &str, score: f64) -> Report {
-        let metrics = vec![("cosine_map@100".to_owned(), 0.5), ("cosine_ndcg@10".to_owned(), score)];
-        Report { name: name.to_owned(), primary: "cosine_ndcg@10".to_owned(), metrics }
+        let metrics = vec![
+            ("cosine_map@100".to_owned(), 0.5),
+            ("cosine_ndcg@10".to_owned(), score),
+        ];
+        Report {
+            name: name.to_owned(),
+            primary: "cosine_ndcg@10".to_owned(),
+            metrics,
+        }
     }
 
     #[test]
     fn one_report_without_a_name_keeps_its_keys() {
-        let keys: Vec<_> = flatten(&[report("", 0.25)]).into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<_> = flatten(&[report("", 0.25)])
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect();
         assert_eq!(keys, ["cosine_map@100", "cosine_ndcg@10"]);
     }
 

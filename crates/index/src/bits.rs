@@ -25,11 +25,14 @@ impl BitRows {
     pub(crate) fn new(vectors: MatRef<'_>) -> Self {
         let (rows, dim, width) = (vectors.rows(), vectors.cols(), vectors.cols().div_ceil(8));
         let mut bytes = vec![0; rows * width];
-        bytes.par_chunks_mut((ROWS * width).max(1)).enumerate().for_each(|(block, bytes)| {
-            for (i, bytes) in bytes.chunks_mut(width.max(1)).enumerate() {
-                pack(bytes, vectors.row(block * ROWS + i));
-            }
-        });
+        bytes
+            .par_chunks_mut((ROWS * width).max(1))
+            .enumerate()
+            .for_each(|(block, bytes)| {
+                for (i, bytes) in bytes.chunks_mut(width.max(1)).enumerate() {
+                    pack(bytes, vectors.row(block * ROWS + i));
+                }
+            });
         Self { dim, rows, bytes }
     }
 
@@ -52,14 +55,19 @@ impl BitRows {
     /// Row `row` as zeros and ones.
     pub(crate) fn unpack(&self, row: usize, values: &mut [f32]) {
         for (bits, byte) in values.chunks_mut(8).zip(self.view().row(row)) {
-            bits.iter_mut().enumerate().for_each(|(i, bit)| *bit = f32::from(byte >> (7 - i) & 1));
+            bits.iter_mut()
+                .enumerate()
+                .for_each(|(i, bit)| *bit = f32::from(byte >> (7 - i) & 1));
         }
     }
 }
 
 fn pack(bytes: &mut [u8], row: &[f32]) {
     for (byte, values) in bytes.iter_mut().zip(row.chunks(8)) {
-        *byte = values.iter().enumerate().fold(0, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i));
+        *byte = values
+            .iter()
+            .enumerate()
+            .fold(0, |byte, (i, x)| byte | u8::from(*x > 0.0) << (7 - i));
     }
 }
 
@@ -72,7 +80,11 @@ pub(crate) struct BitScore<'a> {
 
 impl<'a> BitScore<'a> {
     pub(crate) fn new(level: Level, queries: &Mat, rows: &'a BitRows) -> Self {
-        Self { level, queries: BitRows::new(queries.view()), rows }
+        Self {
+            level,
+            queries: BitRows::new(queries.view()),
+            rows,
+        }
     }
 }
 
@@ -85,9 +97,23 @@ impl Score for BitScore<'_> {
         self.rows.rows
     }
 
-    fn score(&self, queries: Range<usize>, rows: Range<usize>, scores: &mut [f32], totals: &mut [i32]) {
+    fn score(
+        &self,
+        queries: Range<usize>,
+        rows: Range<usize>,
+        scores: &mut [f32],
+        totals: &mut [i32],
+    ) {
         let queries = self.queries.view().row_range(queries.start, queries.end);
-        scan_bits(self.level, totals, queries, self.rows.view().row_range(rows.start, rows.end));
-        scores.iter_mut().zip(totals).for_each(|(score, total)| *score = -(*total as f32));
+        scan_bits(
+            self.level,
+            totals,
+            queries,
+            self.rows.view().row_range(rows.start, rows.end),
+        );
+        scores
+            .iter_mut()
+            .zip(totals)
+            .for_each(|(score, total)| *score = -(*total as f32));
     }
 }

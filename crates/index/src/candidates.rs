@@ -21,7 +21,12 @@ impl Candidates {
     /// `k` is at least 1.
     pub(crate) fn new(k: usize) -> Self {
         // The first cut as early as it tells anything, the others as rarely as memory allows.
-        Self { k, keys: Vec::new(), full: k, least: f32::NEG_INFINITY }
+        Self {
+            k,
+            keys: Vec::new(),
+            full: k,
+            least: f32::NEG_INFINITY,
+        }
     }
 
     /// The `k` best, by row.
@@ -34,7 +39,9 @@ impl Candidates {
 
     fn cut(&mut self) {
         if self.keys.len() >= self.k && self.k > 0 {
-            let (_, last, _) = self.keys.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+            let (_, last, _) = self
+                .keys
+                .select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
             self.least = reach(*last);
             self.keys.truncate(self.k);
         }
@@ -64,12 +71,20 @@ mod tests {
 
     #[test]
     fn they_are_those_of_a_sorted_list() {
-        let mut scores: Vec<f32> = pseudo_random(1000, 3).iter().map(|x| (x * 30.0).round()).collect();
+        let mut scores: Vec<f32> = pseudo_random(1000, 3)
+            .iter()
+            .map(|x| (x * 30.0).round())
+            .collect();
         scores[7] = f32::NAN;
         for k in [1, 2, 10, 333, 999, 1000, 2000] {
             let mut pool = Candidates::new(k);
-            (0..).zip(&scores).for_each(|(row, &score)| pool.offer(score, row));
-            let mut keys: Vec<_> = (0..).zip(&scores).map(|(row, &score)| key(score, row)).collect();
+            (0..)
+                .zip(&scores)
+                .for_each(|(row, &score)| pool.offer(score, row));
+            let mut keys: Vec<_> = (0..)
+                .zip(&scores)
+                .map(|(row, &score)| key(score, row))
+                .collect();
             keys.sort_unstable_by(|a, b| b.cmp(a));
             keys.truncate(k);
             assert!(keys.len() < k || keys.iter().all(|&key| reach(key) >= pool.least()));

@@ -11,7 +11,9 @@ pub enum IndexError {
         found: String,
     },
     /// A stage of a funnel that is not two numbers.
-    #[error("stage {number} of the funnel is `{found}`, expected two whole numbers above 0, DIMENSION:CANDIDATES")]
+    #[error(
+        "stage {number} of the funnel is `{found}`, expected two whole numbers above 0, DIMENSION:CANDIDATES"
+    )]
     StageForm {
         /// Its place, from 1.
         number: usize,
@@ -19,7 +21,9 @@ pub enum IndexError {
         found: String,
     },
     /// A stage that looks at fewer values than the one before it.
-    #[error("stage {number} of the funnel has dimension {dim}, expected at least the {before} of the stage before it")]
+    #[error(
+        "stage {number} of the funnel has dimension {dim}, expected at least the {before} of the stage before it"
+    )]
     StageNarrower {
         /// Its place, from 1.
         number: usize,
@@ -41,7 +45,9 @@ pub enum IndexError {
         before: usize,
     },
     /// A stage that looks at more values than a vector has.
-    #[error("stage {number} of the funnel has dimension {dim}, but the vectors have {width} values")]
+    #[error(
+        "stage {number} of the funnel has dimension {dim}, but the vectors have {width} values"
+    )]
     StageTooWide {
         /// Its place, from 1.
         number: usize,
@@ -56,13 +62,16 @@ impl IndexError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::StageForm { .. } => {
-                Some("for example 64:200,256:50,768:10: the last stage's candidates are the hits".into())
+            Self::StageForm { .. } => Some(
+                "for example 64:200,256:50,768:10: the last stage's candidates are the hits".into(),
+            ),
+            Self::StageTooWide { width, .. } => {
+                Some(format!("{width} is the largest possible dimension"))
             }
-            Self::StageTooWide { width, .. } => Some(format!("{width} is the largest possible dimension")),
-            Self::StageNarrower { .. } | Self::StageKeepsAll { .. } => {
-                Some("a funnel narrows: from stage to stage more of each vector, and fewer of them".into())
-            }
+            Self::StageNarrower { .. } | Self::StageKeepsAll { .. } => Some(
+                "a funnel narrows: from stage to stage more of each vector, and fewer of them"
+                    .into(),
+            ),
             Self::UnknownStorage { .. } => None,
         }
     }

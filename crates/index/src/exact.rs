@@ -20,7 +20,10 @@ pub(crate) fn best_of(
     let (mut products, mut squares) = (vec![0.0; candidates.len()], vec![0.0; candidates.len()]);
     gather_f32(level, &mut products, &mut squares, query, rows, candidates);
     if metric == Metric::Cosine {
-        products.iter_mut().zip(squares).for_each(|(product, square)| *product /= square.sqrt().max(SHORTEST));
+        products
+            .iter_mut()
+            .zip(squares)
+            .for_each(|(product, square)| *product /= square.sqrt().max(SHORTEST));
     }
     best_scored(candidates, &products, k)
 }
@@ -28,7 +31,10 @@ pub(crate) fn best_of(
 /// The `k` best of `candidates`, ascending row numbers with a score each.
 pub(crate) fn best_scored(candidates: &[u32], scores: &[f32], k: usize) -> Vec<Hit> {
     let mut best = TopK::new(k);
-    candidates.iter().zip(scores).for_each(|(&row, &score)| _ = best.push(score, row, row));
+    candidates
+        .iter()
+        .zip(scores)
+        .for_each(|(&row, &score)| _ = best.push(score, row, row));
     best.into_sorted()
 }
 

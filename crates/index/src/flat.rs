@@ -50,7 +50,10 @@ pub struct Rescore<'a> {
 
 impl Default for Rescore<'_> {
     fn default() -> Self {
-        Self { multiplier: 2, vectors: None }
+        Self {
+            multiplier: 2,
+            vectors: None,
+        }
     }
 }
 
@@ -64,7 +67,11 @@ impl<'a> FlatIndex<'a> {
             (Storage::Int8, _) => Rows::Int8(Int8Rows::new(vectors, metric)),
             (Storage::Ubinary, _) => Rows::Bits(BitRows::new(vectors)),
         };
-        Self { level: Level::chosen(), metric, rows }
+        Self {
+            level: Level::chosen(),
+            metric,
+            rows,
+        }
     }
 
     /// The same with a copy in any case.
@@ -74,7 +81,11 @@ impl<'a> FlatIndex<'a> {
             Storage::Int8 => Rows::Int8(Int8Rows::new(vectors, metric)),
             Storage::Ubinary => Rows::Bits(BitRows::new(vectors)),
         };
-        FlatIndex { level: Level::chosen(), metric, rows }
+        FlatIndex {
+            level: Level::chosen(),
+            metric,
+            rows,
+        }
     }
 
     /// The same index, searched with another instruction set; searches panic if this processor lacks it.
@@ -124,15 +135,31 @@ impl<'a> FlatIndex<'a> {
     }
 
     /// [`Self::search`] for more rows than are wanted, of which the best by a better score are kept. Floats gain nothing from it.
-    pub fn search_rescored(&self, queries: MatRef<'_>, k: usize, rescore: Rescore<'_>) -> Vec<Vec<Hit>> {
+    pub fn search_rescored(
+        &self,
+        queries: MatRef<'_>,
+        k: usize,
+        rescore: Rescore<'_>,
+    ) -> Vec<Vec<Hit>> {
         assert_eq!(queries.cols(), self.dim(), "width of the queries");
         if let Some(vectors) = rescore.vectors {
-            assert_eq!((vectors.rows(), vectors.cols()), (self.len(), self.dim()), "vectors to rescore with");
+            assert_eq!(
+                (vectors.rows(), vectors.cols()),
+                (self.len(), self.dim()),
+                "vectors to rescore with"
+            );
         }
         let queries = self.metric.prepare(queries);
         let candidates = self.candidates(&queries, k.saturating_mul(rescore.multiplier.max(1)));
         let again = |(query, candidates): (usize, &Vec<u32>)| match rescore.vectors {
-            Some(vectors) => exact::best_of(self.level, self.metric, queries.row(query), vectors, candidates, k),
+            Some(vectors) => exact::best_of(
+                self.level,
+                self.metric,
+                queries.row(query),
+                vectors,
+                candidates,
+                k,
+            ),
             None => self.rescore_stored(queries.row(query), candidates, k),
         };
         candidates.par_iter().enumerate().map(again).collect()
@@ -150,7 +177,12 @@ impl<'a> FlatIndex<'a> {
             }
         }
         let mut scores = Mat::zeros(1, candidates.len());
-        scan_f32(self.level, scores.view_mut(), MatRef::new(1, query.len(), query), values.view());
+        scan_f32(
+            self.level,
+            scores.view_mut(),
+            MatRef::new(1, query.len(), query),
+            values.view(),
+        );
         exact::best_scored(candidates, scores.row(0), k)
     }
 
@@ -175,18 +207,41 @@ impl<'a> FlatIndex<'a> {
 
     fn float_candidates(&self, queries: &Mat, rows: MatRef<'_>, k: usize) -> Vec<Vec<u32>> {
         if queries.rows() <= FEW {
-            return pass::candidates(&FloatScore { level: self.level, queries: queries.view(), rows }, k);
+            return pass::candidates(
+                &FloatScore {
+                    level: self.level,
+                    queries: queries.view(),
+                    rows,
+                },
+                k,
+            );
         }
-        self.search_floats(queries, rows, k).into_iter().map(exact::rows_of).collect()
+        self.search_floats(queries, rows, k)
+            .into_iter()
+            .map(exact::rows_of)
+            .collect()
     }
 
     fn search_floats(&self, queries: &Mat, rows: MatRef<'_>, k: usize) -> Vec<Vec<Hit>> {
         if queries.rows() <= FEW {
-            return pass::best(&FloatScore { level: self.level, queries: queries.view(), rows }, k);
+            return pass::best(
+                &FloatScore {
+                    level: self.level,
+                    queries: queries.view(),
+                    rows,
+                },
+                k,
+            );
         }
         semantic_search(queries.view(), rows, k, |queries, rows| {
             let mut scores = Mat::zeros(queries.rows(), rows.rows());
-            matmul(self.level, scores.view_mut(), Operand::Normal(queries), Operand::Transposed(rows), 1.0);
+            matmul(
+                self.level,
+                scores.view_mut(),
+                Operand::Normal(queries),
+                Operand::Transposed(rows),
+                1.0,
+            );
             scores
         })
     }
@@ -210,6 +265,11 @@ impl Score for FloatScore<'_> {
     fn score(&self, queries: Range<usize>, rows: Range<usize>, scores: &mut [f32], _: &mut [i32]) {
         let scores = MatMut::new(queries.len(), rows.len(), scores);
         let queries = self.queries.row_range(queries.start, queries.end);
-        scan_f32(self.level, scores, queries, self.rows.row_range(rows.start, rows.end));
+        scan_f32(
+            self.level,
+            scores,
+            queries,
+            self.rows.row_range(rows.start, rows.end),
+        );
     }
 }

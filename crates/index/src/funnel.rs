@@ -25,7 +25,12 @@ pub struct Funnel<'a> {
 
 impl<'a> Funnel<'a> {
     /// A funnel over `vectors` `[rows, dim]`, whose first stage keeps its prefixes in `storage`, in a copy unless they are whole rows of floats.
-    pub fn new(vectors: MatRef<'a>, stages: Stages, storage: Storage, metric: Metric) -> Result<Self, IndexError> {
+    pub fn new(
+        vectors: MatRef<'a>,
+        stages: Stages,
+        storage: Storage,
+        metric: Metric,
+    ) -> Result<Self, IndexError> {
         stages.check(vectors.cols())?;
         let prefixes = vectors.first_cols(stages.first().dim);
         let prefixes = if prefixes.cols() == vectors.cols() {
@@ -33,12 +38,22 @@ impl<'a> Funnel<'a> {
         } else {
             FlatIndex::copied(prefixes, storage, metric)
         };
-        Ok(Self { stages, metric, level: Level::chosen(), vectors, prefixes })
+        Ok(Self {
+            stages,
+            metric,
+            level: Level::chosen(),
+            vectors,
+            prefixes,
+        })
     }
 
     /// The same funnel, searched with another instruction set; searches panic if this processor lacks it.
     pub fn with_level(self, level: Level) -> Self {
-        Self { level, prefixes: self.prefixes.with_level(level), ..self }
+        Self {
+            level,
+            prefixes: self.prefixes.with_level(level),
+            ..self
+        }
     }
 
     /// Its stages.
@@ -56,19 +71,37 @@ impl<'a> Funnel<'a> {
         assert_eq!(queries.cols(), self.vectors.cols(), "width of the queries");
         let (first, later) = (self.stages.first(), &self.stages.as_slice()[1..]);
         let prefixes = queries.first_cols(first.dim);
-        let Some((last, middle)) = later.split_last() else { return self.prefixes.search(prefixes, first.candidates) };
-        let mut candidates = self.prefixes.candidates(&self.metric.prepare(prefixes), first.candidates);
+        let Some((last, middle)) = later.split_last() else {
+            return self.prefixes.search(prefixes, first.candidates);
+        };
+        let mut candidates = self
+            .prefixes
+            .candidates(&self.metric.prepare(prefixes), first.candidates);
         for stage in middle {
-            candidates = self.narrow(queries, &candidates, *stage).into_iter().map(exact::rows_of).collect();
+            candidates = self
+                .narrow(queries, &candidates, *stage)
+                .into_iter()
+                .map(exact::rows_of)
+                .collect();
         }
         self.narrow(queries, &candidates, *last)
     }
 
     /// The best candidates of each query, by as many values as the stage looks at.
     fn narrow(&self, queries: MatRef<'_>, candidates: &[Vec<u32>], stage: Stage) -> Vec<Vec<Hit>> {
-        let (queries, rows) = (self.metric.prepare(queries.first_cols(stage.dim)), self.vectors.first_cols(stage.dim));
+        let (queries, rows) = (
+            self.metric.prepare(queries.first_cols(stage.dim)),
+            self.vectors.first_cols(stage.dim),
+        );
         let narrow = |(query, candidates): (usize, &Vec<u32>)| {
-            exact::best_of(self.level, self.metric, queries.row(query), rows, candidates, stage.candidates)
+            exact::best_of(
+                self.level,
+                self.metric,
+                queries.row(query),
+                rows,
+                candidates,
+                stage.candidates,
+            )
         };
         candidates.par_iter().enumerate().map(narrow).collect()
     }

@@ -33,7 +33,10 @@ impl Int8Rows {
     pub(crate) fn new(vectors: MatRef<'_>, metric: Metric) -> Self {
         let (rows, dim) = (vectors.rows(), vectors.cols());
         let (mut bytes, mut scales) = (vec![0; rows * dim], vec![0.0; rows]);
-        let blocks = bytes.par_chunks_mut((ROWS * dim).max(1)).zip(scales.par_chunks_mut(ROWS)).enumerate();
+        let blocks = bytes
+            .par_chunks_mut((ROWS * dim).max(1))
+            .zip(scales.par_chunks_mut(ROWS))
+            .enumerate();
         blocks.for_each(|(block, (bytes, scales))| {
             let mut prepared = vec![0.0; dim];
             for (i, (bytes, scale)) in bytes.chunks_mut(dim.max(1)).zip(scales).enumerate() {
@@ -63,7 +66,10 @@ impl Int8Rows {
     /// Row `row` as floats.
     pub(crate) fn unpack(&self, row: usize, values: &mut [f32]) {
         let scale = self.scales[row];
-        values.iter_mut().zip(self.view().row(row)).for_each(|(value, &byte)| *value = scale * f32::from(byte));
+        values
+            .iter_mut()
+            .zip(self.view().row(row))
+            .for_each(|(value, &byte)| *value = scale * f32::from(byte));
     }
 }
 
@@ -72,10 +78,17 @@ fn round(bytes: &mut [i8], row: &[f32]) -> f32 {
     let largest = row.iter().fold(0.0, |largest: f32, x| largest.max(x.abs()));
     if largest == 0.0 || row.iter().any(|x| !x.is_finite()) {
         bytes.fill(0);
-        return if row.iter().all(|x| *x == 0.0) { 0.0 } else { f32::NAN };
+        return if row.iter().all(|x| *x == 0.0) {
+            0.0
+        } else {
+            f32::NAN
+        };
     }
     // Divided first: the inverse of a denormal number is infinite.
-    bytes.iter_mut().zip(row).for_each(|(byte, x)| *byte = (x / largest * LARGEST).round_ties_even() as i8);
+    bytes
+        .iter_mut()
+        .zip(row)
+        .for_each(|(byte, x)| *byte = (x / largest * LARGEST).round_ties_even() as i8);
     largest / LARGEST
 }
 
@@ -89,7 +102,11 @@ pub(crate) struct Int8Score<'a> {
 impl<'a> Int8Score<'a> {
     /// `queries` as the metric wants them.
     pub(crate) fn new(level: Level, queries: &Mat, rows: &'a Int8Rows) -> Self {
-        Self { level, queries: Int8Rows::new(queries.view(), Metric::Dot), rows }
+        Self {
+            level,
+            queries: Int8Rows::new(queries.view(), Metric::Dot),
+            rows,
+        }
     }
 }
 
@@ -102,11 +119,26 @@ impl Score for Int8Score<'_> {
         self.rows.rows()
     }
 
-    fn score(&self, queries: Range<usize>, rows: Range<usize>, scores: &mut [f32], totals: &mut [i32]) {
-        let (some, scales) =
-            (self.queries.view().row_range(queries.start, queries.end), &self.rows.scales[rows.clone()]);
-        scan_i8(self.level, totals, some, self.rows.view().row_range(rows.start, rows.end));
-        let lines = scores.chunks_exact_mut(rows.len()).zip(totals.chunks_exact(rows.len()));
+    fn score(
+        &self,
+        queries: Range<usize>,
+        rows: Range<usize>,
+        scores: &mut [f32],
+        totals: &mut [i32],
+    ) {
+        let (some, scales) = (
+            self.queries.view().row_range(queries.start, queries.end),
+            &self.rows.scales[rows.clone()],
+        );
+        scan_i8(
+            self.level,
+            totals,
+            some,
+            self.rows.view().row_range(rows.start, rows.end),
+        );
+        let lines = scores
+            .chunks_exact_mut(rows.len())
+            .zip(totals.chunks_exact(rows.len()));
         for ((scores, totals), factor) in lines.zip(&self.queries.scales[queries]) {
             for ((score, &total), scale) in scores.iter_mut().zip(totals).zip(scales) {
                 *score = total as f32 * (scale * factor);

@@ -21,11 +21,14 @@ impl Metric {
     pub(crate) fn prepare(self, rows: MatRef<'_>) -> Mat {
         let mut copy = Mat::zeros(rows.rows(), rows.cols());
         let cols = rows.cols().max(1);
-        copy.data_mut().par_chunks_mut(ROWS * cols).enumerate().for_each(|(block, copy)| {
-            for (i, copy) in copy.chunks_mut(cols).enumerate() {
-                self.prepare_row(copy, rows.row(block * ROWS + i));
-            }
-        });
+        copy.data_mut()
+            .par_chunks_mut(ROWS * cols)
+            .enumerate()
+            .for_each(|(block, copy)| {
+                for (i, copy) in copy.chunks_mut(cols).enumerate() {
+                    self.prepare_row(copy, rows.row(block * ROWS + i));
+                }
+            });
         copy
     }
 

@@ -37,7 +37,13 @@ pub(crate) trait Score: Sync {
     fn queries(&self) -> usize;
     fn rows(&self) -> usize;
     /// `scores[q][r]` of some queries and some rows; more is better. `totals` is as long as `scores`, for integers.
-    fn score(&self, queries: Range<usize>, rows: Range<usize>, scores: &mut [f32], totals: &mut [i32]);
+    fn score(
+        &self,
+        queries: Range<usize>,
+        rows: Range<usize>,
+        scores: &mut [f32],
+        totals: &mut [i32],
+    );
 }
 
 /// What is kept of the rows that are offered, in order.
@@ -59,22 +65,35 @@ impl Keep for TopK {
 
 /// The `k` best rows of every query, best first.
 pub(crate) fn best(scored: &impl Score, k: usize) -> Vec<Vec<Hit>> {
-    all(scored, k, TopK::new(k)).into_iter().map(TopK::into_sorted).collect()
+    all(scored, k, TopK::new(k))
+        .into_iter()
+        .map(TopK::into_sorted)
+        .collect()
 }
 
 /// The same rows in their own order, for those who score them again: many are found sooner so.
 pub(crate) fn candidates(scored: &impl Score, k: usize) -> Vec<Vec<u32>> {
-    all(scored, k, Candidates::new(k)).into_iter().map(Candidates::into_rows).collect()
+    all(scored, k, Candidates::new(k))
+        .into_iter()
+        .map(Candidates::into_rows)
+        .collect()
 }
 
 /// What `nothing` becomes for every query.
 fn all<K: Keep>(scored: &impl Score, k: usize, nothing: K) -> Vec<K> {
-    assert!(scored.rows() <= u32::MAX as usize, "row numbers fit 32 bits");
+    assert!(
+        scored.rows() <= u32::MAX as usize,
+        "row numbers fit 32 bits"
+    );
     if k == 0 {
         return vec![nothing; scored.queries()];
     }
-    let groups = (0..scored.queries()).step_by(QUERIES).map(|first| first..(first + QUERIES).min(scored.queries()));
-    groups.flat_map(|queries| pass(scored, queries, k, &nothing)).collect()
+    let groups = (0..scored.queries())
+        .step_by(QUERIES)
+        .map(|first| first..(first + QUERIES).min(scored.queries()));
+    groups
+        .flat_map(|queries| pass(scored, queries, k, &nothing))
+        .collect()
 }
 
 fn pass<K: Keep>(scored: &impl Score, queries: Range<usize>, k: usize, nothing: &K) -> Vec<K> {
@@ -82,12 +101,18 @@ fn pass<K: Keep>(scored: &impl Score, queries: Range<usize>, k: usize, nothing: 
     for start in (0..scored.rows()).step_by(ROUND) {
         let end = (start + ROUND).min(scored.rows());
         let blocks = (0..(end - start).div_ceil(BLOCK)).into_par_iter();
-        let blocks = blocks.map(|block| start + block * BLOCK..(start + (block + 1) * BLOCK).min(end));
+        let blocks =
+            blocks.map(|block| start + block * BLOCK..(start + (block + 1) * BLOCK).min(end));
         let begin = || Run::new(&kept, k);
-        let runs: Vec<Run> = blocks.fold(begin, |run, rows| run.add(scored, queries.clone(), rows)).collect();
+        let runs: Vec<Run> = blocks
+            .fold(begin, |run, rows| run.add(scored, queries.clone(), rows))
+            .collect();
         for run in runs {
             for (kept, taken) in kept.iter_mut().zip(run.taken) {
-                taken.rows.into_iter().for_each(|(score, row)| kept.offer(score, row));
+                taken
+                    .rows
+                    .into_iter()
+                    .for_each(|(score, row)| kept.offer(score, row));
             }
         }
     }
@@ -111,17 +136,33 @@ struct Taken {
 impl Run {
     fn new<K: Keep>(kept: &[K], k: usize) -> Self {
         let len = kept.len() * SCORED;
-        let taken = |kept: &K| Taken { rows: Vec::new(), best: Candidates::new(k), least: kept.least() };
-        Self { taken: kept.iter().map(taken).collect(), scores: vec![0.0; len], totals: vec![0; len] }
+        let taken = |kept: &K| Taken {
+            rows: Vec::new(),
+            best: Candidates::new(k),
+            least: kept.least(),
+        };
+        Self {
+            taken: kept.iter().map(taken).collect(),
+            scores: vec![0.0; len],
+            totals: vec![0; len],
+        }
     }
 
     fn add(mut self, scored: &impl Score, queries: Range<usize>, rows: Range<usize>) -> Self {
         for first in rows.clone().step_by(SCORED) {
             let some = first..(first + SCORED).min(rows.end);
             let len = queries.len() * some.len();
-            scored.score(queries.clone(), some.clone(), &mut self.scores[..len], &mut self.totals[..len]);
+            scored.score(
+                queries.clone(),
+                some.clone(),
+                &mut self.scores[..len],
+                &mut self.totals[..len],
+            );
             let scores = self.scores[..len].chunks_exact(some.len());
-            self.taken.iter_mut().zip(scores).for_each(|(taken, scores)| taken.add(scores, first));
+            self.taken
+                .iter_mut()
+                .zip(scores)
+                .for_each(|(taken, scores)| taken.add(scores, first));
         }
         self
     }

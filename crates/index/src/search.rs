@@ -31,7 +31,10 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// A search for `k` rows for each of `queries` queries.
     pub fn new(queries: usize, k: usize, ties: Ties<'a>) -> Self {
-        Self { best: vec![TopK::new(k); queries], ties }
+        Self {
+            best: vec![TopK::new(k); queries],
+            ties,
+        }
     }
 
     /// Scores every query `[queries, dim]` against `chunk` `[rows, dim]`, the corpus from row `first_row` on. `score` gives
@@ -42,16 +45,22 @@ impl<'a> Search<'a> {
         F: Fn(MatRef<'_>, MatRef<'_>) -> Mat + Sync,
     {
         assert_eq!(queries.rows(), self.best.len(), "one row a query");
-        assert!(first_row + chunk.rows() <= u32::MAX as usize, "row numbers fit 32 bits");
+        assert!(
+            first_row + chunk.rows() <= u32::MAX as usize,
+            "row numbers fit 32 bits"
+        );
         let ties = self.ties;
-        self.best.par_chunks_mut(QUERIES_PER_BLOCK).enumerate().for_each(|(block, best)| {
-            let start = block * QUERIES_PER_BLOCK;
-            let queries = queries.row_range(start, start + best.len());
-            for row in (0..chunk.rows()).step_by(ROWS_PER_BLOCK) {
-                let rows = chunk.row_range(row, (row + ROWS_PER_BLOCK).min(chunk.rows()));
-                offer(best, &score(queries, rows), first_row + row, ties);
-            }
-        });
+        self.best
+            .par_chunks_mut(QUERIES_PER_BLOCK)
+            .enumerate()
+            .for_each(|(block, best)| {
+                let start = block * QUERIES_PER_BLOCK;
+                let queries = queries.row_range(start, start + best.len());
+                for row in (0..chunk.rows()).step_by(ROWS_PER_BLOCK) {
+                    let rows = chunk.row_range(row, (row + ROWS_PER_BLOCK).min(chunk.rows()));
+                    offer(best, &score(queries, rows), first_row + row, ties);
+                }
+            });
     }
 
     /// The best rows of each query, best first.
@@ -83,7 +92,12 @@ fn offer(best: &mut [TopK], scores: &Mat, first_row: usize, ties: Ties<'_>) {
 ///
 /// Semantics of `semantic_search` in sentence_transformers/util.py, save that rows are offered in the order of the corpus: upstream
 /// takes them from `torch.topk`, which leaves the order of equal scores open.
-pub fn semantic_search<F>(queries: MatRef<'_>, corpus: MatRef<'_>, k: usize, score: F) -> Vec<Vec<Hit>>
+pub fn semantic_search<F>(
+    queries: MatRef<'_>,
+    corpus: MatRef<'_>,
+    k: usize,
+    score: F,
+) -> Vec<Vec<Hit>>
 where
     F: Fn(MatRef<'_>, MatRef<'_>) -> Mat + Sync,
 {

@@ -38,7 +38,11 @@ impl Stages {
     /// Whether vectors of `width` values are wide enough.
     pub fn check(&self, width: usize) -> Result<(), IndexError> {
         match self.0.iter().zip(1..).find(|(stage, _)| stage.dim > width) {
-            Some((stage, number)) => Err(IndexError::StageTooWide { number, dim: stage.dim, width }),
+            Some((stage, number)) => Err(IndexError::StageTooWide {
+                number,
+                dim: stage.dim,
+                width,
+            }),
             None => Ok(()),
         }
     }
@@ -49,20 +53,37 @@ impl TryFrom<Vec<Stage>> for Stages {
 
     fn try_from(stages: Vec<Stage>) -> Result<Self, IndexError> {
         if stages.is_empty() {
-            return Err(IndexError::StageForm { number: 1, found: String::new() });
+            return Err(IndexError::StageForm {
+                number: 1,
+                found: String::new(),
+            });
         }
-        if let Some((stage, number)) = stages.iter().zip(1..).find(|(stage, _)| stage.dim == 0 || stage.candidates == 0)
+        if let Some((stage, number)) = stages
+            .iter()
+            .zip(1..)
+            .find(|(stage, _)| stage.dim == 0 || stage.candidates == 0)
         {
-            return Err(IndexError::StageForm { number, found: stage.to_string() });
+            return Err(IndexError::StageForm {
+                number,
+                found: stage.to_string(),
+            });
         }
         for (pair, number) in stages.windows(2).zip(2..) {
             let (before, stage) = (pair[0], pair[1]);
             if stage.dim < before.dim {
-                return Err(IndexError::StageNarrower { number, dim: stage.dim, before: before.dim });
+                return Err(IndexError::StageNarrower {
+                    number,
+                    dim: stage.dim,
+                    before: before.dim,
+                });
             }
             if stage.candidates >= before.candidates {
                 let (candidates, before) = (stage.candidates, before.candidates);
-                return Err(IndexError::StageKeepsAll { number, candidates, before });
+                return Err(IndexError::StageKeepsAll {
+                    number,
+                    candidates,
+                    before,
+                });
             }
         }
         Ok(Self(stages))
@@ -74,12 +95,23 @@ impl FromStr for Stages {
 
     fn from_str(text: &str) -> Result<Self, IndexError> {
         let stage = |(text, number): (&str, usize)| {
-            let numbers =
-                text.trim().split_once(':').and_then(|(dim, candidates)| dim.parse().ok().zip(candidates.parse().ok()));
-            let form = || IndexError::StageForm { number, found: text.trim().to_owned() };
-            numbers.map(|(dim, candidates)| Stage { dim, candidates }).ok_or_else(form)
+            let numbers = text
+                .trim()
+                .split_once(':')
+                .and_then(|(dim, candidates)| dim.parse().ok().zip(candidates.parse().ok()));
+            let form = || IndexError::StageForm {
+                number,
+                found: text.trim().to_owned(),
+            };
+            numbers
+                .map(|(dim, candidates)| Stage { dim, candidates })
+                .ok_or_else(form)
         };
-        text.split(',').zip(1..).map(stage).collect::<Result<Vec<_>, _>>()?.try_into()
+        text.split(',')
+            .zip(1..)
+            .map(stage)
+            .collect::<Result<Vec<_>, _>>()?
+            .try_into()
     }
 }
 
@@ -108,14 +140,26 @@ mod tests {
     fn text_and_back() {
         let stages: Stages = "64:200, 256:50,768:10".parse().unwrap();
         assert_eq!(stages.to_string(), "64:200,256:50,768:10");
-        assert_eq!((stages.first(), stages.hits()), (Stage { dim: 64, candidates: 200 }, 10));
+        assert_eq!(
+            (stages.first(), stages.hits()),
+            (
+                Stage {
+                    dim: 64,
+                    candidates: 200
+                },
+                10
+            )
+        );
         assert!("384:100,384:10".parse::<Stages>().is_ok());
     }
 
     #[test]
     fn errors_name_the_stage() {
         for wrong in ["", "64", "64:", ":9", "64:x", "64:9:9", "64:-1"] {
-            assert!(error(wrong).starts_with(&format!("stage 1 of the funnel is `{wrong}`, expected")), "{wrong}");
+            assert!(
+                error(wrong).starts_with(&format!("stage 1 of the funnel is `{wrong}`, expected")),
+                "{wrong}"
+            );
         }
         assert!(error("64:9,").starts_with("stage 2 of the funnel is ``"));
         assert!(error("0:9").starts_with("stage 1 of the funnel is `0:9`"));
@@ -136,7 +180,13 @@ mod tests {
         let stages: Stages = "64:200,768:10".parse().unwrap();
         assert_eq!(stages.check(768), Ok(()));
         let error = stages.check(384).unwrap_err();
-        assert_eq!(error.to_string(), "stage 2 of the funnel has dimension 768, but the vectors have 384 values");
-        assert_eq!(error.hint().as_deref(), Some("384 is the largest possible dimension"));
+        assert_eq!(
+            error.to_string(),
+            "stage 2 of the funnel has dimension 768, but the vectors have 384 values"
+        );
+        assert_eq!(
+            error.hint().as_deref(),
+            Some("384 is the largest possible dimension")
+        );
     }
 }

@@ -40,7 +40,12 @@ impl FromStr for Storage {
     type Err = IndexError;
 
     fn from_str(name: &str) -> Result<Self, IndexError> {
-        let unknown = || IndexError::UnknownStorage { found: name.to_owned() };
-        Self::ALL.into_iter().find(|storage| storage.name() == name).ok_or_else(unknown)
+        let unknown = || IndexError::UnknownStorage {
+            found: name.to_owned(),
+        };
+        Self::ALL
+            .into_iter()
+            .find(|storage| storage.name() == name)
+            .ok_or_else(unknown)
     }
 }

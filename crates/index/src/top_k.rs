@@ -70,18 +70,28 @@ pub(crate) fn is_out(score: f32, least: f32) -> bool {
 
 /// Whether all of some scores are out, told at a glance: compared side by side, not one by one.
 pub(crate) fn are_out(scores: &[f32], least: f32) -> bool {
-    least > f32::NEG_INFINITY && !scores.iter().fold(false, |any, &score| any | (score >= least))
+    least > f32::NEG_INFINITY
+        && !scores
+            .iter()
+            .fold(false, |any, &score| any | (score >= least))
 }
 
 impl TopK {
     /// Keeps `k` at most.
     pub fn new(k: usize) -> Self {
-        Self { k, heap: Vec::new() }
+        Self {
+            k,
+            heap: Vec::new(),
+        }
     }
 
     /// Offers `row`, and says whether it was taken; among equal scores the larger `rank` is kept.
     pub fn push(&mut self, score: f32, rank: u32, row: u32) -> bool {
-        let item = Item { key: key(score, rank), row, score };
+        let item = Item {
+            key: key(score, rank),
+            row,
+            score,
+        };
         if self.heap.len() < self.k {
             self.heap.push(item);
             self.move_towards_root(self.heap.len() - 1);
@@ -104,7 +114,14 @@ impl TopK {
 
     /// What was kept, best first.
     pub fn into_sorted(self) -> Vec<Hit> {
-        let mut hits: Vec<_> = self.heap.iter().map(|i| Hit { row: i.row as usize, score: i.score }).collect();
+        let mut hits: Vec<_> = self
+            .heap
+            .iter()
+            .map(|i| Hit {
+                row: i.row as usize,
+                score: i.score,
+            })
+            .collect();
         hits.sort_by_key(|hit| std::cmp::Reverse(ordered(hit.score)));
         hits
     }
@@ -125,7 +142,11 @@ impl TopK {
         let (mut at, len) = (0, self.heap.len());
         while 2 * at + 1 < len {
             let (left, right) = (2 * at + 1, 2 * at + 2);
-            let child = if right < len && !self.heap[left].less(&self.heap[right]) { right } else { left };
+            let child = if right < len && !self.heap[left].less(&self.heap[right]) {
+                right
+            } else {
+                left
+            };
             self.heap.swap(at, child);
             at = child;
         }
@@ -139,7 +160,10 @@ mod tests {
 
     fn rows(k: usize, scores: &[f32]) -> Vec<usize> {
         let mut top = TopK::new(k);
-        scores.iter().zip(0..).for_each(|(&score, row)| _ = top.push(score, row, row));
+        scores
+            .iter()
+            .zip(0..)
+            .for_each(|(&score, row)| _ = top.push(score, row, row));
         top.into_sorted().iter().map(|hit| hit.row).collect()
     }
 
@@ -166,13 +190,26 @@ mod tests {
 
     #[test]
     fn keys_order_scores_and_give_them_back() {
-        let scores = [f32::NEG_INFINITY, -2.5, -1e-40, 0.0, 1e-40, 0.5, f32::INFINITY];
+        let scores = [
+            f32::NEG_INFINITY,
+            -2.5,
+            -1e-40,
+            0.0,
+            1e-40,
+            0.5,
+            f32::INFINITY,
+        ];
         for pair in scores.windows(2) {
             assert!(key(pair[0], 9) < key(pair[1], 0), "{pair:?}");
-            assert_eq!((reach(key(pair[0], 3)), reach(key(pair[1], 3))), (pair[0], pair[1]));
+            assert_eq!(
+                (reach(key(pair[0], 3)), reach(key(pair[1], 3))),
+                (pair[0], pair[1])
+            );
         }
         assert_eq!(key(-0.0, 1), key(0.0, 1));
-        assert!(key(f32::NAN, 9) < key(f32::NEG_INFINITY, 0) && key(f32::NAN, 1) == key(-f32::NAN, 1));
+        assert!(
+            key(f32::NAN, 9) < key(f32::NEG_INFINITY, 0) && key(f32::NAN, 1) == key(-f32::NAN, 1)
+        );
     }
 
     #[test]

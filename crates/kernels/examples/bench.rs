@@ -6,24 +6,44 @@
 use std::{hint::black_box, time::Instant};
 
 use matryo_kernels::{
-    Activation, Arithmetic, AttentionShape, Epilogue, Level, Mat, PackedWeight, Precision, Spans, Weight, attention,
-    attention_bwd, linear, linear_bwd,
+    Activation, Arithmetic, AttentionShape, Epilogue, Level, Mat, PackedWeight, Precision, Spans,
+    Weight, attention, attention_bwd, linear, linear_bwd,
 };
 
 fn main() {
     let name = std::env::args().nth(1);
-    let level = name.map_or(Level::best(), |name| Level::named(&name).expect("an instruction set of this processor"));
+    let level = name.map_or(Level::best(), |name| {
+        Level::named(&name).expect("an instruction set of this processor")
+    });
     let name = std::env::args().nth(2).unwrap_or_default();
     let precision = Precision::named(&name).unwrap_or_default();
-    println!("{}, {}, {} threads", level.name(), precision.name(), rayon::current_num_threads());
+    println!(
+        "{}, {}, {} threads",
+        level.name(),
+        precision.name(),
+        rayon::current_num_threads()
+    );
     println!("{:<46}{:>10}{:>12}", "", "ms", "GFLOP/s");
-    for (tokens, inner, outer) in
-        [(2048, 768, 3072), (2048, 3072, 768), (2048, 384, 1536), (2048, 768, 768), (512, 384, 1152), (16, 768, 3072)]
-    {
+    for (tokens, inner, outer) in [
+        (2048, 768, 3072),
+        (2048, 3072, 768),
+        (2048, 384, 1536),
+        (2048, 768, 768),
+        (512, 384, 1152),
+        (16, 768, 3072),
+    ] {
         products(Arithmetic { level, precision }, tokens, inner, outer);
     }
     for head_dim in [32, 64] {
-        heads(level, 32, 128, AttentionShape { heads: 12, head_dim });
+        heads(
+            level,
+            32,
+            128,
+            AttentionShape {
+                heads: 12,
+                head_dim,
+            },
+        );
     }
 }
 
@@ -33,21 +53,64 @@ fn products(arithmetic: Arithmetic, t: usize, k: usize, n: usize) {
     let packed = PackedWeight::new(arithmetic, w.view());
     let flops = 2.0 * t as f64 * k as f64 * n as f64;
     let name = |what: &str| format!("{what} {t} x {k} x {n}");
-    let bias = || Epilogue { bias: Some(b.data()), ..Epilogue::default() };
+    let bias = || Epilogue {
+        bias: Some(b.data()),
+        ..Epilogue::default()
+    };
     report(&name("packed, bias"), flops, || {
-        linear(arithmetic, y.view_mut(), x.view(), Weight::Packed(&packed), bias())
+        linear(
+            arithmetic,
+            y.view_mut(),
+            x.view(),
+            Weight::Packed(&packed),
+            bias(),
+        )
     });
-    report(&name("plain, bias"), flops, || linear(arithmetic, y.view_mut(), x.view(), Weight::Plain(w.view()), bias()));
+    report(&name("plain, bias"), flops, || {
+        linear(
+            arithmetic,
+            y.view_mut(),
+            x.view(),
+            Weight::Plain(w.view()),
+            bias(),
+        )
+    });
     report(&name("packed, bias, GELU, kept"), flops, || {
-        let epilogue = Epilogue { activation: Some(Activation::Gelu), pre_activation: Some(pre.view_mut()), ..bias() };
-        linear(arithmetic, y.view_mut(), x.view(), Weight::Packed(&packed), epilogue);
+        let epilogue = Epilogue {
+            activation: Some(Activation::Gelu),
+            pre_activation: Some(pre.view_mut()),
+            ..bias()
+        };
+        linear(
+            arithmetic,
+            y.view_mut(),
+            x.view(),
+            Weight::Packed(&packed),
+            epilogue,
+        );
     });
     let (mut dx, mut dw, mut db) = (Mat::zeros(t, k), Mat::zeros(n, k), vec![0.0; n]);
     report(&name("dx"), flops, || {
-        linear_bwd(arithmetic, Some(dx.view_mut().into()), None, None, y.view(), x.view(), w.view());
+        linear_bwd(
+            arithmetic,
+            Some(dx.view_mut().into()),
+            None,
+            None,
+            y.view(),
+            x.view(),
+            w.view(),
+        );
     });
     report(&name("dw, db"), flops, || {
-        linear_bwd(arithmetic, None, Some(dw.view_mut()), Some(&mut db), y.view(), x.view(), w.view());
+        linear_bwd(
+            arithmetic,
+            None,
+            Some(dw.view_mut()),
+            Some(&mut db),
+            y.view(),
+            x.view(),
+            w.view(),
+        );
     });
 }
 
@@ -56,15 +119,42 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
     let bounds: Vec<u32> = (0..=texts).map(|i| (i * len) as u32).collect();
     let spans = Spans { bounds: &bounds };
     let (qkv, dy) = (mat(t, 3 * d), mat(t, d));
-    let (mut y, mut lse, mut dqkv) = (Mat::zeros(t, d), Mat::zeros(t, shape.heads), Mat::zeros(t, 3 * d));
+    let (mut y, mut lse, mut dqkv) = (
+        Mat::zeros(t, d),
+        Mat::zeros(t, shape.heads),
+        Mat::zeros(t, 3 * d),
+    );
     let flops = 4.0 * t as f64 * len as f64 * d as f64;
-    let name = |what: &str| format!("{what} {texts} x {len}, {} heads of {}", shape.heads, shape.head_dim);
+    let name = |what: &str| {
+        format!(
+            "{what} {texts} x {len}, {} heads of {}",
+            shape.heads, shape.head_dim
+        )
+    };
     report(&name("attention"), flops, || {
-        attention(level, y.view_mut(), Some(lse.view_mut()), qkv.view(), spans, shape, None)
+        attention(
+            level,
+            y.view_mut(),
+            Some(lse.view_mut()),
+            qkv.view(),
+            spans,
+            shape,
+            None,
+        )
     });
     let y = y.view();
     report(&name("attention_bwd"), 2.5 * flops, || {
-        attention_bwd(level, dqkv.view_mut(), dy.view(), y, lse.view(), qkv.view(), spans, shape, None);
+        attention_bwd(
+            level,
+            dqkv.view_mut(),
+            dy.view(),
+            y,
+            lse.view(),
+            qkv.view(),
+            spans,
+            shape,
+            None,
+        );
     });
 }
 
@@ -82,5 +172,9 @@ fn report(name: &str, flops: f64, mut f: impl FnMut()) {
         black_box(&mut f)();
         best = best.min(start.elapsed().as_secs_f64());
     }
-    println!("{name:<46}{:>10.3}{:>12.1}", best * 1e3, flops / best * 1e-9);
+    println!(
+        "{name:<46}{:>10.3}{:>12.1}",
+        best * 1e3,
+        flops / best * 1e-9
+    );
 }

@@ -12,7 +12,8 @@ use std::{
 };
 
 use matryo_kernels::{
-    Arithmetic, Epilogue, Level, Mat, MatMut, MatRef, PackedWeight, Precision, Weight, linear, scan_f32,
+    Arithmetic, Epilogue, Level, Mat, MatMut, MatRef, PackedWeight, Precision, Weight, linear,
+    scan_f32,
 };
 use rayon::prelude::*;
 
@@ -29,17 +30,31 @@ const PRECISIONS: [(Precision, &str); 4] = [
 ];
 
 fn main() {
-    let seconds = std::env::args().nth(1).map_or(0.3, |text| text.parse().expect("seconds"));
+    let seconds = std::env::args()
+        .nth(1)
+        .map_or(0.3, |text| text.parse().expect("seconds"));
     let budget = Duration::from_secs_f64(seconds);
     let threads = rayon::current_num_threads();
-    let memory: Vec<String> = [1, threads].into_iter().take(threads.min(2)).map(|n| memory(n, budget)).collect();
+    let memory: Vec<String> = [1, threads]
+        .into_iter()
+        .take(threads.min(2))
+        .map(|n| memory(n, budget))
+        .collect();
     if std::env::args().nth(2).is_some_and(|only| only == "memory") {
-        return println!(r#"{{"threads": {threads}, "memory": [{}]}}"#, memory.join(", "));
+        return println!(
+            r#"{{"threads": {threads}, "memory": [{}]}}"#,
+            memory.join(", ")
+        );
     }
-    let peaks: Vec<Peak> =
-        peaks::available().into_iter().map(|kernel| Peak::measure(kernel, threads, budget)).collect();
-    let products: Vec<String> =
-        [1, threads].into_iter().take(threads.min(2)).flat_map(|n| products(n, &peaks, budget)).collect();
+    let peaks: Vec<Peak> = peaks::available()
+        .into_iter()
+        .map(|kernel| Peak::measure(kernel, threads, budget))
+        .collect();
+    let products: Vec<String> = [1, threads]
+        .into_iter()
+        .take(threads.min(2))
+        .flat_map(|n| products(n, &peaks, budget))
+        .collect();
     let peaks: Vec<String> = peaks.iter().map(Peak::json).collect();
     println!(
         r#"{{"threads": {threads}, "level": "{}", "peaks": [{}], "linear": [{}], "memory": [{}]}}"#,
@@ -60,9 +75,19 @@ struct Peak {
 
 impl Peak {
     fn measure(kernel: peaks::Kernel, threads: usize, budget: Duration) -> Self {
-        let peaks::Kernel { instruction, vector, operations, run } = kernel;
+        let peaks::Kernel {
+            instruction,
+            vector,
+            operations,
+            run,
+        } = kernel;
         let rate = |threads| operations * threads as f64 * rounds(threads, budget, run) * 1e-9;
-        Self { instruction, vector, one_thread: rate(1), all_threads: rate(threads) }
+        Self {
+            instruction,
+            vector,
+            one_thread: rate(1),
+            all_threads: rate(threads),
+        }
     }
 
     fn json(&self) -> String {
@@ -83,7 +108,10 @@ fn rounds(threads: usize, budget: Duration, run: fn()) -> f64 {
 }
 
 fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool")
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .expect("a thread pool")
 }
 
 /// By the fastest run, since other programs only ever make one slower.
@@ -101,10 +129,17 @@ fn best_per_second(budget: Duration, mut f: impl FnMut()) -> f64 {
 /// Every product on a pool of `threads`, as JSON objects.
 fn products(threads: usize, peaks: &[Peak], budget: Duration) -> Vec<String> {
     let pool = pool(threads);
-    let shapes = ROWS.into_iter().flat_map(|m| WIDTHS.into_iter().map(move |(k, n)| (m, k, n)));
+    let shapes = ROWS
+        .into_iter()
+        .flat_map(|m| WIDTHS.into_iter().map(move |(k, n)| (m, k, n)));
     // Without instructions for bf16 its products are those of floats.
-    let has_own = |precision: Precision| precision != Precision::Bf16 || Level::best() == Level::Avx512Bf16;
-    let precisions = || PRECISIONS.into_iter().filter(|(precision, _)| has_own(*precision));
+    let has_own =
+        |precision: Precision| precision != Precision::Bf16 || Level::best() == Level::Avx512Bf16;
+    let precisions = || {
+        PRECISIONS
+            .into_iter()
+            .filter(|(precision, _)| has_own(*precision))
+    };
     let all = shapes.flat_map(|shape| precisions().map(move |precision| (shape, precision)));
     all.map(|((m, k, n), (precision, instruction))| {
         let gops = 2.0 * (m * k * n) as f64 * pool.install(|| product(precision, m, k, n, budget)) * 1e-9;
@@ -120,17 +155,41 @@ fn products(threads: usize, peaks: &[Peak], budget: Duration) -> Vec<String> {
 /// `null` where the peak was not measured.
 fn of_peak(gops: f64, peaks: &[Peak], instruction: &str, threads: usize) -> String {
     let peak = peaks.iter().find(|peak| peak.instruction == instruction);
-    let percent = peak.map(|peak| 100.0 * gops / if threads == 1 { peak.one_thread } else { peak.all_threads });
+    let percent = peak.map(|peak| {
+        100.0 * gops
+            / if threads == 1 {
+                peak.one_thread
+            } else {
+                peak.all_threads
+            }
+    });
     percent.map_or("null".into(), |percent| format!("{percent:.1}"))
 }
 
 /// Products a second at their fastest. The one place that knows how the product is called.
 fn product(precision: Precision, m: usize, k: usize, n: usize, budget: Duration) -> f64 {
-    let (arithmetic, x, w, bias) = (Arithmetic { level: Level::best(), precision }, mat(m, k), mat(n, k), vec![0.5; n]);
+    let (arithmetic, x, w, bias) = (
+        Arithmetic {
+            level: Level::best(),
+            precision,
+        },
+        mat(m, k),
+        mat(n, k),
+        vec![0.5; n],
+    );
     let (packed, mut y) = (PackedWeight::new(arithmetic, w.view()), Mat::zeros(m, n));
     let run = || {
-        let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
-        linear(arithmetic, black_box(y.view_mut()), black_box(x.view()), Weight::Packed(&packed), epilogue);
+        let epilogue = Epilogue {
+            bias: Some(&bias),
+            ..Epilogue::default()
+        };
+        linear(
+            arithmetic,
+            black_box(y.view_mut()),
+            black_box(x.view()),
+            Weight::Packed(&packed),
+            epilogue,
+        );
     };
     best_per_second(budget, run)
 }
@@ -166,15 +225,26 @@ fn bits<const AHEAD: usize>(values: &[f32]) -> u32 {
             // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast::<i8>().wrapping_add(AHEAD)) };
         }
-        lanes.iter_mut().zip(line).for_each(|(lane, value)| *lane ^= value.to_bits());
+        lanes
+            .iter_mut()
+            .zip(line)
+            .for_each(|(lane, value)| *lane ^= value.to_bits());
     }
     lanes.iter().fold(0, |all, lane| all ^ lane)
 }
 
 fn scanned(query: &[f32], rows: &[f32]) -> f32 {
-    let (query, rows) = (MatRef::new(1, WIDTH, query), MatRef::new(rows.len() / WIDTH, WIDTH, rows));
+    let (query, rows) = (
+        MatRef::new(1, WIDTH, query),
+        MatRef::new(rows.len() / WIDTH, WIDTH, rows),
+    );
     let mut scores = [0.0; READ_ROWS];
-    scan_f32(Level::best(), MatMut::new(1, rows.rows(), &mut scores[..rows.rows()]), query, rows);
+    scan_f32(
+        Level::best(),
+        MatMut::new(1, rows.rows(), &mut scores[..rows.rows()]),
+        query,
+        rows,
+    );
     scores[0]
 }
 
@@ -235,14 +305,28 @@ mod peaks {
             found
         }
 
-        fn kernel(instruction: &'static str, vector: &'static str, sums: usize, products: usize, run: fn()) -> Kernel {
-            Kernel { instruction, vector, operations: (2 * STEPS * sums * products) as f64, run }
+        fn kernel(
+            instruction: &'static str,
+            vector: &'static str,
+            sums: usize,
+            products: usize,
+            run: fn(),
+        ) -> Kernel {
+            Kernel {
+                instruction,
+                vector,
+                operations: (2 * STEPS * sums * products) as f64,
+                run,
+            }
         }
 
         fn fma512() {
             #[target_feature(enable = "avx512f")]
             fn run() {
-                let (a, b) = (_mm512_set1_ps(black_box(0.5)), _mm512_set1_ps(black_box(0.25)));
+                let (a, b) = (
+                    _mm512_set1_ps(black_box(0.5)),
+                    _mm512_set1_ps(black_box(0.25)),
+                );
                 let mut sums = black_box([_mm512_set1_ps(1.0); SUMS_AVX512]);
                 for _ in 0..STEPS {
                     for sum in &mut sums {
@@ -258,7 +342,10 @@ mod peaks {
         fn fma256() {
             #[target_feature(enable = "avx2,fma")]
             fn run() {
-                let (a, b) = (_mm256_set1_ps(black_box(0.5)), _mm256_set1_ps(black_box(0.25)));
+                let (a, b) = (
+                    _mm256_set1_ps(black_box(0.5)),
+                    _mm256_set1_ps(black_box(0.25)),
+                );
                 let mut sums = black_box([_mm256_set1_ps(1.0); SUMS_AVX2]);
                 for _ in 0..STEPS {
                     for sum in &mut sums {
@@ -274,8 +361,14 @@ mod peaks {
         fn bf16() {
             #[target_feature(enable = "avx512f,avx512bf16")]
             fn run() {
-                let (one, half) = (_mm512_set1_ps(black_box(1.0)), _mm512_set1_ps(black_box(0.5)));
-                let (a, b) = (_mm512_cvtne2ps_pbh(one, half), _mm512_cvtne2ps_pbh(half, one));
+                let (one, half) = (
+                    _mm512_set1_ps(black_box(1.0)),
+                    _mm512_set1_ps(black_box(0.5)),
+                );
+                let (a, b) = (
+                    _mm512_cvtne2ps_pbh(one, half),
+                    _mm512_cvtne2ps_pbh(half, one),
+                );
                 let mut sums = black_box([one; SUMS_AVX512]);
                 for _ in 0..STEPS {
                     for sum in &mut sums {
@@ -291,7 +384,10 @@ mod peaks {
         fn int16() {
             #[target_feature(enable = "avx512f,avx512vnni")]
             fn run() {
-                let (a, b) = (_mm512_set1_epi16(black_box(3)), _mm512_set1_epi16(black_box(5)));
+                let (a, b) = (
+                    _mm512_set1_epi16(black_box(3)),
+                    _mm512_set1_epi16(black_box(5)),
+                );
                 let mut sums = black_box([_mm512_set1_epi32(1); SUMS_AVX512]);
                 for _ in 0..STEPS {
                     for sum in &mut sums {
@@ -307,7 +403,10 @@ mod peaks {
         fn int8() {
             #[target_feature(enable = "avx512f,avx512vnni")]
             fn run() {
-                let (a, b) = (_mm512_set1_epi8(black_box(3)), _mm512_set1_epi8(black_box(5)));
+                let (a, b) = (
+                    _mm512_set1_epi8(black_box(3)),
+                    _mm512_set1_epi8(black_box(5)),
+                );
                 let mut sums = black_box([_mm512_set1_epi32(1); SUMS_AVX512]);
                 for _ in 0..STEPS {
                     for sum in &mut sums {

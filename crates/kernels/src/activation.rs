@@ -62,8 +62,13 @@ fn gelu_derivative<V: Vector>(x: V) -> V {
 #[inline(always)]
 fn gelu_tanh_derivative<V: Vector>(x: V) -> V {
     let v = doubled_inner(x);
-    let slope = x.mul(x).fma(V::splat(3.0 * GELU_TANH.1), V::splat(1.0)).mul(V::splat(2.0 * GELU_TANH.0));
-    math::sigmoid_slope(v).mul(x.mul(slope)).add(math::sigmoid(v))
+    let slope = x
+        .mul(x)
+        .fma(V::splat(3.0 * GELU_TANH.1), V::splat(1.0))
+        .mul(V::splat(2.0 * GELU_TANH.0));
+    math::sigmoid_slope(v)
+        .mul(x.mul(slope))
+        .add(math::sigmoid(v))
 }
 
 /// `f(x)`.

@@ -35,11 +35,24 @@ pub struct AdamW {
 }
 
 /// One update of `params` and its moments `m`, `v`; all of one length.
-pub fn adamw(level: Level, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
-    assert_eq!((grads.len(), m.len(), v.len()), (params.len(), params.len(), params.len()), "adamw");
+pub fn adamw(
+    level: Level,
+    params: &mut [f32],
+    grads: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    update: AdamW,
+) {
+    assert_eq!(
+        (grads.len(), m.len(), v.len()),
+        (params.len(), params.len(), params.len()),
+        "adamw"
+    );
     let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
     let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
-    blocks.zip(moments).for_each(|((p, g), (m, v))| level.run(Block { p, g, m, v, update }));
+    blocks
+        .zip(moments)
+        .for_each(|((p, g), (m, v))| level.run(Block { p, g, m, v, update }));
 }
 
 struct Block<'a> {
@@ -55,13 +68,20 @@ impl Kernel for Block<'_> {
     fn run<V: Vector>(self) {
         let u = self.update;
         let step = u.step as f64;
-        let (correction1, correction2) = (1.0 - u.beta1.powf(step), (1.0 - u.beta2.powf(step)).sqrt());
+        let (correction1, correction2) =
+            (1.0 - u.beta1.powf(step), (1.0 - u.beta2.powf(step)).sqrt());
         let scale = V::splat(u.grad_scale);
         let keep = V::splat((1.0 - u.lr * u.weight_decay) as f32);
-        let (new1, old2, new2) =
-            (V::splat((1.0 - u.beta1) as f32), V::splat(u.beta2 as f32), V::splat((1.0 - u.beta2) as f32));
-        let (root, eps, rate) =
-            (V::splat(correction2 as f32), V::splat(u.eps as f32), V::splat((u.lr / correction1) as f32));
+        let (new1, old2, new2) = (
+            V::splat((1.0 - u.beta1) as f32),
+            V::splat(u.beta2 as f32),
+            V::splat((1.0 - u.beta2) as f32),
+        );
+        let (root, eps, rate) = (
+            V::splat(correction2 as f32),
+            V::splat(u.eps as f32),
+            V::splat((u.lr / correction1) as f32),
+        );
         for i in 0..simd::count::<V>(self.p.len()) {
             let g = V::load_at(self.g, i, 0.0).mul(scale);
             let m = V::load_at(self.m, i, 0.0);

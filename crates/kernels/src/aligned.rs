@@ -25,7 +25,11 @@ impl AlignedVec {
         let storage = vec![0.0; len + SPARE];
         // An interpreter need not tell the offset; a buffer that is not aligned costs time only.
         let start = storage.as_ptr().align_offset(LINE_BYTES).min(SPARE);
-        Self { storage, start, len }
+        Self {
+            storage,
+            start,
+            len,
+        }
     }
 
     /// The first `len` values, whatever they are: of a new buffer if this one is too short.
@@ -83,7 +87,12 @@ mod tests {
             buffer.fill(1.0);
             let copy = buffer.clone();
             assert!(buffer == copy && copy.len() == len);
-            assert!([buffer.as_ptr(), copy.as_ptr()].iter().all(|p| p.addr().is_multiple_of(LINE_BYTES)), "{len}");
+            assert!(
+                [buffer.as_ptr(), copy.as_ptr()]
+                    .iter()
+                    .all(|p| p.addr().is_multiple_of(LINE_BYTES)),
+                "{len}"
+            );
         }
     }
 

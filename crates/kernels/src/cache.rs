@@ -22,10 +22,17 @@ fn second_level() -> Option<usize> {
         let largest = __cpuid(leaf & 0x8000_0000).eax;
         largest >= leaf && __cpuid_count(leaf, 0).eax & 31 != 0
     })?;
-    let caches = (0..16).map(|index| __cpuid_count(leaf, index)).take_while(|cache| cache.eax & 31 != 0);
+    let caches = (0..16)
+        .map(|index| __cpuid_count(leaf, index))
+        .take_while(|cache| cache.eax & 31 != 0);
     let bits = |value: u32, low: u32, count: u32| (value >> low & ((1 << count) - 1)) as usize + 1;
-    let size = |ebx: u32, ecx: u32| bits(ebx, 0, 12) * bits(ebx, 12, 10) * bits(ebx, 22, 10) * (ecx as usize + 1);
-    let second = caches.filter(|cache| cache.eax >> 5 & 7 == 2).map(|cache| size(cache.ebx, cache.ecx)).max()?;
+    let size = |ebx: u32, ecx: u32| {
+        bits(ebx, 0, 12) * bits(ebx, 12, 10) * bits(ebx, 22, 10) * (ecx as usize + 1)
+    };
+    let second = caches
+        .filter(|cache| cache.eax >> 5 & 7 == 2)
+        .map(|cache| size(cache.ebx, cache.ecx))
+        .max()?;
     // A virtual machine may tell nonsense.
     (128 << 10..=16 << 20).contains(&second).then_some(second)
 }
@@ -54,7 +61,11 @@ fn ask<const NEAR: bool, T>(p: *const T) {
     // SAFETY: a hint, which no address makes fail; SSE is part of the architecture.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
-        if NEAR { _mm_prefetch::<_MM_HINT_T0>(p.cast()) } else { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+        if NEAR {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast())
+        } else {
+            _mm_prefetch::<_MM_HINT_T1>(p.cast())
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;

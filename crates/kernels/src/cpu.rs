@@ -67,7 +67,9 @@ impl Level {
     /// stands for (0.75 ns against 0.18 ns each, on Emerald Rapids), so without AMX it is passed over there.
     pub fn best() -> Self {
         let slow = |level: &Self| *level == Self::Avx512Bf16 && is_intel();
-        Self::available().find(|level| !slow(level)).unwrap_or(Self::Portable)
+        Self::available()
+            .find(|level| !slow(level))
+            .unwrap_or(Self::Portable)
     }
 
     /// The level that the environment variable [`LEVEL_VARIABLE`] names, if it names one.
@@ -112,8 +114,12 @@ impl Level {
     pub fn is_available(self) -> bool {
         match self {
             Self::Amx => Self::Avx512Vnni.is_available() && crate::simd::amx::is_available(),
-            Self::Avx512Bf16 => Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16"),
-            Self::Avx512Vnni => Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni"),
+            Self::Avx512Bf16 => {
+                Self::Avx512Vnni.is_available() && is_x86_feature_detected!("avx512bf16")
+            }
+            Self::Avx512Vnni => {
+                Self::Avx512.is_available() && is_x86_feature_detected!("avx512vnni")
+            }
             Self::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
@@ -223,7 +229,10 @@ mod tests {
 
     #[test]
     fn every_processor_has_neon() {
-        assert_eq!(Level::available().collect::<Vec<_>>(), [Level::Neon, Level::Portable]);
+        assert_eq!(
+            Level::available().collect::<Vec<_>>(),
+            [Level::Neon, Level::Portable]
+        );
         assert_eq!(Level::named("neon"), Some(Level::best()));
     }
 }

@@ -39,11 +39,17 @@ impl Dropout<'_> {
     /// Words of token row `row`; `head` tells the heads of an attention apart and is 0 elsewhere.
     pub(crate) fn row(&self, row: usize, head: usize) -> RowWords {
         let z = mix(self.key ^ mix(self.rows[row]).wrapping_add(mix(head as u64)));
-        RowWords { before: z as u32, between: (z >> 32) as u32 }
+        RowWords {
+            before: z as u32,
+            between: (z >> 32) as u32,
+        }
     }
 
     pub(crate) fn rate(&self) -> Rate {
-        Rate { threshold: (f64::from(self.rate) * 4_294_967_296.0) as u32, scale: 1.0 / (1.0 - self.rate) }
+        Rate {
+            threshold: (f64::from(self.rate) * 4_294_967_296.0) as u32,
+            scale: 1.0 / (1.0 - self.rate),
+        }
     }
 }
 
@@ -53,8 +59,14 @@ impl RowWords {
     pub(crate) fn factor(self, column: u32, rate: Rate) -> f32 {
         let mut x = column.wrapping_mul(0x9e37_79b9) ^ self.before;
         x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
-        x = (x ^ (x >> 15)).wrapping_add(self.between).wrapping_mul(0x846c_a68b);
-        if (x ^ (x >> 16)) < rate.threshold { 0.0 } else { rate.scale }
+        x = (x ^ (x >> 15))
+            .wrapping_add(self.between)
+            .wrapping_mul(0x846c_a68b);
+        if (x ^ (x >> 16)) < rate.threshold {
+            0.0
+        } else {
+            rate.scale
+        }
     }
 }
 
@@ -69,9 +81,17 @@ fn mix(z: u64) -> u64 {
 pub fn dropout(level: Level, mut x: MatMut<'_>, dropout: Dropout<'_>) {
     assert_eq!(x.rows(), dropout.rows.len(), "dropout: one key a row");
     let (rate, cols) = (dropout.rate(), x.cols().max(1));
-    x.data().par_chunks_mut(cols).with_min_len(16).enumerate().for_each(|(row, x)| {
-        level.run(MaskRow { x, words: dropout.row(row, 0), rate });
-    });
+    x.data()
+        .par_chunks_mut(cols)
+        .with_min_len(16)
+        .enumerate()
+        .for_each(|(row, x)| {
+            level.run(MaskRow {
+                x,
+                words: dropout.row(row, 0),
+                rate,
+            });
+        });
 }
 
 struct MaskRow<'a> {
@@ -96,7 +116,15 @@ mod tests {
 
     fn dropped(key: u64, rows: &[u64], cols: usize) -> Vec<bool> {
         let mut x = vec![1.0; rows.len() * cols];
-        dropout(Level::best(), MatMut::new(rows.len(), cols, &mut x), Dropout { rate: 0.1, key, rows });
+        dropout(
+            Level::best(),
+            MatMut::new(rows.len(), cols, &mut x),
+            Dropout {
+                rate: 0.1,
+                key,
+                rows,
+            },
+        );
         x.into_iter().map(|x| x == 0.0).collect()
     }
 
@@ -138,7 +166,15 @@ mod tests {
         let keys = [5, 6, 7];
         let masked = |level| {
             let mut x = vec![1.0; 3 * 41];
-            dropout(level, MatMut::new(3, 41, &mut x), Dropout { rate: 0.3, key: 1, rows: &keys });
+            dropout(
+                level,
+                MatMut::new(3, 41, &mut x),
+                Dropout {
+                    rate: 0.3,
+                    key: 1,
+                    rows: &keys,
+                },
+            );
             x
         };
         let expected = masked(Level::Portable);

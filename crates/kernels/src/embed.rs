@@ -20,7 +20,10 @@ pub fn embed(
         for (r, y) in y.chunks_exact_mut(cols).enumerate() {
             let r = i * ROWS + r;
             y.copy_from_slice(word.row(ids[r] as usize));
-            let added = [position.map(|p| p.row(positions[r] as usize)), kind.map(|k| k.row(0))];
+            let added = [
+                position.map(|p| p.row(positions[r] as usize)),
+                kind.map(|k| k.row(0)),
+            ];
             for row in added.into_iter().flatten() {
                 y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
             }

@@ -34,7 +34,11 @@ pub struct InputGradient<'a> {
 impl<'a> From<MatMut<'a>> for InputGradient<'a> {
     /// The product alone.
     fn from(dx: MatMut<'a>) -> Self {
-        Self { dx, activation: None, residual: None }
+        Self {
+            dx,
+            activation: None,
+            residual: None,
+        }
     }
 }
 
@@ -58,35 +62,73 @@ impl<'a> Finish<'a> {
     pub(crate) fn scaled(out: &'a mut MatMut<'_>, alpha: f32) -> Self {
         let (cols, out) = (out.cols(), SharedMut::new(out.data()));
         let (bias, activation, pre, slope, residual) = (None, None, None, None, None);
-        Self { out, cols, accumulate: false, alpha, bias, activation, pre, slope, residual }
+        Self {
+            out,
+            cols,
+            accumulate: false,
+            alpha,
+            bias,
+            activation,
+            pre,
+            slope,
+            residual,
+        }
     }
 
     /// `out += sums`.
     pub(crate) fn accumulated(out: &'a mut MatMut<'_>) -> Self {
-        Self { accumulate: true, ..Self::scaled(out, 1.0) }
+        Self {
+            accumulate: true,
+            ..Self::scaled(out, 1.0)
+        }
     }
 
     /// `gradient.dx = sums`, and what follows.
     pub(crate) fn gradient(gradient: &'a mut InputGradient<'_>) -> Self {
-        let InputGradient { dx, activation, residual } = gradient;
+        let InputGradient {
+            dx,
+            activation,
+            residual,
+        } = gradient;
         let shape = (dx.rows(), dx.cols());
         let fits = |x: &MatRef<'_>| (x.rows(), x.cols()) == shape;
-        assert!(activation.as_ref().is_none_or(|(_, x)| fits(x)), "linear_bwd: activation");
+        assert!(
+            activation.as_ref().is_none_or(|(_, x)| fits(x)),
+            "linear_bwd: activation"
+        );
         assert!(residual.as_ref().is_none_or(fits), "linear_bwd: residual");
-        Self { slope: *activation, residual: *residual, ..Self::scaled(dx, 1.0) }
+        Self {
+            slope: *activation,
+            residual: *residual,
+            ..Self::scaled(dx, 1.0)
+        }
     }
 
     /// `out = epilogue(sums)`.
     pub(crate) fn with(out: &'a mut MatMut<'_>, epilogue: &'a mut Epilogue<'_>) -> Self {
         let shape = (out.rows(), out.cols());
-        assert!(epilogue.bias.is_none_or(|bias| bias.len() == shape.1), "linear: bias");
-        assert!(epilogue.residual.is_none_or(|x| (x.rows(), x.cols()) == shape), "linear: residual");
+        assert!(
+            epilogue.bias.is_none_or(|bias| bias.len() == shape.1),
+            "linear: bias"
+        );
+        assert!(
+            epilogue
+                .residual
+                .is_none_or(|x| (x.rows(), x.cols()) == shape),
+            "linear: residual"
+        );
         let pre = epilogue.pre_activation.as_mut().map(|pre| {
             assert_eq!((pre.rows(), pre.cols()), shape, "linear: pre_activation");
             SharedMut::new(pre.data())
         });
         let (bias, activation, residual) = (epilogue.bias, epilogue.activation, epilogue.residual);
-        Self { bias, activation, pre, residual, ..Self::scaled(out, 1.0) }
+        Self {
+            bias,
+            activation,
+            pre,
+            residual,
+            ..Self::scaled(out, 1.0)
+        }
     }
 
     /// Where the sums of a tile that begins at this row and column go, and what else is read or written then. No layer has three.
@@ -107,7 +149,13 @@ impl<'a> Finish<'a> {
     /// # Safety
     /// Nobody else uses these columns of row `row` of the result and of the kept values meanwhile.
     #[inline(always)]
-    pub(crate) unsafe fn slice<V: Vector>(&self, row: usize, col: usize, sums: &[f32], slice: Slice<'_>) {
+    pub(crate) unsafe fn slice<V: Vector>(
+        &self,
+        row: usize,
+        col: usize,
+        sums: &[f32],
+        slice: Slice<'_>,
+    ) {
         // SAFETY: the caller's promise.
         unsafe {
             match sums.first_chunk::<PANEL>() {
@@ -130,7 +178,9 @@ impl<'a> Finish<'a> {
         // SAFETY: the caller's promise.
         let mut pre = self.pre.map(|pre| unsafe { pre.piece(at, width) });
         let bias = self.bias.map(|bias| &bias[col..col + width]);
-        let residual = self.residual.map(|residual| &residual.row(row)[col..col + width]);
+        let residual = self
+            .residual
+            .map(|residual| &residual.row(row)[col..col + width]);
         let slope = self.slope.map(|(f, x)| (f, &x.row(row)[col..col + width]));
         let adds = self.accumulate || !slice.first;
         for i in 0..simd::count::<V>(width) {

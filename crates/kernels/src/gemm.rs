@@ -93,14 +93,28 @@ pub fn linear(
         Weight::Plain(w) => (w.rows(), w.cols()),
         Weight::Packed(w) => (w.rows(), w.cols()),
     };
-    assert_eq!((y.rows(), y.cols(), x.cols()), (x.rows(), n, k), "linear: y, x and w");
+    assert_eq!(
+        (y.rows(), y.cols(), x.cols()),
+        (x.rows(), n, k),
+        "linear: y, x and w"
+    );
     let finish = Finish::with(&mut y, &mut epilogue);
     let a = Operand::Normal(x);
     match w {
         Weight::Packed(w) => {
             let panels = w.panels();
-            assert_eq!(panels.slices().format(), arithmetic.format(), "linear: format of the packed weight");
-            Product { level: arithmetic.level, a, panels, finish }.run();
+            assert_eq!(
+                panels.slices().format(),
+                arithmetic.format(),
+                "linear: format of the packed weight"
+            );
+            Product {
+                level: arithmetic.level,
+                a,
+                panels,
+                finish,
+            }
+            .run();
         }
         Weight::Plain(w) => multiply(arithmetic, finish, a, Operand::Transposed(w)),
     }
@@ -117,17 +131,31 @@ pub fn linear_bwd(
     w: MatRef<'_>,
 ) {
     let arithmetic = arithmetic.into().backward();
-    assert_eq!((dy.cols(), x.cols(), x.rows()), (w.rows(), w.cols(), dy.rows()), "linear_bwd: dy, x and w");
+    assert_eq!(
+        (dy.cols(), x.cols(), x.rows()),
+        (w.rows(), w.cols(), dy.rows()),
+        "linear_bwd: dy, x and w"
+    );
     if let Some(mut dx) = dx {
         check(&dx.dx, Operand::Normal(dy), Operand::Normal(w));
-        multiply(arithmetic, Finish::gradient(&mut dx), Operand::Normal(dy), Operand::Normal(w));
+        multiply(
+            arithmetic,
+            Finish::gradient(&mut dx),
+            Operand::Normal(dy),
+            Operand::Normal(w),
+        );
     }
     if let Some(mut dw) = dw {
         for start in (0..dy.rows()).step_by(TOKENS) {
             let end = (start + TOKENS).min(dy.rows());
             let (dy, x) = (dy.row_range(start, end), x.row_range(start, end));
             check(&dw, Operand::Transposed(dy), Operand::Normal(x));
-            multiply(arithmetic, Finish::accumulated(&mut dw), Operand::Transposed(dy), Operand::Normal(x));
+            multiply(
+                arithmetic,
+                Finish::accumulated(&mut dw),
+                Operand::Transposed(dy),
+                Operand::Normal(x),
+            );
         }
     }
     if let Some(db) = db {
@@ -142,7 +170,11 @@ pub fn matmul(level: Level, mut out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>,
 }
 
 fn check(out: &MatMut<'_>, a: Operand<'_>, b: Operand<'_>) {
-    assert_eq!((out.rows(), out.cols(), a.cols()), (a.rows(), b.cols(), b.rows()), "product: out, a and b");
+    assert_eq!(
+        (out.rows(), out.cols(), a.cols()),
+        (a.rows(), b.cols(), b.rows()),
+        "product: out, a and b"
+    );
 }
 
 /// Packs `b` and multiplies.
@@ -152,7 +184,13 @@ fn multiply(arithmetic: Arithmetic, finish: Finish<'_>, a: Operand<'_>, b: Opera
     let (words, scales) = pack::panels_len(n, slices);
     scratch::shared(words + scales, |storage| {
         pack::pack(level, storage, b, slices);
-        Product { level, a, panels: Panels::new(storage, n, slices), finish }.run();
+        Product {
+            level,
+            a,
+            panels: Panels::new(storage, n, slices),
+            finish,
+        }
+        .run();
     });
 }
 
@@ -168,7 +206,11 @@ struct Product<'a> {
 impl Product<'_> {
     /// Cuts the result into tasks and runs them.
     fn run(self) {
-        let (m, panels, slices) = (self.a.rows(), self.panels.columns().div_ceil(PANEL), self.panels.slices());
+        let (m, panels, slices) = (
+            self.a.rows(),
+            self.panels.columns().div_ceil(PANEL),
+            self.panels.slices(),
+        );
         assert_eq!(self.a.cols(), slices.k(), "packed operand");
         if m == 0 || panels == 0 {
             return;
@@ -182,7 +224,11 @@ impl Product<'_> {
             let panels = part * panels / groups..(part + 1) * panels / groups;
             scratch::local(Left::buffer_len(rows.len(), slices), |buffer| {
                 let left = Left::new(self.a, rows, slices, buffer);
-                self.level.run(Task { product: self, panels, left });
+                self.level.run(Task {
+                    product: self,
+                    panels,
+                    left,
+                });
             });
         });
     }
@@ -190,7 +236,11 @@ impl Product<'_> {
     /// Rows of a block: about equal blocks, whole strips.
     fn block_rows(&self) -> usize {
         let (m, slices) = (self.a.rows(), self.panels.slices());
-        let strip = if slices.format().is_tiled() { left::BLOCK } else { self.level.tile_rows() };
+        let strip = if slices.format().is_tiled() {
+            left::BLOCK
+        } else {
+            self.level.tile_rows()
+        };
         let fit = (cache::strip_words() / slices.words(0).max(1)).max(strip);
         let most = fit.min(m.div_ceil(team::tasks()).max(FEW_STRIPS * strip));
         m.div_ceil(m.div_ceil(most)).next_multiple_of(strip)
@@ -232,7 +282,10 @@ impl Task<'_> {
         let mut sums = Sums::new();
         for panel in self.panels.clone() {
             let b = self.product.panels.words(panel, slice);
-            let (place, starts) = (self.place(panel, slice), self.product.panels.starts(panel, slice));
+            let (place, starts) = (
+                self.place(panel, slice),
+                self.product.panels.starts(panel, slice),
+            );
             let next = self.next_panel(panel, slice);
             let tiles = rows.div_ceil(height);
             for (tile, first) in (0..rows).step_by(height).enumerate() {
@@ -247,7 +300,10 @@ impl Task<'_> {
                     k: words,
                     start: starts.map_or(std::ptr::null(), |starts| starts.as_ptr()),
                     sums: sums.0.as_mut_ptr().cast(),
-                    next: self.product.finish.next(self.left.rows.start + first, panel * PANEL),
+                    next: self
+                        .product
+                        .finish
+                        .next(self.left.rows.start + first, panel * PANEL),
                     later: Later::part(next, tile, tiles),
                 };
                 // SAFETY: `strip` and `b` are slices of just the lengths that the tile reads; the format of `multiply` has starts
@@ -265,15 +321,24 @@ impl Task<'_> {
     #[inline(always)]
     fn tiles<V: Vector, const BYTES: bool>(&self, slice: usize) {
         use crate::simd::amx::{BLOCK, STEP, Tiles};
-        let (rows, stride, steps) =
-            (self.left.rows.len(), self.left.stride(slice), self.left.slices.words(slice) / STEP);
+        let (rows, stride, steps) = (
+            self.left.rows.len(),
+            self.left.stride(slice),
+            self.left.slices.words(slice) / STEP,
+        );
         let (mut sums, mut turn) = ([[[0.0; BLOCK]; BLOCK]; 2], 0);
-        let mut open = Open { place: self.place(self.panels.start, slice), rows: 0..0 };
+        let mut open = Open {
+            place: self.place(self.panels.start, slice),
+            rows: 0..0,
+        };
         // SAFETY: only a level with AMX has operands in tiles, and it was checked; no other tiles live on this thread, since
         // nothing below starts another product.
         let mut tiles = unsafe { Tiles::configure() };
         for panel in self.panels.clone() {
-            let (place, b) = (self.place(panel, slice), self.product.panels.words(panel, slice));
+            let (place, b) = (
+                self.place(panel, slice),
+                self.product.panels.words(panel, slice),
+            );
             for first in (0..rows).step_by(BLOCK) {
                 let a = &self.left.packed()[first * stride..(first + BLOCK) * stride];
                 match self.product.panels.starts(panel, slice) {
@@ -282,8 +347,10 @@ impl Task<'_> {
                 }
                 let (count, mut credit) = (open.rows.len(), 0);
                 for step in 0..steps {
-                    let (a, b) =
-                        (a[step * STEP..].as_ptr(), b[step * STEP * PANEL..(step + 1) * STEP * PANEL].as_ptr());
+                    let (a, b) = (
+                        a[step * STEP..].as_ptr(),
+                        b[step * STEP * PANEL..(step + 1) * STEP * PANEL].as_ptr(),
+                    );
                     // SAFETY: `a` holds 32 rows from there on, `b` the step's rows of words.
                     unsafe {
                         if first + STEP < rows {
@@ -306,7 +373,10 @@ impl Task<'_> {
                     to_floats(&mut sums[turn]);
                 }
                 turn = 1 - turn;
-                open = Open { place, rows: first..rows.min(first + BLOCK) };
+                open = Open {
+                    place,
+                    rows: first..rows.min(first + BLOCK),
+                };
             }
         }
         drop(tiles);
@@ -332,23 +402,43 @@ impl Task<'_> {
     #[inline(always)]
     fn finish<V: Vector>(&self, row: usize, place: Place<'_>, sums: &[f32; PANEL]) {
         let scales = self.left.scale(row).zip(place.scales);
-        let (slice, sums) =
-            (Slice { first: place.first, last: place.last, scales }, &sums[..self.columns(place.panel)]);
+        let (slice, sums) = (
+            Slice {
+                first: place.first,
+                last: place.last,
+                scales,
+            },
+            &sums[..self.columns(place.panel)],
+        );
         // SAFETY: tasks are disjoint blocks of rows by panels.
-        unsafe { self.product.finish.slice::<V>(self.left.rows.start + row, place.panel * PANEL, sums, slice) };
+        unsafe {
+            self.product.finish.slice::<V>(
+                self.left.rows.start + row,
+                place.panel * PANEL,
+                sums,
+                slice,
+            )
+        };
     }
 
     /// A panel and a slice. Once for all rows: it takes divisions.
     #[inline(always)]
     fn place(&self, panel: usize, slice: usize) -> Place<'_> {
         let scales = self.product.panels.scales(panel, slice);
-        Place { panel, first: slice == 0, last: slice + 1 == self.left.slices.count(), scales }
+        Place {
+            panel,
+            first: slice == 0,
+            last: slice + 1 == self.left.slices.count(),
+            scales,
+        }
     }
 
     /// The words that are multiplied with after those of a panel; after the last one, its own.
     #[inline(always)]
     fn next_panel(&self, panel: usize, slice: usize) -> &[f32] {
-        let (panels, words) = (&self.panels, |panel, slice| self.product.panels.words(panel, slice));
+        let (panels, words) = (&self.panels, |panel, slice| {
+            self.product.panels.words(panel, slice)
+        });
         match (panel + 1 < panels.end, slice + 1 < self.left.slices.count()) {
             (true, _) => words(panel + 1, slice),
             (false, true) => words(panels.start, slice + 1),

@@ -28,7 +28,11 @@ pub fn layer_norm(
     eps: f32,
 ) {
     let (rows, cols) = (x.rows(), x.cols());
-    assert_eq!((y.rows(), y.cols(), gamma.len(), beta.len()), (rows, cols, cols, cols), "layer_norm");
+    assert_eq!(
+        (y.rows(), y.cols(), gamma.len(), beta.len()),
+        (rows, cols, cols, cols),
+        "layer_norm"
+    );
     let mut unused = Vec::new();
     let stats = match stats {
         Some(stats) => {
@@ -45,7 +49,14 @@ pub fn layer_norm(
         let x = x.row_range(i * ROWS, (i * ROWS + ROWS).min(rows));
         // SAFETY: a part's rows are its own.
         let stats = unsafe { stats.piece(2 * i * ROWS, 2 * x.rows()) };
-        level.run(Forward { y, stats, x, gamma, beta, eps });
+        level.run(Forward {
+            y,
+            stats,
+            x,
+            gamma,
+            beta,
+            eps,
+        });
     });
 }
 
@@ -93,7 +104,11 @@ impl Kernel for Forward<'_> {
             let (mean, rstd) = (V::splat(mean), V::splat(rstd));
             for i in 0..simd::count::<V>(cols) {
                 let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);
-                n.fma(V::load_at(self.gamma, i, 0.0), V::load_at(self.beta, i, 0.0)).store_at(y, i);
+                n.fma(
+                    V::load_at(self.gamma, i, 0.0),
+                    V::load_at(self.beta, i, 0.0),
+                )
+                .store_at(y, i);
             }
         }
     }
@@ -112,15 +127,39 @@ pub fn layer_norm_bwd(
     gamma: &[f32],
 ) {
     let (rows, cols) = (x.rows(), x.cols());
-    assert_eq!((dx.rows(), dx.cols(), dy.rows(), dy.cols()), (rows, cols, rows, cols), "layer_norm_bwd: dx, dy, x");
-    assert_eq!((stats.rows(), stats.cols(), gamma.len()), (rows, 2, cols), "layer_norm_bwd: stats, gamma");
+    assert_eq!(
+        (dx.rows(), dx.cols(), dy.rows(), dy.cols()),
+        (rows, cols, rows, cols),
+        "layer_norm_bwd: dx, dy, x"
+    );
+    assert_eq!(
+        (stats.rows(), stats.cols(), gamma.len()),
+        (rows, 2, cols),
+        "layer_norm_bwd: stats, gamma"
+    );
     let mut partial = vec![0.0; rows.div_ceil(ROWS) * 2 * cols];
-    let blocks = dx.data().par_chunks_mut(ROWS * cols.max(1)).zip(partial.par_chunks_mut(2 * cols.max(1))).enumerate();
+    let blocks = dx
+        .data()
+        .par_chunks_mut(ROWS * cols.max(1))
+        .zip(partial.par_chunks_mut(2 * cols.max(1)))
+        .enumerate();
     blocks.for_each(|(i, (dx, partial))| {
         let (start, end) = (i * ROWS, (i * ROWS + ROWS).min(rows));
         let (dgamma, dbeta) = partial.split_at_mut(cols);
-        let (dy, x, stats) = (dy.row_range(start, end), x.row_range(start, end), stats.row_range(start, end));
-        level.run(Backward { dx, dgamma, dbeta, dy, x, stats, gamma });
+        let (dy, x, stats) = (
+            dy.row_range(start, end),
+            x.row_range(start, end),
+            stats.row_range(start, end),
+        );
+        level.run(Backward {
+            dx,
+            dgamma,
+            dbeta,
+            dy,
+            x,
+            stats,
+            gamma,
+        });
     });
     add_blocks(dgamma, &partial, cols, 0);
     add_blocks(dbeta, &partial, cols, cols);
@@ -130,7 +169,10 @@ pub fn layer_norm_bwd(
 fn add_blocks(target: Option<&mut [f32]>, partial: &[f32], cols: usize, offset: usize) {
     let Some(target) = target else { return };
     for block in partial.chunks(2 * cols.max(1)) {
-        target.iter_mut().zip(&block[offset..offset + cols]).for_each(|(t, v)| *t += v);
+        target
+            .iter_mut()
+            .zip(&block[offset..offset + cols])
+            .for_each(|(t, v)| *t += v);
     }
 }
 
@@ -151,7 +193,10 @@ impl Kernel for Backward<'_> {
         let vectors = simd::count::<V>(cols);
         for r in 0..self.x.rows() {
             let (x, dy) = (self.x.row(r), self.dy.row(r));
-            let (mean, rstd) = (V::splat(self.stats.row(r)[0]), V::splat(self.stats.row(r)[1]));
+            let (mean, rstd) = (
+                V::splat(self.stats.row(r)[0]),
+                V::splat(self.stats.row(r)[1]),
+            );
             let (mut sum_h, mut sum_hn) = (V::splat(0.0), V::splat(0.0));
             for i in 0..vectors {
                 let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);
@@ -159,10 +204,15 @@ impl Kernel for Backward<'_> {
                 let h = g.mul(V::load_at(self.gamma, i, 0.0));
                 sum_h = sum_h.add(h);
                 sum_hn = h.fma(n, sum_hn);
-                g.fma(n, V::load_at(self.dgamma, i, 0.0)).store_at(self.dgamma, i);
-                g.add(V::load_at(self.dbeta, i, 0.0)).store_at(self.dbeta, i);
+                g.fma(n, V::load_at(self.dgamma, i, 0.0))
+                    .store_at(self.dgamma, i);
+                g.add(V::load_at(self.dbeta, i, 0.0))
+                    .store_at(self.dbeta, i);
             }
-            let (a, b) = (V::splat(sum_h.sum() / cols as f32), V::splat(sum_hn.sum() / cols as f32));
+            let (a, b) = (
+                V::splat(sum_h.sum() / cols as f32),
+                V::splat(sum_hn.sum() / cols as f32),
+            );
             let dx = &mut self.dx[r * cols..(r + 1) * cols];
             for i in 0..vectors {
                 let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);

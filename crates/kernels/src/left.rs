@@ -41,19 +41,41 @@ impl<'a> Left<'a> {
         let (width, format) = (slices.words(0), slices.format());
         match format {
             Format::F32 => [rows * width, 0, 0],
-            Format::Tiles | Format::Tiles3 => [rows.next_multiple_of(BLOCK) * (width + GAP), rows * width, 0],
+            Format::Tiles | Format::Tiles3 => [
+                rows.next_multiple_of(BLOCK) * (width + GAP),
+                rows * width,
+                0,
+            ],
             Format::Rounded | Format::Bf16 => [rows * width, rows * width, 0],
             Format::Int16 => [rows * width, rows * (width + 2), rows],
-            Format::Bytes | Format::WideBytes => [rows * width, rows * width + slices.rotated(), rows],
-            Format::ByteTiles => [rows.next_multiple_of(BLOCK) * (width + GAP), slices.rotated(), rows],
+            Format::Bytes | Format::WideBytes => {
+                [rows * width, rows * width + slices.rotated(), rows]
+            }
+            Format::ByteTiles => [
+                rows.next_multiple_of(BLOCK) * (width + GAP),
+                slices.rotated(),
+                rows,
+            ],
         }
     }
 
-    pub(crate) fn new(operand: Operand<'a>, rows: Range<usize>, slices: Slices, buffer: &'a mut [f32]) -> Self {
+    pub(crate) fn new(
+        operand: Operand<'a>,
+        rows: Range<usize>,
+        slices: Slices,
+        buffer: &'a mut [f32],
+    ) -> Self {
         let [storage, scratch, _] = Self::lens(rows.len(), slices);
         let (storage, rest) = buffer.split_at_mut(storage);
         let (scratch, downs) = rest.split_at_mut(scratch);
-        Self { operand, rows, slices, storage, scratch, downs }
+        Self {
+            operand,
+            rows,
+            slices,
+            storage,
+            scratch,
+            downs,
+        }
     }
 
     /// Words between the starts of rows, for tiles.
@@ -80,11 +102,15 @@ impl<'a> Left<'a> {
         let values = self.slices.values(slice);
         match self.operand {
             Operand::Normal(a) => {
-                let a = a.row_range(self.rows.start, self.rows.end).col_range(values.start, values.end);
+                let a = a
+                    .row_range(self.rows.start, self.rows.end)
+                    .col_range(values.start, values.end);
                 self.pack_rows::<V>(a, self.slices.words(slice), height);
             }
             Operand::Transposed(a) => {
-                let a = a.row_range(values.start, values.end).col_range(self.rows.start, self.rows.end);
+                let a = a
+                    .row_range(values.start, values.end)
+                    .col_range(self.rows.start, self.rows.end);
                 self.pack_columns::<V>(a, self.slices.words(slice), height);
             }
         }
@@ -97,8 +123,19 @@ impl<'a> Left<'a> {
         match format {
             Format::F32 => pack::transpose_strips::<V>(self.storage, a, height),
             _ if format.is_tiled() => {
-                for (row, words) in self.storage.chunks_exact_mut(width + GAP).take(a.rows()).enumerate() {
-                    let down = words::row::<V>(&mut words[..width], a.row(row), self.scratch, format, Side::Left);
+                for (row, words) in self
+                    .storage
+                    .chunks_exact_mut(width + GAP)
+                    .take(a.rows())
+                    .enumerate()
+                {
+                    let down = words::row::<V>(
+                        &mut words[..width],
+                        a.row(row),
+                        self.scratch,
+                        format,
+                        Side::Left,
+                    );
                     set(self.downs, row, down);
                 }
             }
@@ -106,9 +143,17 @@ impl<'a> Left<'a> {
                 let (words, rotated) = self.scratch.split_at_mut(a.rows() * width);
                 for row in 0..a.rows() {
                     let words = &mut words[row * width..(row + 1) * width];
-                    set(self.downs, row, words::row::<V>(words, a.row(row), rotated, format, Side::Left));
+                    set(
+                        self.downs,
+                        row,
+                        words::row::<V>(words, a.row(row), rotated, format, Side::Left),
+                    );
                 }
-                pack::transpose_strips::<V>(self.storage, MatRef::new(a.rows(), width, words), height);
+                pack::transpose_strips::<V>(
+                    self.storage,
+                    MatRef::new(a.rows(), width, words),
+                    height,
+                );
             }
         }
     }

@@ -31,7 +31,10 @@ impl MappedFile {
         {
             // SAFETY: dropping resident pages of a read-only map of a file loses nothing: the next read faults
             // the same bytes in from the file again, at the same addresses, so no reference is invalidated.
-            let _ = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+            let _ = unsafe {
+                self.map
+                    .unchecked_advise(memmap2::UncheckedAdvice::DontNeed)
+            };
         }
     }
 }

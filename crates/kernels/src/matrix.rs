@@ -28,7 +28,11 @@ pub struct MatMut<'a> {
 impl Mat {
     /// A matrix of zeros.
     pub fn zeros(rows: usize, cols: usize) -> Self {
-        Self { rows, cols, data: vec![0.0; rows * cols] }
+        Self {
+            rows,
+            cols,
+            data: vec![0.0; rows * cols],
+        }
     }
 
     /// Takes `data` as a matrix; panics unless it holds `rows * cols` values.
@@ -74,12 +78,21 @@ impl Mat {
 
     /// The whole matrix, borrowed.
     pub fn view(&self) -> MatRef<'_> {
-        MatRef { rows: self.rows, cols: self.cols, stride: self.cols, data: &self.data }
+        MatRef {
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.cols,
+            data: &self.data,
+        }
     }
 
     /// The whole matrix, mutably borrowed.
     pub fn view_mut(&mut self) -> MatMut<'_> {
-        MatMut { rows: self.rows, cols: self.cols, data: &mut self.data }
+        MatMut {
+            rows: self.rows,
+            cols: self.cols,
+            data: &mut self.data,
+        }
     }
 }
 
@@ -87,7 +100,12 @@ impl<'a> MatRef<'a> {
     /// Borrows `data` as a contiguous `[rows, cols]` matrix; panics on another length.
     pub fn new(rows: usize, cols: usize, data: &'a [f32]) -> Self {
         assert_eq!(data.len(), rows * cols, "a [{rows}, {cols}] matrix");
-        Self { rows, cols, stride: cols, data }
+        Self {
+            rows,
+            cols,
+            stride: cols,
+            data,
+        }
     }
 
     /// Number of rows.
@@ -123,21 +141,39 @@ impl<'a> MatRef<'a> {
 
     /// Columns `start..end`, without copying.
     pub fn col_range(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.cols, "columns {start}..{end} of {}", self.cols);
+        assert!(
+            start <= end && end <= self.cols,
+            "columns {start}..{end} of {}",
+            self.cols
+        );
         let data = &self.data[start.min(self.data.len())..];
-        Self { cols: end - start, data, ..self }
+        Self {
+            cols: end - start,
+            data,
+            ..self
+        }
     }
 
     /// Rows `start..end`, without copying.
     pub fn row_range(self, start: usize, end: usize) -> Self {
-        assert!(start <= end && end <= self.rows, "rows {start}..{end} of {}", self.rows);
+        assert!(
+            start <= end && end <= self.rows,
+            "rows {start}..{end} of {}",
+            self.rows
+        );
         let data = &self.data[(start * self.stride).min(self.data.len())..];
-        Self { rows: end - start, data, ..self }
+        Self {
+            rows: end - start,
+            data,
+            ..self
+        }
     }
 
     /// A contiguous copy.
     pub fn to_mat(self) -> Mat {
-        let data = (0..self.rows).flat_map(|i| self.row(i).iter().copied()).collect();
+        let data = (0..self.rows)
+            .flat_map(|i| self.row(i).iter().copied())
+            .collect();
         Mat::from_vec(self.rows, self.cols, data)
     }
 }
@@ -176,11 +212,20 @@ impl<'a> MatMut<'a> {
 
     /// The same matrix for a shorter time.
     pub fn reborrow(&mut self) -> MatMut<'_> {
-        MatMut { rows: self.rows, cols: self.cols, data: self.data }
+        MatMut {
+            rows: self.rows,
+            cols: self.cols,
+            data: self.data,
+        }
     }
 
     /// The same matrix, read-only.
     pub fn as_ref(&self) -> MatRef<'_> {
-        MatRef { rows: self.rows, cols: self.cols, stride: self.cols, data: self.data }
+        MatRef {
+            rows: self.rows,
+            cols: self.cols,
+            stride: self.cols,
+            data: self.data,
+        }
     }
 }

@@ -73,7 +73,9 @@ impl Level {
             #[cfg(target_arch = "x86_64")]
             Format::Bytes if self == Self::Avx2Vnni => avx2vnni_bytes,
             #[cfg(target_arch = "x86_64")]
-            Format::Bytes if matches!(self, Self::Avx512Bf16 | Self::Avx512Vnni) => avx512vnni_bytes,
+            Format::Bytes if matches!(self, Self::Avx512Bf16 | Self::Avx512Vnni) => {
+                avx512vnni_bytes
+            }
             Format::Bf16 | Format::Bytes | Format::Tiles | Format::Tiles3 | Format::ByteTiles => {
                 unreachable!("{format:?} at {}", self.name())
             }

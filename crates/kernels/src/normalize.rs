@@ -18,10 +18,18 @@ pub fn normalize(mut x: MatMut<'_>, norms: &mut [f32]) {
 
 /// `d = (d - (d . y) y) / norm` for each row, from the output `y`. A clamped length is a constant: then `d = d / norm`.
 pub fn normalize_bwd(mut d: MatMut<'_>, y: MatRef<'_>, norms: &[f32]) {
-    assert_eq!((y.rows(), y.cols(), norms.len()), (d.rows(), d.cols(), d.rows()), "shapes of a normalisation");
+    assert_eq!(
+        (y.rows(), y.cols(), norms.len()),
+        (d.rows(), d.cols(), d.rows()),
+        "shapes of a normalisation"
+    );
     for (row, &norm) in norms.iter().enumerate() {
         let (d, y) = (d.row(row), y.row(row));
-        let along = if norm > SHORTEST { dot(d, y) as f32 } else { 0.0 };
+        let along = if norm > SHORTEST {
+            dot(d, y) as f32
+        } else {
+            0.0
+        };
         for (d, y) in d.iter_mut().zip(y) {
             *d = (*d - along * y) / norm;
         }
@@ -29,5 +37,8 @@ pub fn normalize_bwd(mut d: MatMut<'_>, y: MatRef<'_>, norms: &[f32]) {
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }

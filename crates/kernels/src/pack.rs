@@ -49,7 +49,12 @@ impl<'a> Panels<'a> {
         let (words, scales) = panels_len(columns, slices);
         assert_eq!(storage.len(), words + scales, "a packed operand");
         let (words, scales) = storage.split_at(words);
-        Self { words, scales, slices, columns }
+        Self {
+            words,
+            scales,
+            slices,
+            columns,
+        }
     }
 
     pub(crate) fn columns(&self) -> usize {
@@ -76,20 +81,28 @@ impl<'a> Panels<'a> {
     /// The integers that the sums of a slice of a panel start at, if they start at any.
     #[inline(always)]
     pub(crate) fn starts(&self, panel: usize, slice: usize) -> Option<&'a [f32; PANEL]> {
-        if self.slices.format().is_offset() { self.extra(panel, slice, 1) } else { None }
+        if self.slices.format().is_offset() {
+            self.extra(panel, slice, 1)
+        } else {
+            None
+        }
     }
 
     #[inline(always)]
     fn extra(&self, panel: usize, slice: usize, extra: usize) -> Option<&'a [f32; PANEL]> {
         let row = (panel * self.slices.count() + slice) * self.slices.format().extras() + extra;
-        self.scales.get(row * PANEL..).and_then(|scales| scales.first_chunk())
+        self.scales
+            .get(row * PANEL..)
+            .and_then(|scales| scales.first_chunk())
     }
 
     /// The values of column `column`, as they are multiplied.
     pub(crate) fn column(&self, column: usize) -> Vec<f32> {
         let (slices, format) = (self.slices, self.slices.format());
         let of_slice = |slice: usize| {
-            let mut values: Vec<f32> = (0..slices.stored(slice)).map(|step| self.value(slice, step, column)).collect();
+            let mut values: Vec<f32> = (0..slices.stored(slice))
+                .map(|step| self.value(slice, step, column))
+                .collect();
             if format.is_rotated() {
                 // The matrix is its own inverse, but for the factor that the scale has.
                 let rotated = values.clone();
@@ -106,12 +119,18 @@ impl<'a> Panels<'a> {
         let (slices, format) = (self.slices, self.slices.format());
         let (panel, lane, per) = (column / PANEL, column % PANEL, format.values_per_word());
         let part = |part: usize| {
-            let word = self.words(panel, slice)[(part * slices.part(slice) + within / per) * PANEL + lane];
+            let word =
+                self.words(panel, slice)[(part * slices.part(slice) + within / per) * PANEL + lane];
             words::value(word.to_bits(), within % per, format)
         };
         // The right operand's parts are hi, mid, hi.
-        let value = if format.parts() > 1 { part(0) + part(1) } else { part(0) };
-        self.scales(panel, slice).map_or(value, |scales| value * scales[lane])
+        let value = if format.parts() > 1 {
+            part(0) + part(1)
+        } else {
+            part(0)
+        };
+        self.scales(panel, slice)
+            .map_or(value, |scales| value * scales[lane])
     }
 }
 
@@ -119,7 +138,11 @@ impl<'a> Panels<'a> {
 pub(crate) fn pack(level: Level, storage: &mut [f32], b: Operand<'_>, slices: Slices) {
     let columns = b.cols();
     let (words, scales) = panels_len(columns, slices);
-    assert_eq!((storage.len(), b.rows()), (words + scales, slices.k()), "pack: storage and steps");
+    assert_eq!(
+        (storage.len(), b.rows()),
+        (words + scales, slices.k()),
+        "pack: storage and steps"
+    );
     let (words, scales) = storage.split_at_mut(words);
     if words.is_empty() {
         return scales.fill(0.0);
@@ -128,14 +151,25 @@ pub(crate) fn pack(level: Level, storage: &mut [f32], b: Operand<'_>, slices: Sl
     let pack = |panel: usize, words: &mut [f32], scales: &mut [f32]| {
         let columns = panel * PANEL..((panel + 1) * PANEL).min(columns);
         let most = PANEL * (slices.words(0) + 1) + slices.rotated();
-        scratch::local(most, |scratch| level.run(Pack { words, scales, b, columns, slices, scratch }));
+        scratch::local(most, |scratch| {
+            level.run(Pack {
+                words,
+                scales,
+                b,
+                columns,
+                slices,
+                scratch,
+            })
+        });
     };
     match slices.format() {
         format if format.is_scaled() => words
             .zip(scales.par_chunks_mut(PANEL * slices.count() * format.extras()))
             .enumerate()
             .for_each(|(panel, (words, scales))| pack(panel, words, scales)),
-        _ => words.enumerate().for_each(|(panel, words)| pack(panel, words, &mut [])),
+        _ => words
+            .enumerate()
+            .for_each(|(panel, words)| pack(panel, words, &mut [])),
     }
 }
 
@@ -155,7 +189,10 @@ impl Kernel for Pack<'_> {
         match (self.b, self.slices.format()) {
             (Operand::Normal(b), Format::F32) => copy_panel(self.words, b, self.columns.start),
             (Operand::Transposed(b), Format::F32) => {
-                transpose_panel::<V>(self.words, b.row_range(self.columns.start, self.columns.end));
+                transpose_panel::<V>(
+                    self.words,
+                    b.row_range(self.columns.start, self.columns.end),
+                );
             }
             // Loops, no `for_each`: its closure would be compiled without the instruction set.
             (Operand::Normal(b), _) => {
@@ -183,13 +220,23 @@ impl Pack<'_> {
     /// A slice of columns that lie as rows `[columns, k]`.
     #[inline(always)]
     fn along<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
-        let (values, width, format) = (self.slices.values(slice), self.slices.words(slice), self.slices.format());
+        let (values, width, format) = (
+            self.slices.values(slice),
+            self.slices.words(slice),
+            self.slices.format(),
+        );
         let place = self.place(slice);
         let (rows, rotated) = self.scratch.split_at_mut(self.columns.len() * width);
         let extra = slice * PANEL * format.extras();
         for (i, row) in self.columns.clone().enumerate() {
             let words = &mut rows[i * width..][..width];
-            let down = words::row::<V>(words, &b.row(row)[values.clone()], rotated, format, Side::Right);
+            let down = words::row::<V>(
+                words,
+                &b.row(row)[values.clone()],
+                rotated,
+                format,
+                Side::Right,
+            );
             if format.is_scaled() {
                 self.scales[extra + i] = down;
             }
@@ -198,15 +245,24 @@ impl Pack<'_> {
                 self.scales[extra + PANEL + i] = f32::from_bits(start.cast_unsigned());
             }
         }
-        transpose_panel::<V>(&mut self.words[place], MatRef::new(self.columns.len(), width, rows));
+        transpose_panel::<V>(
+            &mut self.words[place],
+            MatRef::new(self.columns.len(), width, rows),
+        );
     }
 
     /// A slice of columns that lie as such `[k, columns]`.
     #[inline(always)]
     fn across<V: Vector>(&mut self, b: MatRef<'_>, slice: usize) {
-        let (values, place, format) = (self.slices.values(slice), self.place(slice), self.slices.format());
+        let (values, place, format) = (
+            self.slices.values(slice),
+            self.place(slice),
+            self.slices.format(),
+        );
         assert!(!format.is_rotated(), "only forward products rotate");
-        let x = b.row_range(values.start, values.end).col_range(self.columns.start, self.columns.end);
+        let x = b
+            .row_range(values.start, values.end)
+            .col_range(self.columns.start, self.columns.end);
         let (ups, squares) = self.scratch.split_at_mut(PANEL);
         if let Some(downs) = self.scales.get_mut(slice * PANEL..(slice + 1) * PANEL) {
             Scale::of_columns::<V>(x, ups, downs, squares);
@@ -222,7 +278,11 @@ impl Pack<'_> {
 /// Packs `b` `[k, n]` on this thread.
 #[inline(always)]
 pub(crate) fn copy_panels(panels: &mut [f32], b: MatRef<'_>) {
-    for (i, panel) in panels.chunks_exact_mut(PANEL * b.rows()).take(b.cols().div_ceil(PANEL)).enumerate() {
+    for (i, panel) in panels
+        .chunks_exact_mut(PANEL * b.rows())
+        .take(b.cols().div_ceil(PANEL))
+        .enumerate()
+    {
         copy_panel(panel, b, i * PANEL);
     }
 }
@@ -257,7 +317,11 @@ pub(crate) fn transpose_panel<V: Vector>(to: &mut [f32], from: MatRef<'_>) {
 pub(crate) fn transpose_strips<V: Vector>(to: &mut [f32], from: MatRef<'_>, height: usize) {
     for first in (0..from.rows()).step_by(height) {
         let end = (first + height).min(from.rows());
-        transpose::<V>(&mut to[first * from.cols()..], end - first, from.row_range(first, end));
+        transpose::<V>(
+            &mut to[first * from.cols()..],
+            end - first,
+            from.row_range(first, end),
+        );
     }
 }
 
@@ -269,7 +333,9 @@ pub(crate) fn transpose<V: Vector>(to: &mut [f32], step: usize, from: MatRef<'_>
         return transpose_scalar(to, step, from, 0);
     }
     let whole = k / 8 * 8;
-    assert!(step >= rows && to.len() >= k * step && from.data().len() >= (rows - 1) * from.stride() + k);
+    assert!(
+        step >= rows && to.len() >= k * step && from.data().len() >= (rows - 1) * from.stride() + k
+    );
     for first in (0..rows).step_by(8) {
         // The last block overlaps the one before it instead of being short.
         let r = first.min(rows - 8);
@@ -277,7 +343,12 @@ pub(crate) fn transpose<V: Vector>(to: &mut [f32], step: usize, from: MatRef<'_>
             // SAFETY: rows r..r + 8 and columns l..l + 8 of `from` exist, and so do the places of `to`: the assertion.
             unsafe {
                 let source = from.data().as_ptr().add(r * from.stride() + l);
-                V::transpose8(source, from.stride(), to.as_mut_ptr().add(l * step + r), step);
+                V::transpose8(
+                    source,
+                    from.stride(),
+                    to.as_mut_ptr().add(l * step + r),
+                    step,
+                );
             }
         }
     }
@@ -296,7 +367,12 @@ fn transpose_scalar(to: &mut [f32], step: usize, from: MatRef<'_>, first: usize)
 
 /// Columns `first..first + rows` of `from` `[k, _]` to strips of at most `height` of them, each `[k][its rows]`.
 #[inline(always)]
-pub(crate) fn copy_strips(to: &mut [f32], from: MatRef<'_>, columns: std::ops::Range<usize>, height: usize) {
+pub(crate) fn copy_strips(
+    to: &mut [f32],
+    from: MatRef<'_>,
+    columns: std::ops::Range<usize>,
+    height: usize,
+) {
     let k = from.rows();
     for l in 0..k {
         let row = &from.row(l)[columns.clone()];

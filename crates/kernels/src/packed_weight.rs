@@ -20,8 +20,17 @@ impl PackedWeight {
         let slices = Slices::new(w.cols(), arithmetic.format());
         let (words, scales) = pack::panels_len(w.rows(), slices);
         let mut storage = AlignedVec::zeros(words + scales);
-        pack::pack(arithmetic.level, &mut storage, Operand::Transposed(w), slices);
-        Self { rows: w.rows(), slices, storage }
+        pack::pack(
+            arithmetic.level,
+            &mut storage,
+            Operand::Transposed(w),
+            slices,
+        );
+        Self {
+            rows: w.rows(),
+            slices,
+            storage,
+        }
     }
 
     /// Rows of the weight: the width of the product.

@@ -36,7 +36,11 @@ pub enum PoolMode {
 /// Rows of `y` `[n, d]` from `x` `[t, d]`; `skip` has one number a text.
 pub fn pool(mut y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
     spans.check(x.rows());
-    assert_eq!((y.rows(), y.cols(), skip.len()), (spans.texts(), x.cols(), spans.texts()), "pool");
+    assert_eq!(
+        (y.rows(), y.cols(), skip.len()),
+        (spans.texts(), x.cols(), spans.texts()),
+        "pool"
+    );
     let cols = y.cols().max(1);
     parallel::for_parts(y.data(), cols, |text, y| {
         let rows = x.row_range(spans.rows(text).start, spans.rows(text).end);
@@ -48,10 +52,25 @@ pub fn pool(mut y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mo
 }
 
 /// Adds the gradient to `dx`.
-pub fn pool_bwd(mut dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
+pub fn pool_bwd(
+    mut dx: MatMut<'_>,
+    dy: MatRef<'_>,
+    x: MatRef<'_>,
+    spans: Spans<'_>,
+    skip: &[u32],
+    mode: PoolMode,
+) {
     spans.check(x.rows());
-    assert_eq!((dx.rows(), dx.cols()), (x.rows(), x.cols()), "pool_bwd: dx and x");
-    assert_eq!((dy.rows(), dy.cols(), skip.len()), (spans.texts(), x.cols(), spans.texts()), "pool_bwd: dy");
+    assert_eq!(
+        (dx.rows(), dx.cols()),
+        (x.rows(), x.cols()),
+        "pool_bwd: dx and x"
+    );
+    assert_eq!(
+        (dy.rows(), dy.cols(), skip.len()),
+        (spans.texts(), x.cols(), spans.texts()),
+        "pool_bwd: dy"
+    );
     for (text, &skip) in skip.iter().enumerate() {
         let (rows, skip) = (spans.rows(text), skip as usize);
         let (start, len) = (rows.start, rows.len());
@@ -106,7 +125,13 @@ fn max(y: &mut [f32], x: MatRef<'_>, skip: usize) {
 /// The gradient goes to the first of equal maxima, as torch's `max(dim)` on the CPU sends it.
 fn max_bwd(dx: &mut MatMut<'_>, dy: &[f32], x: MatRef<'_>, rows: Range<usize>) {
     for (col, dy) in dy.iter().enumerate() {
-        let best = rows.clone().reduce(|best, row| if x.row(row)[col] > x.row(best)[col] { row } else { best });
+        let best = rows.clone().reduce(|best, row| {
+            if x.row(row)[col] > x.row(best)[col] {
+                row
+            } else {
+                best
+            }
+        });
         if let Some(best) = best {
             dx.row(best)[col] += dy;
         }

@@ -76,19 +76,28 @@ impl Precision {
 
     /// The precision of this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|precision| precision.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name)
     }
 
     /// The fastest whose vectors are those of the Python libraries within 1e-5.
     pub fn best(level: Level) -> Self {
-        if level == Level::Amx { Self::F32x3 } else { Self::F32 }
+        if level == Level::Amx {
+            Self::F32x3
+        } else {
+            Self::F32
+        }
     }
 }
 
 impl From<Level> for Arithmetic {
     /// Single precision.
     fn from(level: Level) -> Self {
-        Self { level, precision: Precision::F32 }
+        Self {
+            level,
+            precision: Precision::F32,
+        }
     }
 }
 
@@ -102,7 +111,9 @@ impl Arithmetic {
             (Precision::Bf16, _) => Format::Rounded,
             (Precision::Int16, _) => Format::Int16,
             (Precision::Int8, Level::Amx) => Format::ByteTiles,
-            (Precision::Int8, Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => Format::Bytes,
+            (Precision::Int8, Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
+                Format::Bytes
+            }
             (Precision::Int8, _) => Format::WideBytes,
         }
     }
@@ -110,7 +121,10 @@ impl Arithmetic {
     /// That of the products that make gradients.
     pub(crate) fn backward(self) -> Self {
         match self.precision {
-            Precision::Int8 => Self { precision: Precision::F32, ..self },
+            Precision::Int8 => Self {
+                precision: Precision::F32,
+                ..self
+            },
             _ => self,
         }
     }

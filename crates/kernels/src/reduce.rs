@@ -29,11 +29,14 @@ pub(crate) fn add_column_sums(level: Level, sums: &mut [f32], x: MatRef<'_>) {
     let cols = x.cols();
     assert_eq!(sums.len(), cols, "column sums");
     let mut partial = vec![0.0; x.rows().div_ceil(ROWS) * cols];
-    partial.par_chunks_mut(cols.max(1)).enumerate().for_each(|(i, partial)| {
-        for r in i * ROWS..(i * ROWS + ROWS).min(x.rows()) {
-            level.run(Add(partial, x.row(r)));
-        }
-    });
+    partial
+        .par_chunks_mut(cols.max(1))
+        .enumerate()
+        .for_each(|(i, partial)| {
+            for r in i * ROWS..(i * ROWS + ROWS).min(x.rows()) {
+                level.run(Add(partial, x.row(r)));
+            }
+        });
     for block in partial.chunks(cols.max(1)) {
         level.run(Add(sums, block));
     }
@@ -42,6 +45,9 @@ pub(crate) fn add_column_sums(level: Level, sums: &mut [f32], x: MatRef<'_>) {
 /// Sum of squares in f64, block by block.
 pub fn sum_squares(x: &[f32]) -> f64 {
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
-    let blocks: Vec<f64> = x.par_chunks(BLOCK).map(|block| block.iter().map(square).sum()).collect();
+    let blocks: Vec<f64> = x
+        .par_chunks(BLOCK)
+        .map(|block| block.iter().map(square).sum())
+        .collect();
     blocks.iter().sum()
 }

@@ -37,7 +37,11 @@ static SIGNS: [[f32; 16]; 4] = {
 
 /// What makes up for the length of the matrix's rows in the product of two rotated rows; 1 if the format rotates nothing.
 pub(crate) fn gain(format: Format) -> f32 {
-    if format.is_rotated() { 1.0 / BLOCK as f32 } else { 1.0 }
+    if format.is_rotated() {
+        1.0 / BLOCK as f32
+    } else {
+        1.0
+    }
 }
 
 /// `x`, filled up to whole blocks with zeros, rotated.
@@ -48,7 +52,10 @@ pub(crate) fn rotate<V: Vector>(to: &mut [f32], x: &[f32]) {
     last[..rest.len()].copy_from_slice(rest);
     for (to, x) in to.chunks_exact_mut(BLOCK).zip(whole.iter().chain([&last])) {
         for first in (0..BLOCK).step_by(8 * V::LANES) {
-            eight::<V>(&mut to[first..first + 8 * V::LANES], &x[first..first + 8 * V::LANES]);
+            eight::<V>(
+                &mut to[first..first + 8 * V::LANES],
+                &x[first..first + 8 * V::LANES],
+            );
         }
         if 8 * V::LANES < BLOCK {
             halves::<V>(to);
@@ -118,25 +125,39 @@ mod tests {
 
     /// Small integers, so that all sums are exact; the last block is short.
     fn integers() -> Vec<f32> {
-        (0..2 * BLOCK + 5).map(|i| (i * 37 % 61) as f32 - 30.0).collect()
+        (0..2 * BLOCK + 5)
+            .map(|i| (i * 37 % 61) as f32 - 30.0)
+            .collect()
     }
 
     #[test]
     fn every_level_multiplies_by_the_matrix() {
         let x = integers();
-        let sign = |i: usize, j: usize| if (i & j).count_ones().is_multiple_of(2) { 1.0 } else { -1.0 };
+        let sign = |i: usize, j: usize| {
+            if (i & j).count_ones().is_multiple_of(2) {
+                1.0
+            } else {
+                -1.0
+            }
+        };
         let value = |i: usize| -> f32 {
             let block = x[i / BLOCK * BLOCK..].iter().take(BLOCK);
             block.enumerate().map(|(j, x)| sign(i % BLOCK, j) * x).sum()
         };
         let expected: Vec<f32> = (0..3 * BLOCK).map(value).collect();
-        Level::available().for_each(|level| assert_eq!(rotated(level, &x), expected, "{}", level.name()));
+        Level::available()
+            .for_each(|level| assert_eq!(rotated(level, &x), expected, "{}", level.name()));
     }
 
     #[test]
     fn every_level_makes_the_same_bits() {
-        let x: Vec<f32> = integers().iter().enumerate().map(|(i, x)| x / (i as f32 + 0.7)).collect();
+        let x: Vec<f32> = integers()
+            .iter()
+            .enumerate()
+            .map(|(i, x)| x / (i as f32 + 0.7))
+            .collect();
         let expected = rotated(Level::Portable, &x);
-        Level::available().for_each(|level| assert_eq!(rotated(level, &x), expected, "{}", level.name()));
+        Level::available()
+            .for_each(|level| assert_eq!(rotated(level, &x), expected, "{}", level.name()));
     }
 }

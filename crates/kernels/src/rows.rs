@@ -6,7 +6,9 @@ use crate::simd::{Vector, count};
 #[inline(always)]
 pub(crate) fn add<V: Vector>(y: &mut [f32], x: &[f32]) {
     for i in 0..count::<V>(y.len()) {
-        V::load_at(y, i, 0.0).add(V::load_at(x, i, 0.0)).store_at(y, i);
+        V::load_at(y, i, 0.0)
+            .add(V::load_at(x, i, 0.0))
+            .store_at(y, i);
     }
 }
 
@@ -22,7 +24,9 @@ pub(crate) fn copy<V: Vector>(y: &mut [f32], x: &[f32]) {
 #[inline(always)]
 pub(crate) fn multiply<V: Vector>(y: &mut [f32], x: &[f32]) {
     for i in 0..count::<V>(y.len()) {
-        V::load_at(y, i, 0.0).mul(V::load_at(x, i, 0.0)).store_at(y, i);
+        V::load_at(y, i, 0.0)
+            .mul(V::load_at(x, i, 0.0))
+            .store_at(y, i);
     }
 }
 

@@ -26,10 +26,16 @@ struct Limits {
 }
 
 /// Rounding adds at most half a unit times the root of 1,024 steps, 16, to the norm. Together less than 46,340.9.
-const PAIRS: Limits = Limits { norm: 46_300.0, largest: 32_766.0 };
+const PAIRS: Limits = Limits {
+    norm: 46_300.0,
+    largest: 32_766.0,
+};
 
 /// Sums of 1,024 products of bytes stay below 2^24.
-const BYTES: Limits = Limits { norm: f32::INFINITY, largest: 127.0 };
+const BYTES: Limits = Limits {
+    norm: f32::INFINITY,
+    largest: 127.0,
+};
 
 /// Squares of sums in this range neither overflowed nor lost digits.
 const SAFE: std::ops::Range<f32> = 1e-25..1e30;
@@ -61,7 +67,10 @@ impl Scale {
         if up.is_finite() && up > 0.0 && inverse > 0.0 {
             Self { up, down: 1.0 / up }
         } else {
-            Self { up: 0.0, down: f32::NAN }
+            Self {
+                up: 0.0,
+                down: f32::NAN,
+            }
         }
     }
 
@@ -88,16 +97,26 @@ impl Scale {
         }
         // The largest may have passed over what is not a number; the sum has not.
         let largest = if sum.is_nan() { f32::NAN } else { largest };
-        Self::of_extremes(largest, limits, |inverse| x.iter().map(|x| (x * inverse) * (x * inverse)).sum())
+        Self::of_extremes(largest, limits, |inverse| {
+            x.iter().map(|x| (x * inverse) * (x * inverse)).sum()
+        })
     }
 
     /// Of each column of `x` as 16-bit integers; `squares` is scratch.
     #[inline(always)]
-    pub(crate) fn of_columns<V: Vector>(x: MatRef<'_>, ups: &mut [f32], downs: &mut [f32], squares: &mut [f32]) {
+    pub(crate) fn of_columns<V: Vector>(
+        x: MatRef<'_>,
+        ups: &mut [f32],
+        downs: &mut [f32],
+        squares: &mut [f32],
+    ) {
         let columns = x.cols();
         let count = simd::count::<V>(columns);
         for first in (0..count).step_by(GROUP) {
-            let (largest, squares) = (&mut downs[first * V::LANES..columns], &mut squares[first * V::LANES..columns]);
+            let (largest, squares) = (
+                &mut downs[first * V::LANES..columns],
+                &mut squares[first * V::LANES..columns],
+            );
             match count - first {
                 1 => extremes::<V, 1>(x, first, largest, squares),
                 2 => extremes::<V, 2>(x, first, largest, squares),
@@ -109,9 +128,17 @@ impl Scale {
             let scale = if SAFE.contains(&squares[column]) {
                 Self::new(downs[column], squares[column], PAIRS)
             } else {
-                let largest = if squares[column].is_nan() { f32::NAN } else { downs[column] };
-                let square = |row: usize, inverse: f32| (x.row(row)[column] * inverse) * (x.row(row)[column] * inverse);
-                Self::of_extremes(largest, PAIRS, |inverse| (0..x.rows()).map(|row| square(row, inverse)).sum())
+                let largest = if squares[column].is_nan() {
+                    f32::NAN
+                } else {
+                    downs[column]
+                };
+                let square = |row: usize, inverse: f32| {
+                    (x.row(row)[column] * inverse) * (x.row(row)[column] * inverse)
+                };
+                Self::of_extremes(largest, PAIRS, |inverse| {
+                    (0..x.rows()).map(|row| square(row, inverse)).sum()
+                })
             };
             (ups[column], downs[column]) = (scale.up, scale.down);
         }
@@ -120,7 +147,12 @@ impl Scale {
 
 /// Largest size and sum of squares of the columns of `N` vectors from vector `first` on.
 #[inline(always)]
-fn extremes<V: Vector, const N: usize>(x: MatRef<'_>, first: usize, largest: &mut [f32], squares: &mut [f32]) {
+fn extremes<V: Vector, const N: usize>(
+    x: MatRef<'_>,
+    first: usize,
+    largest: &mut [f32],
+    squares: &mut [f32],
+) {
     let (mut most, mut sums) = ([V::splat(0.0); N], [V::splat(0.0); N]);
     for row in 0..x.rows() {
         let row = &x.row(row)[first * V::LANES..];
@@ -163,10 +195,23 @@ mod tests {
     #[test]
     fn what_is_not_finite_stays_so() {
         for x in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            assert!(Scale::of::<Portable>(&[1.0, x, 2.0], Format::Int16).down.is_nan());
-            assert!(Scale::of::<Portable>(&[1.0, x, 2.0], Format::Bytes).down.is_nan());
+            assert!(
+                Scale::of::<Portable>(&[1.0, x, 2.0], Format::Int16)
+                    .down
+                    .is_nan()
+            );
+            assert!(
+                Scale::of::<Portable>(&[1.0, x, 2.0], Format::Bytes)
+                    .down
+                    .is_nan()
+            );
             let (mut ups, mut downs, mut squares) = ([0.0; 2], [0.0; 2], [0.0; 2]);
-            Scale::of_columns::<Portable>(MatRef::new(2, 2, &[1.0, 1.0, 2.0, x]), &mut ups, &mut downs, &mut squares);
+            Scale::of_columns::<Portable>(
+                MatRef::new(2, 2, &[1.0, 1.0, 2.0, x]),
+                &mut ups,
+                &mut downs,
+                &mut squares,
+            );
             assert!(downs[1].is_nan() && downs[0].is_finite());
         }
     }

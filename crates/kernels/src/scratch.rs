@@ -14,7 +14,11 @@ thread_local! {
 
 /// `f` with a buffer of `len` floats of unspecified values, from any thread.
 pub(crate) fn shared<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
-    let mut buffer = SHARED.lock().expect("no panic while held").pop().unwrap_or_default();
+    let mut buffer = SHARED
+        .lock()
+        .expect("no panic while held")
+        .pop()
+        .unwrap_or_default();
     let result = f(buffer.first_mut(len));
     SHARED.lock().expect("no panic while held").push(buffer);
     result

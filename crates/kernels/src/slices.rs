@@ -18,7 +18,10 @@ pub(crate) struct Slices {
 
 impl Slices {
     pub(crate) fn new(k: usize, format: Format) -> Self {
-        let values = k.div_ceil(k.div_ceil(MOST).max(1)).next_multiple_of(format.multiple()).max(format.multiple());
+        let values = k
+            .div_ceil(k.div_ceil(MOST).max(1))
+            .next_multiple_of(format.multiple())
+            .max(format.multiple());
         Self { k, values, format }
     }
 
@@ -33,7 +36,10 @@ impl Slices {
 
     /// Words of one part of slice `i`.
     pub(crate) fn part(&self, i: usize) -> usize {
-        self.values(i).len().div_ceil(self.format.values_per_word()).next_multiple_of(self.format.step())
+        self.values(i)
+            .len()
+            .div_ceil(self.format.values_per_word())
+            .next_multiple_of(self.format.step())
     }
 
     /// Words of slice `i`, all parts.
@@ -48,7 +54,11 @@ impl Slices {
 
     /// Values that are rotated at a time, for which there must be room: a row of the longest slice, if the format rotates.
     pub(crate) fn rotated(&self) -> usize {
-        if self.format.is_rotated() { self.stored(0) } else { 0 }
+        if self.format.is_rotated() {
+            self.stored(0)
+        } else {
+            0
+        }
     }
 
     /// Where the words of slice `i` begin.
@@ -79,13 +89,22 @@ mod tests {
     #[test]
     fn slices_cover_the_steps() {
         for k in [0, 1, 2, 31, 33, 768, 1024, 1025, 2100, 3072, 4097] {
-            for format in [Format::F32, Format::Int16, Format::Tiles3, Format::Bytes, Format::WideBytes] {
+            for format in [
+                Format::F32,
+                Format::Int16,
+                Format::Tiles3,
+                Format::Bytes,
+                Format::WideBytes,
+            ] {
                 let slices = Slices::new(k, format);
                 let mut next = (0, 0);
                 for i in 0..slices.count() {
                     let values = slices.values(i);
                     assert_eq!((values.start, slices.start(i)), next, "slice {i} of {k}");
-                    assert!(values.len() <= MOST && slices.words(i) * format.values_per_word() >= values.len());
+                    assert!(
+                        values.len() <= MOST
+                            && slices.words(i) * format.values_per_word() >= values.len()
+                    );
                     next = (values.end, slices.start(i) + slices.words(i));
                 }
                 assert_eq!(next, (k, slices.total()));

@@ -58,7 +58,11 @@ struct Region {
 impl Region {
     fn of(bits: u64) -> Self {
         let mask = (1 << COUNT) - 1;
-        Self { epoch: bits >> (2 * COUNT), tasks: bits >> COUNT & mask, next: bits & mask }
+        Self {
+            epoch: bits >> (2 * COUNT),
+            tasks: bits >> COUNT & mask,
+            next: bits & mask,
+        }
     }
 
     fn bits(self) -> u64 {
@@ -140,14 +144,22 @@ impl Team {
     fn lead(&self, tasks: usize, work: &Work<'_>) {
         let last = Region::of(self.region.load(Ordering::Relaxed));
         self.done.store(0, Ordering::Relaxed);
-        self.work.store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
-        let region = Region { epoch: (last.epoch + 1) & 0xffff_ffff, tasks: tasks as u64, next: 0 };
+        self.work
+            .store((&raw const work).cast_mut().cast(), Ordering::Relaxed);
+        let region = Region {
+            epoch: (last.epoch + 1) & 0xffff_ffff,
+            tasks: tasks as u64,
+            next: 0,
+        };
         self.region.store(region.bits(), Ordering::Release);
         while self.run_one() {}
         while self.done.load(Ordering::Acquire) < tasks {
             std::hint::spin_loop();
         }
-        assert!(!self.panicked.load(Ordering::Relaxed), "a task of a kernel panicked");
+        assert!(
+            !self.panicked.load(Ordering::Relaxed),
+            "a task of a kernel panicked"
+        );
     }
 
     /// Runs tasks until the team is over.
@@ -163,12 +175,24 @@ impl Team {
     fn run_one(&self) -> bool {
         let bits = self.region.load(Ordering::Acquire);
         let region = Region::of(bits);
-        let work = self.work.load(Ordering::Relaxed).cast_const().cast::<&Work<'_>>();
+        let work = self
+            .work
+            .load(Ordering::Relaxed)
+            .cast_const()
+            .cast::<&Work<'_>>();
         if region.next >= region.tasks {
             return false;
         }
-        let claimed = Region { next: region.next + 1, ..region }.bits();
-        if self.region.compare_exchange(bits, claimed, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        let claimed = Region {
+            next: region.next + 1,
+            ..region
+        }
+        .bits();
+        if self
+            .region
+            .compare_exchange(bits, claimed, Ordering::AcqRel, Ordering::Relaxed)
+            .is_err()
+        {
             return true;
         }
         // SAFETY: the claim succeeded, so the region is open until this task is done, and `work` is its; see the head of this file.
@@ -197,7 +221,10 @@ mod tests {
     #[test]
     fn every_task_runs_once_in_every_mode() {
         for threads in [1, 2, 5] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| {
                 for tasks in [0, 1, 2, 7, 100] {
                     assert_eq!(count(tasks), vec![1; tasks]);
@@ -214,7 +241,10 @@ mod tests {
 
     #[test]
     fn a_panic_is_handed_on_and_ends_the_team() {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .build()
+            .unwrap();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             pool.install(|| together(|| for_each(10, &|i| assert!(i != 7, "task 7"))));
         }));

@@ -149,7 +149,10 @@ pub(crate) struct Later {
 impl Later {
     /// Nothing that is not at hand anyway.
     pub(crate) fn none(at_hand: *const f32) -> Self {
-        Self { panel: at_hand, shift: 31 }
+        Self {
+            panel: at_hand,
+            shift: 31,
+        }
     }
 
     /// The part of the next panel that falls to tile `tile` of `tiles`; a single tile has enough to wait for itself.
@@ -159,7 +162,10 @@ impl Later {
         if shift == 0 || tile >> shift > 0 {
             return Self::none(next.as_ptr());
         }
-        Self { panel: next.as_ptr().wrapping_add(tile * steps * PANEL), shift }
+        Self {
+            panel: next.as_ptr().wrapping_add(tile * steps * PANEL),
+            shift,
+        }
     }
 }
 
@@ -225,7 +231,9 @@ impl Tile {
         for l in 0..self.k {
             if l % EVERY == 0 && l < 2 * R * EVERY {
                 let (row, line) = (l / EVERY / 2, l / EVERY % 2 * LINE);
-                self.next.iter().for_each(|Next(first, stride)| prefetch(first.wrapping_add(row * stride + line)));
+                self.next.iter().for_each(|Next(first, stride)| {
+                    prefetch(first.wrapping_add(row * stride + line))
+                });
             }
             for first in (0..N * U::LANES).step_by(LINE) {
                 prefetch(self.b.wrapping_add((l + AHEAD) * PANEL + first));

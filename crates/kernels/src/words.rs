@@ -56,7 +56,13 @@ impl Half {
 /// Words of a row of an operand, as [`along`] makes them, rotated and scaled as the format asks for. Returns what the row's sums are to
 /// be multiplied by. `rotated` has room for the values of `words`, in a format that rotates.
 #[inline(always)]
-pub(crate) fn row<V: Vector>(words: &mut [f32], x: &[f32], rotated: &mut [f32], format: Format, side: Side) -> f32 {
+pub(crate) fn row<V: Vector>(
+    words: &mut [f32],
+    x: &[f32],
+    rotated: &mut [f32],
+    format: Format,
+    side: Side,
+) -> f32 {
     if !format.is_scaled() {
         along::<V>(words, x, 1.0, format, side);
         return 1.0;
@@ -70,12 +76,22 @@ pub(crate) fn row<V: Vector>(words: &mut [f32], x: &[f32], rotated: &mut [f32], 
     let scale = Scale::of::<V>(x, format);
     along::<V>(words, x, scale.up, format, side);
     // Both operands were rotated; one makes up for it.
-    if side == Side::Right { scale.down * rotate::gain(format) } else { scale.down }
+    if side == Side::Right {
+        scale.down * rotate::gain(format)
+    } else {
+        scale.down
+    }
 }
 
 /// Words of `x`, whose values are consecutive steps: the parts of a slice, one after the other, filled up with zeros.
 #[inline(always)]
-pub(crate) fn along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, format: Format, side: Side) {
+pub(crate) fn along<V: Vector>(
+    words: &mut [f32],
+    x: &[f32],
+    scale: f32,
+    format: Format,
+    side: Side,
+) {
     if format == Format::Rounded {
         for i in 0..simd::count::<V>(x.len()) {
             V::load_at(x, i, 0.0).round_to_bf16().store_at(words, i);
@@ -116,17 +132,33 @@ fn pairs_along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, half: Half) 
 /// Of whole vectors, as blocks of rotation are.
 #[inline(always)]
 fn bytes_along<V: Vector>(words: &mut [f32], x: &[f32], scale: f32, side: Side) {
-    let offset = if side == Side::Left { OFFSET as f32 } else { 0.0 };
+    let offset = if side == Side::Left {
+        OFFSET as f32
+    } else {
+        0.0
+    };
     let (scale, units) = (V::splat(scale), V::splat(UNITS + offset));
-    for (words, x) in words.chunks_exact_mut(V::LANES / 4).zip(x.chunks_exact(V::LANES)) {
+    for (words, x) in words
+        .chunks_exact_mut(V::LANES / 4)
+        .zip(x.chunks_exact(V::LANES))
+    {
         // SAFETY: there is room for a quarter of a vector.
-        unsafe { V::load(x).mul(scale).add(units).store_lowest_bytes(words.as_mut_ptr()) };
+        unsafe {
+            V::load(x)
+                .mul(scale)
+                .add(units)
+                .store_lowest_bytes(words.as_mut_ptr())
+        };
     }
 }
 
 /// Sum of the bytes of words of a right operand.
 pub(crate) fn sum_of_bytes(words: &[f32]) -> i32 {
-    words.iter().flat_map(|word| word.to_bits().to_le_bytes()).map(|byte| i32::from(byte as i8)).sum()
+    words
+        .iter()
+        .flat_map(|word| word.to_bits().to_le_bytes())
+        .map(|byte| i32::from(byte as i8))
+        .sum()
 }
 
 /// Word row `step` of a slice of which `x` `[steps, columns]` holds the values; integers are scaled by `scales`, one a column.
@@ -142,24 +174,36 @@ pub(crate) fn across<V: Vector>(
     let columns = simd::count::<V>(x.cols());
     if format == Format::Rounded {
         for i in 0..columns {
-            V::load_at(x.row(step), i, 0.0).round_to_bf16().store_at(words, i);
+            V::load_at(x.row(step), i, 0.0)
+                .round_to_bf16()
+                .store_at(words, i);
         }
         return;
     }
     let part = x.rows().div_ceil(2).next_multiple_of(format.step());
     let (pair, half) = (step % part, Half::of_part(format, step / part, side));
     // Without scales any row stands in for them.
-    let scales = if format == Format::Int16 { scales } else { x.row(0) };
+    let scales = if format == Format::Int16 {
+        scales
+    } else {
+        x.row(0)
+    };
     if 2 * pair >= x.rows() {
         return words.fill(0.0);
     }
     let (first, has_second) = (x.row(2 * pair), 2 * pair + 1 < x.rows());
-    let second = if has_second { x.row(2 * pair + 1) } else { first };
+    let second = if has_second {
+        x.row(2 * pair + 1)
+    } else {
+        first
+    };
     for i in 0..columns {
         let scale = V::load_at(&scales[..x.cols()], i, 0.0);
         let lower = half.of(V::load_at(first, i, 0.0), scale);
         let upper = half.of(V::load_at(second, i, 0.0), scale);
-        lower.join_halves(if has_second { upper } else { V::splat(0.0) }).store_at(words, i);
+        lower
+            .join_halves(if has_second { upper } else { V::splat(0.0) })
+            .store_at(words, i);
     }
 }
 
@@ -205,7 +249,12 @@ mod tests {
                 (f32::NAN, 0x7fc0),
                 (f32::NEG_INFINITY, 0xff80),
             ] {
-                assert_eq!(words(level, &[x, 1.0], 1.0, Format::Bf16), [bits | 0x3f80_0000], "{x:e}, {}", level.name());
+                assert_eq!(
+                    words(level, &[x, 1.0], 1.0, Format::Bf16),
+                    [bits | 0x3f80_0000],
+                    "{x:e}, {}",
+                    level.name()
+                );
             }
         }
     }
@@ -215,7 +264,10 @@ mod tests {
         for x in [1.234_567_8_f32, -3.0e-5, 7.77e8] {
             let words = words(Level::best(), &[x, 0.0], 1.0, Format::Tiles3);
             let [hi, again, mid] = [0, 1, 2].map(|part| value(words[part], 0, Format::Tiles3));
-            assert!(hi == again && (x - hi - mid).abs() <= x.abs() * 2.0_f32.powi(-16), "{x}");
+            assert!(
+                hi == again && (x - hi - mid).abs() <= x.abs() * 2.0_f32.powi(-16),
+                "{x}"
+            );
         }
     }
 
@@ -223,15 +275,27 @@ mod tests {
     fn a_row_of_integers_keeps_its_norm_and_its_digits() {
         let mut spike = vec![1e-3; 1024];
         spike[5] = 800.0;
-        for row in [vec![-0.37; 1024], spike, vec![0.0; 7], vec![-1e25; 3], vec![1e-25; 9], vec![-4.0]] {
+        for row in [
+            vec![-0.37; 1024],
+            spike,
+            vec![0.0; 7],
+            vec![-1e25; 3],
+            vec![1e-25; 9],
+            vec![-4.0],
+        ] {
             let scale = Scale::of::<simd::portable::Portable>(&row, Format::Int16);
             for level in Level::available() {
                 let words = words(level, &row, scale.up, Format::Int16);
                 let integer = |i: usize| f64::from(value(words[i / 2], i % 2, Format::Int16));
-                let norm: f64 = (0..row.len()).map(|i| integer(i).powi(2)).sum::<f64>().sqrt();
+                let norm: f64 = (0..row.len())
+                    .map(|i| integer(i).powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 assert!(norm < 46_340.9);
                 let unit = f64::from(scale.down);
-                (0..row.len()).for_each(|i| assert!((integer(i) * unit - f64::from(row[i])).abs() <= 0.501 * unit));
+                (0..row.len()).for_each(|i| {
+                    assert!((integer(i) * unit - f64::from(row[i])).abs() <= 0.501 * unit)
+                });
             }
         }
     }

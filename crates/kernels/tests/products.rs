@@ -4,8 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, agree, at_every_level};
 use matryo_kernels::{
-    Activation, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Weight, linear, linear_bwd, matmul,
-    scalar,
+    Activation, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Weight, linear,
+    linear_bwd, matmul, scalar,
 };
 use matryo_testkit::{Tolerance, assert_close};
 
@@ -14,7 +14,15 @@ const TOLERANCE: f64 = 3e-6;
 
 /// Rows, steps and columns: every tail of a tile and of a panel, two slices of steps, several blocks of rows.
 fn shapes() -> Vec<(usize, usize, usize)> {
-    let mut shapes = vec![(0, 5, 7), (3, 0, 2), (1, 1, 1), (300, 70, 33), (13, 2100, 40), (30, 1030, 5), (2, 8, 1000)];
+    let mut shapes = vec![
+        (0, 5, 7),
+        (3, 0, 2),
+        (1, 1, 1),
+        (300, 70, 33),
+        (13, 2100, 40),
+        (30, 1030, 5),
+        (2, 8, 1000),
+    ];
     shapes.extend((1..=27).map(|m| (m, 2 * m + 1, 60 - m)));
     shapes.extend((1..=70).step_by(3).map(|n| (5, 17, n)));
     shapes
@@ -38,7 +46,12 @@ fn one_product(level: Level, (m, k, n): (usize, usize, usize), a: Operand<'_>, b
     let (mut out, mut expected) = (Guarded::unset(m, n), Mat::zeros(m, n));
     matmul(level, out.view_mut(), a, b, 0.5);
     scalar::matmul(expected.view_mut(), a, b, 0.5);
-    agree(out.check(), expected.data(), TOLERANCE, &format!("{} {m} x {k} x {n}", level.name()));
+    agree(
+        out.check(),
+        expected.data(),
+        TOLERANCE,
+        &format!("{} {m} x {k} x {n}", level.name()),
+    );
 }
 
 #[test]
@@ -56,20 +69,55 @@ fn plain_and_packed_weights_with_everything_after_them() {
     });
 }
 
-fn one_linear(level: Level, x: MatRef<'_>, w: Weight<'_>, n: usize, activation: Option<Activation>) {
+fn one_linear(
+    level: Level,
+    x: MatRef<'_>,
+    w: Weight<'_>,
+    n: usize,
+    activation: Option<Activation>,
+) {
     let m = x.rows();
     let (bias, residual) = (mat(1, n, 5), mat(m, n, 6));
     let (mut y, mut pre) = (Guarded::unset(m, n), Guarded::unset(m, n));
     let (mut expected, mut expected_pre) = (Mat::zeros(m, n), Mat::zeros(m, n));
     let (bias, residual) = (Some(bias.view().row(0)), Some(residual.view()));
-    linear(level, y.view_mut(), x, w, Epilogue { bias, activation, pre_activation: Some(pre.view_mut()), residual });
+    linear(
+        level,
+        y.view_mut(),
+        x,
+        w,
+        Epilogue {
+            bias,
+            activation,
+            pre_activation: Some(pre.view_mut()),
+            residual,
+        },
+    );
     let pre_activation = Some(expected_pre.view_mut());
-    scalar::linear(expected.view_mut(), x, w, Epilogue { bias, activation, pre_activation, residual });
+    scalar::linear(
+        expected.view_mut(),
+        x,
+        w,
+        Epilogue {
+            bias,
+            activation,
+            pre_activation,
+            residual,
+        },
+    );
     let what = format!("{} {m} x {} x {n}, {activation:?}", level.name(), x.cols());
     agree(pre.check(), expected_pre.data(), TOLERANCE, &what);
     // An activation hands on the error of its argument, however small its own values are.
-    let largest = expected_pre.data().iter().fold(1.0, |largest: f32, x| largest.max(x.abs()));
-    assert_close(y.check(), expected.data(), Tolerance::Absolute(TOLERANCE * f64::from(largest)), &what);
+    let largest = expected_pre
+        .data()
+        .iter()
+        .fold(1.0, |largest: f32, x| largest.max(x.abs()));
+    assert_close(
+        y.check(),
+        expected.data(),
+        Tolerance::Absolute(TOLERANCE * f64::from(largest)),
+        &what,
+    );
 
     linear(level, y.view_mut(), x, w, Epilogue::default());
     scalar::linear(expected.view_mut(), x, w, Epilogue::default());
@@ -79,16 +127,33 @@ fn one_linear(level: Level, x: MatRef<'_>, w: Weight<'_>, n: usize, activation: 
 #[test]
 fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
     at_every_level(|level| {
-        for (t, inner, outer) in [(1, 1, 1), (7, 33, 12), (70, 40, 70), (1100, 13, 34), (0, 3, 4)] {
+        for (t, inner, outer) in [
+            (1, 1, 1),
+            (7, 33, 12),
+            (70, 40, 70),
+            (1100, 13, 34),
+            (0, 3, 4),
+        ] {
             let (dy, x, w) = (mat(t, outer, 1), mat(t, inner, 2), mat(outer, inner, 3));
-            let (dw, db) = (mat(outer, inner, 4).view().to_mat(), mat(1, outer, 5).view().to_mat());
+            let (dw, db) = (
+                mat(outer, inner, 4).view().to_mat(),
+                mat(1, outer, 5).view().to_mat(),
+            );
             let mut expected = (Mat::zeros(t, inner), dw.clone(), db.clone());
-            let (dx, dw_out, db_out) = (expected.0.view_mut(), expected.1.view_mut(), expected.2.data_mut());
+            let (dx, dw_out, db_out) = (
+                expected.0.view_mut(),
+                expected.1.view_mut(),
+                expected.2.data_mut(),
+            );
             let (pre, residual) = (mat(t, inner, 6), mat(t, inner, 7));
             let activation = Some((Activation::Gelu, pre.view()));
             let residual = Some(residual.view());
             scalar::linear_bwd(
-                Some(InputGradient { dx, activation, residual }),
+                Some(InputGradient {
+                    dx,
+                    activation,
+                    residual,
+                }),
                 Some(dw_out),
                 Some(db_out),
                 dy.view(),
@@ -101,11 +166,18 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
                     Guarded::new(outer, inner, dw.data()),
                     Guarded::new(1, outer, db.data()),
                 );
-                let dx = (wanted & 1 > 0).then(|| InputGradient { dx: got.0.view_mut(), activation, residual });
+                let dx = (wanted & 1 > 0).then(|| InputGradient {
+                    dx: got.0.view_mut(),
+                    activation,
+                    residual,
+                });
                 let dw_out = (wanted & 2 > 0).then(|| got.1.view_mut());
                 let db_out = (wanted & 4 > 0).then(|| got.2.values());
                 linear_bwd(level, dx, dw_out, db_out, dy.view(), x.view(), w.view());
-                let what = format!("{} {t} x {inner} x {outer}, wanted {wanted:03b}", level.name());
+                let what = format!(
+                    "{} {t} x {inner} x {outer}, wanted {wanted:03b}",
+                    level.name()
+                );
                 if wanted & 1 > 0 {
                     agree(got.0.check(), expected.0.data(), TOLERANCE, &what);
                 }
@@ -125,7 +197,13 @@ fn a_row_does_not_depend_on_the_rows_around_it() {
         let (x, w) = (mat(200, 1500, 1), mat(90, 1500, 2));
         let product = |rows: MatRef<'_>| {
             let mut y = Mat::zeros(rows.rows(), 90);
-            linear(level, y.view_mut(), rows, Weight::Plain(w.view()), Epilogue::default());
+            linear(
+                level,
+                y.view_mut(),
+                rows,
+                Weight::Plain(w.view()),
+                Epilogue::default(),
+            );
             y
         };
         let (all, some) = (product(x.view()), product(x.view().row_range(101, 108)));

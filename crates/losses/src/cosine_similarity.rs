@@ -3,7 +3,10 @@
 use matryo_ops::{Mat, Ops};
 use serde_json::{Map, Value, json};
 
-use crate::{Entry, Loss, LossBatch, LossError, LossOutput, Needs, parameters::Parameters, unit_rows::UnitRows};
+use crate::{
+    Entry, Loss, LossBatch, LossError, LossOutput, Needs, parameters::Parameters,
+    unit_rows::UnitRows,
+};
 
 const NAME: &str = "CosineSimilarityLoss";
 
@@ -23,7 +26,10 @@ pub struct CosineSimilarityLoss;
 fn fixed_parameters() -> [(&'static str, Value); 2] {
     [
         ("loss_fct", json!("torch.nn.modules.loss.MSELoss")),
-        ("cos_score_transformation", json!("torch.nn.modules.linear.Identity")),
+        (
+            "cos_score_transformation",
+            json!("torch.nn.modules.linear.Identity"),
+        ),
     ]
 }
 
@@ -31,7 +37,9 @@ impl CosineSimilarityLoss {
     fn from_parameters(value: &Value) -> Result<Self, LossError> {
         let fixed = fixed_parameters();
         let parameters = Parameters::read(NAME, value, &fixed.each_ref().map(|(key, _)| *key))?;
-        fixed.iter().try_for_each(|(key, only)| parameters.only(key, only))?;
+        fixed
+            .iter()
+            .try_for_each(|(key, only)| parameters.only(key, only))?;
         Ok(Self)
     }
 }
@@ -42,11 +50,19 @@ impl Loss for CosineSimilarityLoss {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: true }
+        Needs {
+            columns: 2..=2,
+            labels: true,
+        }
     }
 
     fn config(&self) -> Value {
-        Value::Object(fixed_parameters().into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>())
+        Value::Object(
+            fixed_parameters()
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect::<Map<_, _>>(),
+        )
     }
 
     /// Upstream names no paper.
@@ -55,12 +71,22 @@ impl Loss for CosineSimilarityLoss {
     }
 
     fn eval(&self, ops: &dyn Ops, batch: &LossBatch<'_>) -> LossOutput {
-        let &[a, b] = batch.columns else { panic!("{NAME} needs two columns, got {}", batch.columns.len()) };
-        let labels = batch.labels.unwrap_or_else(|| panic!("{NAME} needs labels"));
+        let &[a, b] = batch.columns else {
+            panic!("{NAME} needs two columns, got {}", batch.columns.len())
+        };
+        let labels = batch
+            .labels
+            .unwrap_or_else(|| panic!("{NAME} needs labels"));
         assert_eq!(labels.len(), a.rows(), "a label for each row");
-        let (a, b) = (UnitRows::new(ops, a.to_mat()), UnitRows::new(ops, b.to_mat()));
+        let (a, b) = (
+            UnitRows::new(ops, a.to_mat()),
+            UnitRows::new(ops, b.to_mat()),
+        );
         let (u, v) = (a.view(), b.view());
-        let (mut da, mut db) = (Mat::zeros(u.rows(), u.cols()), Mat::zeros(v.rows(), v.cols()));
+        let (mut da, mut db) = (
+            Mat::zeros(u.rows(), u.cols()),
+            Mat::zeros(v.rows(), v.cols()),
+        );
         let mut value = 0.0;
         for (i, label) in labels.iter().enumerate() {
             let error = dot(u.row(i), v.row(i)) - f64::from(*label);
@@ -71,13 +97,19 @@ impl Loss for CosineSimilarityLoss {
         }
         a.backward(ops, &mut da);
         b.backward(ops, &mut db);
-        LossOutput { value, d_columns: vec![da, db] }
+        LossOutput {
+            value,
+            d_columns: vec![da, db],
+        }
     }
 }
 
 /// In f64: the difference to the label is often far smaller than the cosine.
 fn dot(x: &[f32], y: &[f32]) -> f64 {
-    x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+    x.iter()
+        .zip(y)
+        .map(|(x, y)| f64::from(*x) * f64::from(*y))
+        .sum()
 }
 
 /// `y = factor * x`.

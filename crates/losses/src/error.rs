@@ -57,7 +57,9 @@ pub enum LossError {
         supported: String,
     },
     /// As many weights as dimensions are needed.
-    #[error("MatryoshkaLoss has {weights} values in `matryoshka_weights` for {dims} in `matryoshka_dims`")]
+    #[error(
+        "MatryoshkaLoss has {weights} values in `matryoshka_weights` for {dims} in `matryoshka_dims`"
+    )]
     WeightCount {
         /// Number of dimensions.
         dims: usize,
@@ -78,14 +80,19 @@ impl LossError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::UnknownLoss { similar: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::UnknownLoss {
+                similar: Some(name),
+                ..
+            } => Some(format!("did you mean `{name}`?")),
             Self::UnknownLoss { .. } => {
                 let names: Vec<_> = crate::LOSSES.iter().map(|entry| entry.name).collect();
                 Some(format!("there are {}", names.join(", ")))
             }
             Self::UnknownKey { similar, .. } => similar.map(|key| format!("did you mean `{key}`?")),
             Self::NotSupported { key, .. } => Some(format!("leave `{key}` out")),
-            Self::DimTooLarge { model_dim, .. } => Some(format!("{model_dim} is the largest possible value")),
+            Self::DimTooLarge { model_dim, .. } => {
+                Some(format!("{model_dim} is the largest possible value"))
+            }
             _ => None,
         }
     }

@@ -3,7 +3,10 @@
 use matryo_ops::{Mat, MatRef, Ops};
 use serde_json::{Value, json};
 
-use crate::{Entry, Loss, LossBatch, LossError, LossOutput, Needs, build, parameters::Parameters, unit_rows::UnitRows};
+use crate::{
+    Entry, Loss, LossBatch, LossError, LossOutput, Needs, build, parameters::Parameters,
+    unit_rows::UnitRows,
+};
 
 const NAME: &str = "MatryoshkaLoss";
 
@@ -34,8 +37,12 @@ impl MatryoshkaLoss {
         weights: Option<&[f64]>,
         n_dims_per_step: Option<usize>,
     ) -> Result<Self, LossError> {
-        let wrong =
-            |key, found: Value, expected| LossError::WrongValue { loss: NAME, key, found: found.to_string(), expected };
+        let wrong = |key, found: Value, expected| LossError::WrongValue {
+            loss: NAME,
+            key,
+            found: found.to_string(),
+            expected,
+        };
         if dims.is_empty() || dims.contains(&0) {
             return Err(wrong("matryoshka_dims", json!(dims), DIMS));
         }
@@ -45,11 +52,18 @@ impl MatryoshkaLoss {
         let ones = vec![1.0; dims.len()];
         let weights = weights.unwrap_or(&ones);
         if weights.len() != dims.len() {
-            return Err(LossError::WeightCount { dims: dims.len(), weights: weights.len() });
+            return Err(LossError::WeightCount {
+                dims: dims.len(),
+                weights: weights.len(),
+            });
         }
         let mut dims: Vec<_> = dims.iter().copied().zip(weights.iter().copied()).collect();
         dims.sort_by_key(|&(dim, _)| std::cmp::Reverse(dim));
-        Ok(Self { inner, dims, n_dims_per_step })
+        Ok(Self {
+            inner,
+            dims,
+            n_dims_per_step,
+        })
     }
 
     /// The loss that is summed.
@@ -63,30 +77,57 @@ impl MatryoshkaLoss {
     }
 
     fn from_parameters(value: &Value) -> Result<Self, LossError> {
-        let keys = ["loss", "matryoshka_dims", "matryoshka_weights", "n_dims_per_step"];
+        let keys = [
+            "loss",
+            "matryoshka_dims",
+            "matryoshka_weights",
+            "n_dims_per_step",
+        ];
         let parameters = Parameters::read(NAME, value, &keys)?;
-        let (name, inner) = parameters.require("loss", "a loss's name, or {name: parameters}", name_and_parameters)?;
-        let dims = parameters.require("matryoshka_dims", DIMS, |v| list(v, |n| usize::try_from(n.as_u64()?).ok()))?;
-        let weights = parameters.get("matryoshka_weights", "a list of numbers", |v| list(v, Value::as_f64))?;
-        let n_dims = parameters.get("n_dims_per_step", N_DIMS, n_dims_per_step)?.flatten();
+        let (name, inner) = parameters.require(
+            "loss",
+            "a loss's name, or {name: parameters}",
+            name_and_parameters,
+        )?;
+        let dims = parameters.require("matryoshka_dims", DIMS, |v| {
+            list(v, |n| usize::try_from(n.as_u64()?).ok())
+        })?;
+        let weights = parameters.get("matryoshka_weights", "a list of numbers", |v| {
+            list(v, Value::as_f64)
+        })?;
+        let n_dims = parameters
+            .get("n_dims_per_step", N_DIMS, n_dims_per_step)?
+            .flatten();
         Self::new(build(name, inner)?, &dims, weights.as_deref(), n_dims)
     }
 
     /// The dimensions that count in the step with this seed, largest first.
     fn dims_of_step(&self, seed: u64) -> Vec<(usize, f64)> {
         match self.n_dims_per_step {
-            Some(n) if n < self.dims.len() => {
-                sample(self.dims.len(), n, seed).into_iter().map(|i| self.dims[i]).collect()
-            }
+            Some(n) if n < self.dims.len() => sample(self.dims.len(), n, seed)
+                .into_iter()
+                .map(|i| self.dims[i])
+                .collect(),
             _ => self.dims.clone(),
         }
     }
 
     /// Value and gradients of the inner loss on the first `dim` values, `[rows, dim]` a column.
     fn eval_dim(&self, ops: &dyn Ops, batch: &LossBatch<'_>, dim: usize) -> LossOutput {
-        let units: Vec<_> = batch.columns.iter().map(|c| UnitRows::new(ops, c.first_cols(dim).to_mat())).collect();
+        let units: Vec<_> = batch
+            .columns
+            .iter()
+            .map(|c| UnitRows::new(ops, c.first_cols(dim).to_mat()))
+            .collect();
         let columns: Vec<MatRef<'_>> = units.iter().map(UnitRows::view).collect();
-        let mut output = self.inner.eval(ops, &LossBatch { columns: &columns, labels: batch.labels, seed: batch.seed });
+        let mut output = self.inner.eval(
+            ops,
+            &LossBatch {
+                columns: &columns,
+                labels: batch.labels,
+                seed: batch.seed,
+            },
+        );
         for (unit, d) in units.iter().zip(&mut output.d_columns) {
             unit.backward(ops, d);
         }
@@ -104,7 +145,11 @@ impl Loss for MatryoshkaLoss {
     }
 
     fn config(&self) -> Value {
-        let weights: Vec<_> = self.dims.iter().map(|&(_, weight)| number(weight)).collect();
+        let weights: Vec<_> = self
+            .dims
+            .iter()
+            .map(|&(_, weight)| number(weight))
+            .collect();
         json!({
             "loss": self.inner.name(),
             "matryoshka_dims": self.dims(),
@@ -118,20 +163,31 @@ impl Loss for MatryoshkaLoss {
     }
 
     fn citations(&self) -> Vec<(&'static str, &'static str)> {
-        std::iter::once((NAME, BIBTEX)).chain(self.inner.citations()).collect()
+        std::iter::once((NAME, BIBTEX))
+            .chain(self.inner.citations())
+            .collect()
     }
 
     fn check(&self, dim: usize) -> Result<(), LossError> {
         let largest = self.dims[0].0;
         if largest > dim {
-            return Err(LossError::DimTooLarge { dim: largest, model_dim: dim });
+            return Err(LossError::DimTooLarge {
+                dim: largest,
+                model_dim: dim,
+            });
         }
-        self.dims.iter().try_for_each(|&(dim, _)| self.inner.check(dim))
+        self.dims
+            .iter()
+            .try_for_each(|&(dim, _)| self.inner.check(dim))
     }
 
     fn eval(&self, ops: &dyn Ops, batch: &LossBatch<'_>) -> LossOutput {
         let mut value = 0.0;
-        let mut d_columns: Vec<_> = batch.columns.iter().map(|c| Mat::zeros(c.rows(), c.cols())).collect();
+        let mut d_columns: Vec<_> = batch
+            .columns
+            .iter()
+            .map(|c| Mat::zeros(c.rows(), c.cols()))
+            .collect();
         for (dim, weight) in self.dims_of_step(batch.seed) {
             let output = self.eval_dim(ops, batch, dim);
             value += weight * output.value;
@@ -185,14 +241,21 @@ fn n_dims_per_step(value: &Value) -> Option<Option<usize>> {
 fn name_and_parameters(value: &Value) -> Option<(&str, &Value)> {
     match value {
         Value::String(name) => Some((name, &Value::Null)),
-        Value::Object(map) if map.len() == 1 => map.iter().next().map(|(name, inner)| (name.as_str(), inner)),
+        Value::Object(map) if map.len() == 1 => map
+            .iter()
+            .next()
+            .map(|(name, inner)| (name.as_str(), inner)),
         _ => None,
     }
 }
 
 /// Whole weights are shown without a fraction, as they are usually given.
 fn number(weight: f64) -> Value {
-    if weight.fract() == 0.0 && weight.abs() < 1e15 { json!(weight as i64) } else { json!(weight) }
+    if weight.fract() == 0.0 && weight.abs() < 1e15 {
+        json!(weight as i64)
+    } else {
+        json!(weight)
+    }
 }
 
 const BIBTEX: &str = "\

@@ -3,14 +3,21 @@
 use matryo_ops::{Mat, MatRef, Operand, Ops};
 use serde_json::{Value, json};
 
-use crate::{Entry, Loss, LossBatch, LossError, LossOutput, Needs, parameters::Parameters, unit_rows::UnitRows};
+use crate::{
+    Entry, Loss, LossBatch, LossError, LossOutput, Needs, parameters::Parameters,
+    unit_rows::UnitRows,
+};
 
 const NAME: &str = "MultipleNegativesRankingLoss";
 
 pub(crate) const ENTRY: Entry = Entry {
     name: NAME,
     about: "cross-entropy of each row's second text among the second and further texts of all rows",
-    build: |parameters| Ok(Box::new(MultipleNegativesRankingLoss::from_parameters(parameters)?)),
+    build: |parameters| {
+        Ok(Box::new(MultipleNegativesRankingLoss::from_parameters(
+            parameters,
+        )?))
+    },
 };
 
 /// How a query and a document are scored.
@@ -38,7 +45,10 @@ pub struct MultipleNegativesRankingLoss {
 
 impl Default for MultipleNegativesRankingLoss {
     fn default() -> Self {
-        Self { scale: 20.0, similarity: ScoreFn::Cosine }
+        Self {
+            scale: 20.0,
+            similarity: ScoreFn::Cosine,
+        }
     }
 }
 
@@ -52,7 +62,9 @@ impl ScoreFn {
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Cosine, Self::Dot].into_iter().find(|f| f.name() == name)
+        [Self::Cosine, Self::Dot]
+            .into_iter()
+            .find(|f| f.name() == name)
     }
 }
 
@@ -70,7 +82,10 @@ fn fixed_parameters() -> [(&'static str, Value); 5] {
 impl MultipleNegativesRankingLoss {
     fn from_parameters(value: &Value) -> Result<Self, LossError> {
         let fixed = fixed_parameters();
-        let keys: Vec<_> = ["scale", "similarity_fct"].into_iter().chain(fixed.iter().map(|(key, _)| *key)).collect();
+        let keys: Vec<_> = ["scale", "similarity_fct"]
+            .into_iter()
+            .chain(fixed.iter().map(|(key, _)| *key))
+            .collect();
         let parameters = Parameters::read(NAME, value, &keys)?;
         for (key, only) in &fixed {
             parameters.only(key, only)?;
@@ -79,7 +94,9 @@ impl MultipleNegativesRankingLoss {
         let by_name = |v: &Value| v.as_str().and_then(ScoreFn::from_name);
         let default = Self::default();
         Ok(Self {
-            scale: parameters.get("scale", "a positive number", positive)?.unwrap_or(default.scale),
+            scale: parameters
+                .get("scale", "a positive number", positive)?
+                .unwrap_or(default.scale),
             similarity: parameters
                 .get("similarity_fct", "cos_sim or dot_score", by_name)?
                 .unwrap_or(default.similarity),
@@ -93,7 +110,10 @@ impl Loss for MultipleNegativesRankingLoss {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=usize::MAX, labels: false }
+        Needs {
+            columns: 2..=usize::MAX,
+            labels: false,
+        }
     }
 
     fn config(&self) -> Value {
@@ -109,12 +129,17 @@ impl Loss for MultipleNegativesRankingLoss {
     }
 
     fn eval(&self, ops: &dyn Ops, batch: &LossBatch<'_>) -> LossOutput {
-        assert!(batch.columns.len() >= 2, "{NAME} needs two columns, got {}", batch.columns.len());
+        assert!(
+            batch.columns.len() >= 2,
+            "{NAME} needs two columns, got {}",
+            batch.columns.len()
+        );
         let (queries, documents) = (stack(&batch.columns[..1]), stack(&batch.columns[1..]));
         let (value, d_queries, d_documents) = match self.similarity {
             ScoreFn::Dot => self.eval_dot(ops, queries.view(), documents.view()),
             ScoreFn::Cosine => {
-                let (queries, documents) = (UnitRows::new(ops, queries), UnitRows::new(ops, documents));
+                let (queries, documents) =
+                    (UnitRows::new(ops, queries), UnitRows::new(ops, documents));
                 let (value, mut dq, mut dd) = self.eval_dot(ops, queries.view(), documents.view());
                 queries.backward(ops, &mut dq);
                 documents.backward(ops, &mut dd);
@@ -122,7 +147,9 @@ impl Loss for MultipleNegativesRankingLoss {
             }
         };
         let rows = d_queries.rows();
-        let d_columns = std::iter::once(d_queries).chain(unstack(&d_documents, rows)).collect();
+        let d_columns = std::iter::once(d_queries)
+            .chain(unstack(&d_documents, rows))
+            .collect();
         LossOutput { value, d_columns }
     }
 }
@@ -133,11 +160,29 @@ impl MultipleNegativesRankingLoss {
     fn eval_dot(&self, ops: &dyn Ops, q: MatRef<'_>, d: MatRef<'_>) -> (f64, Mat, Mat) {
         let scale = self.scale as f32;
         let mut s = Mat::zeros(q.rows(), d.rows());
-        ops.matmul(s.view_mut(), Operand::Normal(q), Operand::Transposed(d), scale);
+        ops.matmul(
+            s.view_mut(),
+            Operand::Normal(q),
+            Operand::Transposed(d),
+            scale,
+        );
         let value = cross_entropy(&mut s);
-        let (mut dq, mut dd) = (Mat::zeros(q.rows(), q.cols()), Mat::zeros(d.rows(), d.cols()));
-        ops.matmul(dq.view_mut(), Operand::Normal(s.view()), Operand::Normal(d), scale);
-        ops.matmul(dd.view_mut(), Operand::Transposed(s.view()), Operand::Normal(q), scale);
+        let (mut dq, mut dd) = (
+            Mat::zeros(q.rows(), q.cols()),
+            Mat::zeros(d.rows(), d.cols()),
+        );
+        ops.matmul(
+            dq.view_mut(),
+            Operand::Normal(s.view()),
+            Operand::Normal(d),
+            scale,
+        );
+        ops.matmul(
+            dd.view_mut(),
+            Operand::Transposed(s.view()),
+            Operand::Normal(q),
+            scale,
+        );
         (value, dq, dd)
     }
 }
@@ -145,7 +190,10 @@ impl MultipleNegativesRankingLoss {
 /// Mean over the rows of `-log softmax(row i)[i]`; leaves its gradient, `(softmax - one at i) / rows`, in `scores`.
 fn cross_entropy(scores: &mut Mat) -> f64 {
     let rows = scores.rows();
-    (0..rows).map(|i| cross_entropy_row(scores.row_mut(i), i, rows as f64)).sum::<f64>() / rows as f64
+    (0..rows)
+        .map(|i| cross_entropy_row(scores.row_mut(i), i, rows as f64))
+        .sum::<f64>()
+        / rows as f64
 }
 
 /// One row, in f64: the target's probability is often so near to 1 that `p - 1` would have no digits left in f32.
@@ -166,7 +214,11 @@ fn stack(columns: &[MatRef<'_>]) -> Mat {
     let (rows, dim) = (columns[0].rows(), columns[0].cols());
     let mut data = Vec::with_capacity(columns.len() * rows * dim);
     for column in columns {
-        assert_eq!((column.rows(), column.cols()), (rows, dim), "all columns have one shape");
+        assert_eq!(
+            (column.rows(), column.cols()),
+            (rows, dim),
+            "all columns have one shape"
+        );
         (0..rows).for_each(|i| data.extend_from_slice(column.row(i)));
     }
     Mat::from_vec(columns.len() * rows, dim, data)

@@ -15,7 +15,11 @@ pub(crate) struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     /// Takes `value` (a table, or `null` for none) and refuses keys that are not among `keys`.
-    pub(crate) fn read(loss: &'static str, value: &'a Value, keys: &[&'static str]) -> Result<Self, LossError> {
+    pub(crate) fn read(
+        loss: &'static str,
+        value: &'a Value,
+        keys: &[&'static str],
+    ) -> Result<Self, LossError> {
         let given = match value {
             Value::Null => None,
             Value::Object(map) => Some(map),
@@ -23,7 +27,11 @@ impl<'a> Parameters<'a> {
         };
         let unknown = given.and_then(|map| map.keys().find(|key| !keys.contains(&key.as_str())));
         match unknown {
-            Some(key) => Err(LossError::UnknownKey { loss, key: key.clone(), similar: similar(key, keys) }),
+            Some(key) => Err(LossError::UnknownKey {
+                loss,
+                key: key.clone(),
+                similar: similar(key, keys),
+            }),
             None => Ok(Self { loss, given }),
         }
     }
@@ -35,8 +43,12 @@ impl<'a> Parameters<'a> {
         expected: &'static str,
         convert: impl Fn(&'a Value) -> Option<T>,
     ) -> Result<Option<T>, LossError> {
-        let Some(value) = self.value(key) else { return Ok(None) };
-        convert(value).map(Some).ok_or_else(|| wrong(self.loss, key, value, expected))
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        convert(value)
+            .map(Some)
+            .ok_or_else(|| wrong(self.loss, key, value, expected))
     }
 
     /// [`Parameters::get`] of a parameter that must be there.
@@ -46,7 +58,12 @@ impl<'a> Parameters<'a> {
         expected: &'static str,
         convert: impl Fn(&'a Value) -> Option<T>,
     ) -> Result<T, LossError> {
-        self.get(key, expected, convert)?.ok_or(LossError::MissingKey { loss: self.loss, key, expected })
+        self.get(key, expected, convert)?
+            .ok_or(LossError::MissingKey {
+                loss: self.loss,
+                key,
+                expected,
+            })
     }
 
     /// Refuses any value of `key` but `only`.
@@ -69,11 +86,25 @@ impl<'a> Parameters<'a> {
 
 /// The candidate whose name is nearest to `name`, if any is near.
 pub(crate) fn similar(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
-    let near = |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
-    let (best, score) = candidates.iter().map(|c| (*c, near(c))).max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let near =
+        |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
+    let (best, score) = candidates
+        .iter()
+        .map(|c| (*c, near(c)))
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
     (score >= SIMILAR_FROM).then_some(best)
 }
 
-fn wrong(loss: &'static str, key: &'static str, found: &Value, expected: &'static str) -> LossError {
-    LossError::WrongValue { loss, key, found: found.to_string(), expected }
+fn wrong(
+    loss: &'static str,
+    key: &'static str,
+    found: &Value,
+    expected: &'static str,
+) -> LossError {
+    LossError::WrongValue {
+        loss,
+        key,
+        found: found.to_string(),
+        expected,
+    }
 }

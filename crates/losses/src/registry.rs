@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use crate::{Loss, LossError, cosine_similarity, matryoshka, multiple_negatives_ranking, parameters::similar};
+use crate::{
+    Loss, LossError, cosine_similarity, matryoshka, multiple_negatives_ranking, parameters::similar,
+};
 
 /// One loss that can be asked for by name.
 pub struct Entry {
@@ -15,7 +17,11 @@ pub struct Entry {
 }
 
 /// Every loss there is.
-pub const LOSSES: &[Entry] = &[multiple_negatives_ranking::ENTRY, matryoshka::ENTRY, cosine_similarity::ENTRY];
+pub const LOSSES: &[Entry] = &[
+    multiple_negatives_ranking::ENTRY,
+    matryoshka::ENTRY,
+    cosine_similarity::ENTRY,
+];
 
 /// The loss called `name` with `parameters`, a table keyed by upstream's parameter names.
 /// A loss around another takes it as `"loss": "Name"` or `"loss": {"Name": {parameters}}`.
@@ -24,7 +30,10 @@ pub fn build(name: &str, parameters: &Value) -> Result<Box<dyn Loss>, LossError>
         Some(entry) => (entry.build)(parameters),
         None => {
             let names: Vec<_> = LOSSES.iter().map(|entry| entry.name).collect();
-            Err(LossError::UnknownLoss { name: name.to_owned(), similar: similar(name, &names) })
+            Err(LossError::UnknownLoss {
+                name: name.to_owned(),
+                similar: similar(name, &names),
+            })
         }
     }
 }

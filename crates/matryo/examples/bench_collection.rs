@@ -26,9 +26,13 @@ fn main() -> Outcome<()> {
     let flags = Flags::of_process()?;
     let model = SentenceEncoder::open(flags.text("model")?)?;
     let folder = PathBuf::from(flags.text("folder")?);
-    let options = CreateOptions { storage: flags.text("storage").unwrap_or("float32").parse()?, ..Default::default() };
+    let options = CreateOptions {
+        storage: flags.text("storage").unwrap_or("float32").parse()?,
+        ..Default::default()
+    };
     let start = Instant::now();
-    let mut collection = Collection::open_or_create(&Place::Folder(folder.clone()), &model, "bench", &options)?;
+    let mut collection =
+        Collection::open_or_create(&Place::Folder(folder.clone()), &model, "bench", &options)?;
     if collection.info()?.points == 0 {
         fill(&collection, &model, &flags)?;
         collection.optimize()?;
@@ -39,7 +43,10 @@ fn main() -> Outcome<()> {
     let mut variants = Vec::new();
     for effort in flags.text("efforts")?.split(',') {
         read_through(&folder)?;
-        variants.push(format!(r#""{effort}": [{}]"#, measure(&searcher, &queries, effort, &flags)?.join(", ")));
+        variants.push(format!(
+            r#""{effort}": [{}]"#,
+            measure(&searcher, &queries, effort, &flags)?.join(", ")
+        ));
     }
     let info = collection.info()?;
     println!(
@@ -72,18 +79,31 @@ fn fill(collection: &Collection, model: &SentenceEncoder, flags: &Flags) -> Outc
         fields: Default::default(),
         embedding: Some(vectors.row(row).to_vec()),
     };
-    let options = AddOptions { trust_embeddings: true, ..AddOptions::default() };
+    let options = AddOptions {
+        trust_embeddings: true,
+        ..AddOptions::default()
+    };
     for first in (0..vectors.rows()).step_by(PART) {
-        let documents: Vec<_> = (first..(first + PART).min(vectors.rows())).map(document).collect();
+        let documents: Vec<_> = (first..(first + PART).min(vectors.rows()))
+            .map(document)
+            .collect();
         collection.add_documents(model, &documents, &options)?;
     }
     Ok(())
 }
 
 /// Every query for itself, after some that are not timed; the hits go to a file.
-fn measure(searcher: &Searcher<'_>, queries: &Mat, effort: &str, flags: &Flags) -> Outcome<Vec<String>> {
-    let options =
-        SearchOptions { limit: flags.number("k")?, effort: Some(effort.parse()?), ..SearchOptions::default() };
+fn measure(
+    searcher: &Searcher<'_>,
+    queries: &Mat,
+    effort: &str,
+    flags: &Flags,
+) -> Outcome<Vec<String>> {
+    let options = SearchOptions {
+        limit: flags.number("k")?,
+        effort: Some(effort.parse()?),
+        ..SearchOptions::default()
+    };
     let one = |query: usize| searcher.search_embedded("", queries.row(query), &options);
     (0..flags.number("warm-up")?.min(queries.rows())).try_for_each(|query| one(query).map(drop))?;
     let (mut rows, mut times) = (Vec::new(), Vec::new());
@@ -94,6 +114,9 @@ fn measure(searcher: &Searcher<'_>, queries: &Mat, effort: &str, flags: &Flags) 
         }
         times.push(time);
     }
-    write_values(&format!("{}.{effort}", flags.text("hits")?), rows.into_iter())?;
+    write_values(
+        &format!("{}.{effort}", flags.text("hits")?),
+        rows.into_iter(),
+    )?;
     Ok(times)
 }

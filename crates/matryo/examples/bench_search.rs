@@ -15,19 +15,30 @@ use matryo::{
 fn main() -> Outcome<()> {
     let flags = Flags::of_process()?;
     let dim = flags.number("dim")?;
-    let (vectors, queries) = (read_rows(flags.text("vectors")?, dim)?, read_rows(flags.text("queries")?, dim)?);
+    let (vectors, queries) = (
+        read_rows(flags.text("vectors")?, dim)?,
+        read_rows(flags.text("queries")?, dim)?,
+    );
     let storage: Storage = flags.text("storage").unwrap_or("float32").parse()?;
     let start = Instant::now();
     let engine = match flags.text("method")? {
         "flat" => Engine::flat(vectors.view(), storage, &flags)?,
-        "funnel" => {
-            Engine::Funnel(Funnel::new(vectors.view(), flags.text("stages")?.parse()?, storage, Metric::Cosine)?)
-        }
+        "funnel" => Engine::Funnel(Funnel::new(
+            vectors.view(),
+            flags.text("stages")?.parse()?,
+            storage,
+            Metric::Cosine,
+        )?),
         other => return Err(format!("--method: flat or funnel, not {other}").into()),
     };
     let build = start.elapsed().as_secs_f64();
     let (hits, times) = measure(&engine, &queries, flags.number("warm-up")?);
-    write_values(flags.text("hits")?, hits.iter().flatten().map(|hit| (hit.row as u32).to_le_bytes()))?;
+    write_values(
+        flags.text("hits")?,
+        hits.iter()
+            .flatten()
+            .map(|hit| (hit.row as u32).to_le_bytes()),
+    )?;
     let batch = Instant::now();
     engine.search(queries.view());
     let batch = batch.elapsed().as_secs_f64();
@@ -40,7 +51,11 @@ fn main() -> Outcome<()> {
 }
 
 enum Engine<'a> {
-    Flat { index: FlatIndex<'a>, k: usize, rescore: Option<Rescore<'a>> },
+    Flat {
+        index: FlatIndex<'a>,
+        k: usize,
+        rescore: Option<Rescore<'a>>,
+    },
     Funnel(Funnel<'a>),
 }
 
@@ -49,16 +64,31 @@ impl<'a> Engine<'a> {
     fn flat(vectors: MatRef<'a>, storage: Storage, flags: &Flags) -> Outcome<Self> {
         let index = FlatIndex::new(vectors, storage, Metric::Dot);
         let rescore = match flags.text("multiplier") {
-            Ok(_) => Some(Rescore { multiplier: flags.number("multiplier")?, vectors: Some(vectors) }),
+            Ok(_) => Some(Rescore {
+                multiplier: flags.number("multiplier")?,
+                vectors: Some(vectors),
+            }),
             Err(_) => None,
         };
-        Ok(Self::Flat { index, k: flags.number("k")?, rescore })
+        Ok(Self::Flat {
+            index,
+            k: flags.number("k")?,
+            rescore,
+        })
     }
 
     fn search(&self, queries: MatRef<'_>) -> Vec<Vec<Hit>> {
         match self {
-            Self::Flat { index, k, rescore: Some(rescore) } => index.search_rescored(queries, *k, *rescore),
-            Self::Flat { index, k, rescore: None } => index.search(queries, *k),
+            Self::Flat {
+                index,
+                k,
+                rescore: Some(rescore),
+            } => index.search_rescored(queries, *k, *rescore),
+            Self::Flat {
+                index,
+                k,
+                rescore: None,
+            } => index.search(queries, *k),
             Self::Funnel(funnel) => funnel.search(queries),
         }
     }
@@ -73,7 +103,13 @@ impl<'a> Engine<'a> {
 
 /// Every query for itself, after some that are not timed.
 fn measure(engine: &Engine<'_>, queries: &Mat, warm_up: usize) -> (Vec<Vec<Hit>>, Vec<String>) {
-    let one = |query: usize| engine.search(queries.view().row_range(query, query + 1)).remove(0);
+    let one = |query: usize| {
+        engine
+            .search(queries.view().row_range(query, query + 1))
+            .remove(0)
+    };
     (0..warm_up.min(queries.rows())).for_each(|query| _ = one(query));
-    (0..queries.rows()).map(|query| milliseconds(|| one(query))).unzip()
+    (0..queries.rows())
+        .map(|query| milliseconds(|| one(query)))
+        .unzip()
 }

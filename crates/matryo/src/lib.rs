@@ -22,6 +22,8 @@ pub use matryo_ops as ops;
 pub use matryo_train as train;
 
 pub use matryo_index::{FlatIndex, Funnel, Metric, Storage};
-pub use matryo_model::{Embed, EncodeOptions, Encoded, ModelError, Role, SentenceEncoder, SimilarityFn};
+pub use matryo_model::{
+    Embed, EncodeOptions, Encoded, ModelError, Role, SentenceEncoder, SimilarityFn,
+};
 pub use matryo_ops::{Mat, Precision};
 pub use matryo_train::{TrainConfig, Trainer};

@@ -69,11 +69,18 @@ impl Linkage {
 /// # Errors
 /// [`MiningError::TooManyRows`] above [`AGGLOMERATIVE_ROWS`], before anything is calculated; [`MiningError::TooManyClusters`],
 /// [`MiningError::Setting`], [`MiningError::NotFinite`].
-pub fn agglomerative(embeddings: MatRef<'_>, linkage: Linkage, cut: Cut) -> Result<Vec<usize>, MiningError> {
+pub fn agglomerative(
+    embeddings: MatRef<'_>,
+    linkage: Linkage,
+    cut: Cut,
+) -> Result<Vec<usize>, MiningError> {
     let rows = embeddings.rows();
     check_cut(cut, rows)?;
     if rows > AGGLOMERATIVE_ROWS {
-        return Err(MiningError::TooManyRows { rows, limit: AGGLOMERATIVE_ROWS });
+        return Err(MiningError::TooManyRows {
+            rows,
+            limit: AGGLOMERATIVE_ROWS,
+        });
     }
     let unit = unit_rows(embeddings)?;
     if rows < 2 {
@@ -85,12 +92,16 @@ pub fn agglomerative(embeddings: MatRef<'_>, linkage: Linkage, cut: Cut) -> Resu
 
 fn check_cut(cut: Cut, rows: usize) -> Result<(), MiningError> {
     match cut {
-        Cut::Clusters(clusters) if clusters > rows => Err(MiningError::TooManyClusters { clusters, rows }),
+        Cut::Clusters(clusters) if clusters > rows => {
+            Err(MiningError::TooManyClusters { clusters, rows })
+        }
         Cut::Clusters(clusters) => check_positive("n_clusters", clusters),
         Cut::DistanceThreshold(distance) if distance >= 0.0 => Ok(()),
-        Cut::DistanceThreshold(distance) => {
-            Err(MiningError::setting("distance_threshold", distance, "1 - cosine, 0 or more"))
-        }
+        Cut::DistanceThreshold(distance) => Err(MiningError::setting(
+            "distance_threshold",
+            distance,
+            "1 - cosine, 0 or more",
+        )),
     }
 }
 
@@ -100,17 +111,26 @@ fn distances(unit: MatRef<'_>) -> Vec<f32> {
     let mut distances = vec![0.0; rows * (rows - 1) / 2];
     let (mut rest, mut blocks) = (&mut distances[..], Vec::new());
     for block in pieces(rows, ROWS) {
-        let (own, others) = std::mem::take(&mut rest).split_at_mut(block.clone().map(|row| rows - 1 - row).sum());
+        let (own, others) =
+            std::mem::take(&mut rest).split_at_mut(block.clone().map(|row| rows - 1 - row).sum());
         blocks.push((block, own));
         rest = others;
     }
     blocks.into_par_iter().for_each(|(block, mut own)| {
         let first = block.start;
-        let scores = alone(|| products(unit.row_range(first, block.end), unit.row_range(first, rows)));
+        let scores = alone(|| {
+            products(
+                unit.row_range(first, block.end),
+                unit.row_range(first, rows),
+            )
+        });
         for row in block {
             let (values, others) = std::mem::take(&mut own).split_at_mut(rows - 1 - row);
             let scores = &scores.row(row - first)[row - first + 1..];
-            values.iter_mut().zip(scores).for_each(|(value, score)| *value = (1.0 - score).clamp(0.0, 2.0));
+            values
+                .iter_mut()
+                .zip(scores)
+                .for_each(|(value, score)| *value = (1.0 - score).clamp(0.0, 2.0));
             own = others;
         }
     });
@@ -123,13 +143,25 @@ fn labels(dendrogram: &Dendrogram<f32>, cut: Cut) -> Vec<usize> {
     let steps = dendrogram.steps();
     let merges = match cut {
         Cut::Clusters(clusters) => rows - clusters,
-        Cut::DistanceThreshold(distance) => steps.iter().take_while(|step| step.dissimilarity < distance).count(),
+        Cut::DistanceThreshold(distance) => steps
+            .iter()
+            .take_while(|step| step.dissimilarity < distance)
+            .count(),
     };
     let mut sets = UnionFind::new(rows);
     let mut member_of_step = Vec::with_capacity(merges);
     for step in &steps[..merges] {
-        let member = |cluster: usize, known: &[usize]| if cluster < rows { cluster } else { known[cluster - rows] };
-        let (a, b) = (member(step.cluster1, &member_of_step), member(step.cluster2, &member_of_step));
+        let member = |cluster: usize, known: &[usize]| {
+            if cluster < rows {
+                cluster
+            } else {
+                known[cluster - rows]
+            }
+        };
+        let (a, b) = (
+            member(step.cluster1, &member_of_step),
+            member(step.cluster2, &member_of_step),
+        );
         sets.union(a, b);
         member_of_step.push(a);
     }

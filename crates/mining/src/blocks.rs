@@ -20,7 +20,13 @@ const AT_ONCE: usize = 256;
 /// `a bᵀ` `[a.rows, b.rows]`; of rows of length 1, their cosines.
 pub(crate) fn products(a: MatRef<'_>, b: MatRef<'_>) -> Mat {
     let mut out = Mat::zeros(a.rows(), b.rows());
-    matmul(Level::chosen(), out.view_mut(), Operand::Normal(a), Operand::Transposed(b), 1.0);
+    matmul(
+        Level::chosen(),
+        out.view_mut(),
+        Operand::Normal(a),
+        Operand::Transposed(b),
+        1.0,
+    );
     out
 }
 
@@ -35,7 +41,9 @@ pub fn cosines(a: MatRef<'_>, b: MatRef<'_>) -> Mat {
 
 /// `0..len` in pieces of `size`.
 pub(crate) fn pieces(len: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..len).step_by(size).map(move |start| start..(start + size).min(len))
+    (0..len)
+        .step_by(size)
+        .map(move |start| start..(start + size).min(len))
 }
 
 /// Runs `work` on every task, side by side, each on a thread alone; `take` gets the results in the order of the tasks.

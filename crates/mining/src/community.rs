@@ -28,7 +28,11 @@ pub struct CommunityOptions<'a> {
 
 impl Default for CommunityOptions<'_> {
     fn default() -> Self {
-        Self { threshold: 0.75, min_community_size: 10, progress: None }
+        Self {
+            threshold: 0.75,
+            min_community_size: 10,
+            progress: None,
+        }
     }
 }
 
@@ -51,7 +55,9 @@ pub fn community_detection(
     let unit = unit_rows(embeddings)?;
     let least = options.min_community_size.min(unit.rows());
     let counts = neighbours(unit.view(), options);
-    let mut candidates: Vec<usize> = (0..unit.rows()).filter(|&row| counts[row] >= least).collect();
+    let mut candidates: Vec<usize> = (0..unit.rows())
+        .filter(|&row| counts[row] >= least)
+        .collect();
     candidates.sort_by_key(|&row| Reverse(counts[row]));
     let mut taken = vec![false; unit.rows()];
     let mut communities = Vec::new();
@@ -77,13 +83,19 @@ fn neighbours(unit: MatRef<'_>, options: &CommunityOptions<'_>) -> Vec<usize> {
         for columns in pieces(unit.rows(), COLUMNS) {
             let scores = products(rows, unit.row_range(columns.start, columns.end));
             for (i, count) in counts.iter_mut().enumerate() {
-                *count += scores.row(i).iter().filter(|&&score| score >= options.threshold).count();
+                *count += scores
+                    .row(i)
+                    .iter()
+                    .filter(|&&score| score >= options.threshold)
+                    .count();
             }
         }
         counts
     };
     let mut counts = Vec::with_capacity(unit.rows());
-    in_order(blocks.len(), options.progress, count, |block| counts.extend(block));
+    in_order(blocks.len(), options.progress, count, |block| {
+        counts.extend(block)
+    });
     counts
 }
 
@@ -104,16 +116,26 @@ fn batches<'a>(candidates: &'a [usize], counts: &'a [usize]) -> impl Iterator<It
 
 /// Free rows within the threshold of each candidate, the nearest first.
 fn near(unit: MatRef<'_>, candidates: &[usize], threshold: f32, taken: &[bool]) -> Vec<Vec<usize>> {
-    let rows: Vec<f32> = candidates.iter().flat_map(|&row| unit.row(row).iter().copied()).collect();
+    let rows: Vec<f32> = candidates
+        .iter()
+        .flat_map(|&row| unit.row(row).iter().copied())
+        .collect();
     let rows = Mat::from_vec(candidates.len(), unit.cols(), rows);
     let mut found = vec![Vec::new(); candidates.len()];
     let free = |start: usize, scores: &[f32], found: &mut Vec<(f32, usize)>| {
         let numbered = (start..).zip(scores);
-        found.extend(numbered.filter(|&(row, &s)| s >= threshold && !taken[row]).map(|(row, &s)| (s, row)));
+        found.extend(
+            numbered
+                .filter(|&(row, &s)| s >= threshold && !taken[row])
+                .map(|(row, &s)| (s, row)),
+        );
     };
     for columns in pieces(unit.rows(), COLUMNS) {
         let scores = products(rows.view(), unit.row_range(columns.start, columns.end));
-        found.par_iter_mut().enumerate().for_each(|(i, found)| free(columns.start, scores.row(i), found));
+        found
+            .par_iter_mut()
+            .enumerate()
+            .for_each(|(i, found)| free(columns.start, scores.row(i), found));
     }
     let sorted = |mut members: Vec<(f32, usize)>| {
         members.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));

@@ -47,10 +47,18 @@ pub fn duplicates(
             sets.union(a, b);
         }
     };
-    in_order(blocks.len(), progress, |block| edges(unit, &blocks[block], threshold), connect);
+    in_order(
+        blocks.len(),
+        progress,
+        |block| edges(unit, &blocks[block], threshold),
+        connect,
+    );
     let mut groups = groups(&sets.labels());
     groups.retain(|members| members.len() > 1);
-    let group = |members: Vec<usize>| DuplicateGroup { representative: nearest_to_sum(unit, &members, 1)[0], members };
+    let group = |members: Vec<usize>| DuplicateGroup {
+        representative: nearest_to_sum(unit, &members, 1)[0],
+        members,
+    };
     Ok(groups.into_par_iter().map(group).collect())
 }
 
@@ -59,17 +67,27 @@ type Block = (Range<usize>, Range<usize>);
 
 /// Blocks that hold every pair of a smaller and a larger row number.
 fn upper_triangle(rows: usize) -> Vec<Block> {
-    let columns_from = |start: usize| pieces(rows, COLUMNS).filter(move |columns| columns.end > start);
-    pieces(rows, ROWS).flat_map(|rows| columns_from(rows.start).map(move |columns| (rows.clone(), columns))).collect()
+    let columns_from =
+        |start: usize| pieces(rows, COLUMNS).filter(move |columns| columns.end > start);
+    pieces(rows, ROWS)
+        .flat_map(|rows| columns_from(rows.start).map(move |columns| (rows.clone(), columns)))
+        .collect()
 }
 
 /// Pairs of a block within the threshold, without those that others of the block make superfluous.
 fn edges(unit: MatRef<'_>, (rows, columns): &Block, threshold: f32) -> Vec<(usize, usize)> {
-    let scores = products(unit.row_range(rows.start, rows.end), unit.row_range(columns.start, columns.end));
+    let scores = products(
+        unit.row_range(rows.start, rows.end),
+        unit.row_range(columns.start, columns.end),
+    );
     let mut sets = UnionFind::new(rows.len() + columns.len());
     let mut edges = Vec::new();
     for (i, a) in rows.clone().enumerate() {
-        for (j, b) in columns.clone().enumerate().skip((a + 1).saturating_sub(columns.start)) {
+        for (j, b) in columns
+            .clone()
+            .enumerate()
+            .skip((a + 1).saturating_sub(columns.start))
+        {
             if scores.row(i)[j] >= threshold && sets.union(i, rows.len() + j) {
                 edges.push((a, b));
             }

@@ -67,8 +67,16 @@ impl MiningError {
         }
     }
 
-    pub(crate) fn setting(setting: &'static str, found: impl ToString, expected: &'static str) -> Self {
-        Self::Setting { setting, found: found.to_string(), expected }
+    pub(crate) fn setting(
+        setting: &'static str,
+        found: impl ToString,
+        expected: &'static str,
+    ) -> Self {
+        Self::Setting {
+            setting,
+            found: found.to_string(),
+            expected,
+        }
     }
 }
 
@@ -81,10 +89,26 @@ fn gibibytes(rows: usize) -> f64 {
 /// A cosine to compare with.
 pub(crate) fn check_threshold(threshold: f32) -> Result<(), MiningError> {
     let valid = (-1.0..=1.0).contains(&threshold);
-    if valid { Ok(()) } else { Err(MiningError::setting("threshold", threshold, "a cosine, -1 to 1")) }
+    if valid {
+        Ok(())
+    } else {
+        Err(MiningError::setting(
+            "threshold",
+            threshold,
+            "a cosine, -1 to 1",
+        ))
+    }
 }
 
 /// A number of things that cannot be 0.
 pub(crate) fn check_positive(setting: &'static str, value: usize) -> Result<(), MiningError> {
-    if value > 0 { Ok(()) } else { Err(MiningError::setting(setting, value, "a positive whole number")) }
+    if value > 0 {
+        Ok(())
+    } else {
+        Err(MiningError::setting(
+            setting,
+            value,
+            "a positive whole number",
+        ))
+    }
 }

@@ -18,7 +18,10 @@ mod tests {
 
     #[test]
     fn the_largest_come_first() {
-        assert_eq!(groups(&[3, 1, 1, 3, 0, 5, 1]), [vec![1, 2, 6], vec![0, 3], vec![4], vec![5]]);
+        assert_eq!(
+            groups(&[3, 1, 1, 3, 0, 5, 1]),
+            [vec![1, 2, 6], vec![0, 3], vec![4], vec![5]]
+        );
         assert!(groups(&[]).is_empty());
     }
 }

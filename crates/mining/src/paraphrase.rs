@@ -27,7 +27,13 @@ pub struct ParaphraseOptions<'a> {
 
 impl Default for ParaphraseOptions<'_> {
     fn default() -> Self {
-        Self { query_chunk_size: 5000, corpus_chunk_size: 100_000, max_pairs: 500_000, top_k: 100, progress: None }
+        Self {
+            query_chunk_size: 5000,
+            corpus_chunk_size: 100_000,
+            max_pairs: 500_000,
+            top_k: 100,
+            progress: None,
+        }
     }
 }
 
@@ -69,7 +75,9 @@ where
             let rows = embeddings.row_range(queries.start, queries.end);
             let k = options.top_k.saturating_add(1).min(chunk.rows());
             let found = semantic_search(rows, chunk, k, &score);
-            (queries.start..).zip(&found).for_each(|(row, hits)| best.offer(row, hits, corpus.start));
+            (queries.start..)
+                .zip(&found)
+                .for_each(|(row, hits)| best.offer(row, hits, corpus.start));
             done += 1;
             options.progress.inspect(|progress| progress(done, chunks));
         }
@@ -100,7 +108,9 @@ impl PartialOrd for Directed {
 }
 
 fn by_score(a: &Directed, b: &Directed) -> Ordering {
-    a.score.partial_cmp(&b.score).expect("only scores above a number are kept")
+    a.score
+        .partial_cmp(&b.score)
+        .expect("only scores above a number are kept")
 }
 
 /// Upstream's priority queue: once `max_pairs` were put in, each further one drives out the least.
@@ -113,7 +123,12 @@ struct Best {
 
 impl Best {
     fn new(max_pairs: usize) -> Self {
-        Self { queue: BinaryHeap::new(), max_pairs, added: 0, min_score: -1.0 }
+        Self {
+            queue: BinaryHeap::new(),
+            max_pairs,
+            added: 0,
+            min_score: -1.0,
+        }
     }
 
     /// Offers what was found for `row` in the chunk that begins at row `start`.
@@ -121,7 +136,11 @@ impl Best {
         for hit in hits {
             let other = start + hit.row;
             if other != row && hit.score > self.min_score {
-                self.push(Directed { score: hit.score, from: row as u32, to: other as u32 });
+                self.push(Directed {
+                    score: hit.score,
+                    from: row as u32,
+                    to: other as u32,
+                });
             }
         }
     }
@@ -138,7 +157,8 @@ impl Best {
 
     /// Of both directions the first in ascending order counts; then by descending score, equal scores in ascending order.
     fn into_pairs(self) -> Vec<Pair> {
-        let mut directed: Vec<Directed> = self.queue.into_iter().map(|Reverse(pair)| pair).collect();
+        let mut directed: Vec<Directed> =
+            self.queue.into_iter().map(|Reverse(pair)| pair).collect();
         directed.sort_unstable();
         let mut seen = HashSet::new();
         directed.retain(|pair| seen.insert((pair.from.min(pair.to), pair.from.max(pair.to))));

@@ -8,7 +8,9 @@ impl UnionFind {
     /// `len` sets of one.
     pub(crate) fn new(len: usize) -> Self {
         let len = u32::try_from(len).expect("row numbers fit 32 bits");
-        Self { parent: (0..len).collect() }
+        Self {
+            parent: (0..len).collect(),
+        }
     }
 
     pub(crate) fn find(&mut self, item: usize) -> usize {
@@ -39,7 +41,9 @@ impl UnionFind {
             }
             of_root[root]
         };
-        (0..self.parent.len()).map(|item| label(self.find(item))).collect()
+        (0..self.parent.len())
+            .map(|item| label(self.find(item)))
+            .collect()
     }
 }
 

@@ -18,7 +18,11 @@ pub(crate) fn check_finite(embeddings: MatRef<'_>) -> Result<(), MiningError> {
     for row in 0..embeddings.rows() {
         let values = embeddings.row(row);
         if let Some(column) = values.iter().position(|value| !value.is_finite()) {
-            return Err(MiningError::NotFinite { row, column, value: values[column] });
+            return Err(MiningError::NotFinite {
+                row,
+                column,
+                value: values[column],
+            });
         }
     }
     Ok(())

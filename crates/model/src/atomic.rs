@@ -16,16 +16,23 @@ const BUFFER: usize = 1 << 20;
 /// Writes a file under a temporary name beside `path`, syncs it, and renames it over `path`.
 ///
 /// On any failure, a full disk among them, `path` stays as it was and the temporary file is gone.
-pub fn write_atomic(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), ModelError> {
+pub fn write_atomic(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), ModelError> {
     let temporary = unique_sibling(path);
     let done = write_synced(&temporary, write)
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| sync_folder(parent(path)));
-    done.inspect_err(|_| drop(fs::remove_file(&temporary))).map_err(ModelError::io("write", path))
+    done.inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .map_err(ModelError::io("write", path))
 }
 
 /// Writes a file and syncs it, in place: for files of a folder that [`write_folder`] is building.
-pub fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), ModelError> {
+pub fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), ModelError> {
     write_synced(path, write).map_err(ModelError::io("write", path))
 }
 
@@ -34,14 +41,26 @@ pub fn write_file(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::R
 /// `build` fills the folder it is given. A `target` that does not exist appears in one rename. Into one that exists
 /// the files are renamed one after the other once all of them are written, beside what else lies there; a failure
 /// of `build` leaves it untouched. What an interrupted call left behind is removed by the next one.
-pub fn write_folder<E: From<ModelError>>(target: &Path, build: impl FnOnce(&Path) -> Result<(), E>) -> Result<(), E> {
+pub fn write_folder<E: From<ModelError>>(
+    target: &Path,
+    build: impl FnOnce(&Path) -> Result<(), E>,
+) -> Result<(), E> {
     let exists = target.is_dir();
-    let staging = if exists { target.join(".saving.tmp") } else { hidden_sibling(target, ".saving.tmp") };
+    let staging = if exists {
+        target.join(".saving.tmp")
+    } else {
+        hidden_sibling(target, ".saving.tmp")
+    };
     remove_if_there(&staging)?;
     fs::create_dir_all(&staging).map_err(ModelError::io("create", &staging))?;
     let done = build(&staging).and_then(|()| {
         sync_tree(&staging)?;
-        if exists { merge_into(&staging, target) } else { place(&staging, target) }.map_err(E::from)
+        if exists {
+            merge_into(&staging, target)
+        } else {
+            place(&staging, target)
+        }
+        .map_err(E::from)
     });
     if done.is_err() {
         // The first error is the one to report.
@@ -50,7 +69,10 @@ pub fn write_folder<E: From<ModelError>>(target: &Path, build: impl FnOnce(&Path
     done
 }
 
-fn write_synced(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> io::Result<()> {
+fn write_synced(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(BUFFER, File::create(path)?);
     write(&mut writer)?;
     writer.flush()?;
@@ -85,7 +107,11 @@ fn sync_tree(folder: &Path) -> Result<(), ModelError> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let list = fs::read_dir(folder).and_then(|entries| entries.map(|e| Ok(e?.path())).collect::<io::Result<Vec<_>>>());
+    let list = fs::read_dir(folder).and_then(|entries| {
+        entries
+            .map(|e| Ok(e?.path()))
+            .collect::<io::Result<Vec<_>>>()
+    });
     let mut list = list.map_err(ModelError::io("read", folder))?;
     list.sort();
     Ok(list)
@@ -100,11 +126,17 @@ fn remove_if_there(folder: &Path) -> Result<(), ModelError> {
 
 /// Makes a rename survive a power cut. Only Unix can open a folder for it.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// A name of no other writer, of this process or another.
@@ -127,7 +159,9 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<String> {
         let files = entries(folder).unwrap().into_iter();
-        files.map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        files
+            .map(|p| p.file_name().unwrap().to_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -147,7 +181,10 @@ mod tests {
     fn a_failed_folder_is_never_seen() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("model");
-        let missing = || ModelError::MissingFile { folder: target.clone(), file: "x".into() };
+        let missing = || ModelError::MissingFile {
+            folder: target.clone(),
+            file: "x".into(),
+        };
         let failed = write_folder(&target, |staging| {
             write_file(&staging.join("half"), |w| w.write_all(b"1"))?;
             Err(missing())
@@ -183,7 +220,8 @@ mod tests {
         let target = dir.path().join("model");
         fs::create_dir_all(dir.path().join(".model.saving.tmp")).unwrap();
         fs::write(dir.path().join(".model.saving.tmp/stale"), "x").unwrap();
-        write_folder::<ModelError>(&target, |s| write_file(&s.join("a"), |w| w.write_all(b"1"))).unwrap();
+        write_folder::<ModelError>(&target, |s| write_file(&s.join("a"), |w| w.write_all(b"1")))
+            .unwrap();
         assert_eq!(names(&target), ["a"]);
     }
 }

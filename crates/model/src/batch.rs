@@ -16,13 +16,17 @@ pub struct TokenBatch {
 impl TokenBatch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self { bounds: vec![0], ..Self::default() }
+        Self {
+            bounds: vec![0],
+            ..Self::default()
+        }
     }
 
     /// Appends one text.
     pub fn push(&mut self, ids: &[u32], text_id: u64, skip: u32) {
         self.ids.extend_from_slice(ids);
-        self.bounds.push(u32::try_from(self.ids.len()).expect("fewer than 2^32 tokens a batch"));
+        self.bounds
+            .push(u32::try_from(self.ids.len()).expect("fewer than 2^32 tokens a batch"));
         self.text_ids.push(text_id);
         self.skip.push(skip);
     }

@@ -48,7 +48,14 @@ pub struct Grads {
 
 impl Layout {
     /// Appends a tensor and returns its index; `trainable` gives it a gradient.
-    pub fn push(&mut self, module: usize, name: &str, shape: &[usize], trainable: bool, decay: bool) -> usize {
+    pub fn push(
+        &mut self,
+        module: usize,
+        name: &str,
+        shape: &[usize],
+        trainable: bool,
+        decay: bool,
+    ) -> usize {
         let len: usize = shape.iter().product();
         let (start, grad_start) = (self.len(), self.grad_len());
         self.entries.push(Entry {
@@ -79,7 +86,11 @@ impl Layout {
 
     /// Values of all trainable parameters.
     pub fn grad_len(&self) -> usize {
-        self.entries.iter().rev().find_map(|e| e.grad.as_ref()).map_or(0, |r| r.end)
+        self.entries
+            .iter()
+            .rev()
+            .find_map(|e| e.grad.as_ref())
+            .map_or(0, |r| r.end)
     }
 }
 

@@ -22,7 +22,13 @@ pub enum Quantization {
 
 impl Quantization {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Float32, Self::Int8, Self::Uint8, Self::Binary, Self::Ubinary];
+    pub const ALL: [Self; 5] = [
+        Self::Float32,
+        Self::Int8,
+        Self::Uint8,
+        Self::Binary,
+        Self::Ubinary,
+    ];
 
     /// Upstream's name: `float32`, `int8`, `uint8`, `binary`, `ubinary`.
     pub fn name(self) -> &'static str {
@@ -56,7 +62,10 @@ impl FromStr for Quantization {
     type Err = UnknownQuantization;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|p| p.name() == name).ok_or_else(|| UnknownQuantization(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|p| p.name() == name)
+            .ok_or_else(|| UnknownQuantization(name.to_owned()))
     }
 }
 
@@ -72,8 +81,10 @@ pub struct Ranges {
 impl Ranges {
     /// The ranges of some embeddings. Fewer than about 100 rows make them depend on chance.
     pub fn of(embeddings: &Mat) -> Self {
-        let mut ranges =
-            Self { min: vec![f32::INFINITY; embeddings.cols()], max: vec![f32::NEG_INFINITY; embeddings.cols()] };
+        let mut ranges = Self {
+            min: vec![f32::INFINITY; embeddings.cols()],
+            max: vec![f32::NEG_INFINITY; embeddings.cols()],
+        };
         for i in 0..embeddings.rows() {
             for (j, &x) in embeddings.row(i).iter().enumerate() {
                 ranges.min[j] = ranges.min[j].min(x);
@@ -122,12 +133,22 @@ pub fn quantize(embeddings: Mat, precision: Quantization, ranges: Option<&Ranges
         },
         Quantization::Binary | Quantization::Ubinary => bits(&embeddings),
     };
-    let cols = if precision.needs_ranges() { embeddings.cols() } else { embeddings.cols().div_ceil(8) };
+    let cols = if precision.needs_ranges() {
+        embeddings.cols()
+    } else {
+        embeddings.cols().div_ceil(8)
+    };
     match precision {
-        Quantization::Int8 | Quantization::Binary => {
-            Quantized::Int8 { rows, cols, data: bytes.into_iter().map(less_128).collect() }
-        }
-        _ => Quantized::Uint8 { rows, cols, data: bytes },
+        Quantization::Int8 | Quantization::Binary => Quantized::Int8 {
+            rows,
+            cols,
+            data: bytes.into_iter().map(less_128).collect(),
+        },
+        _ => Quantized::Uint8 {
+            rows,
+            cols,
+            data: bytes,
+        },
     }
 }
 
@@ -137,7 +158,11 @@ fn less_128(byte: u8) -> i8 {
 }
 
 fn steps(embeddings: &Mat, ranges: &Ranges) -> Vec<u8> {
-    assert_eq!((ranges.min.len(), ranges.max.len()), (embeddings.cols(), embeddings.cols()), "a range a column");
+    assert_eq!(
+        (ranges.min.len(), ranges.max.len()),
+        (embeddings.cols(), embeddings.cols()),
+        "a range a column"
+    );
     let step = |(min, max): (&f32, &f32)| match (max - min) / 255.0 {
         0.0 => 1.0,
         step => step,
@@ -153,6 +178,13 @@ fn steps(embeddings: &Mat, ranges: &Ranges) -> Vec<u8> {
 }
 
 fn bits(embeddings: &Mat) -> Vec<u8> {
-    let byte = |values: &[f32]| values.iter().enumerate().fold(0, |b, (i, x)| b | u8::from(*x > 0.0) << (7 - i));
-    (0..embeddings.rows()).flat_map(|i| embeddings.row(i).chunks(8).map(byte)).collect()
+    let byte = |values: &[f32]| {
+        values
+            .iter()
+            .enumerate()
+            .fold(0, |b, (i, x)| b | u8::from(*x > 0.0) << (7 - i))
+    };
+    (0..embeddings.rows())
+        .flat_map(|i| embeddings.row(i).chunks(8).map(byte))
+        .collect()
 }

@@ -21,19 +21,31 @@ pub fn similarity(function: SimilarityFn, a: MatRef<'_>, b: MatRef<'_>) -> Mat {
 
 /// Row `i` of `a` against row `i` of `b`. Panics on different shapes.
 pub fn pairwise_similarity(function: SimilarityFn, a: MatRef<'_>, b: MatRef<'_>) -> Vec<f32> {
-    assert_eq!((a.rows(), a.cols()), (b.rows(), b.cols()), "pairs of embeddings");
+    assert_eq!(
+        (a.rows(), a.cols()),
+        (b.rows(), b.cols()),
+        "pairs of embeddings"
+    );
     let pair = match function {
         SimilarityFn::Cosine => cosine,
         SimilarityFn::Dot => dot,
         SimilarityFn::Euclidean => |x: &[f32], y: &[f32]| -euclidean(x, y),
         SimilarityFn::Manhattan => |x: &[f32], y: &[f32]| -manhattan(x, y),
     };
-    (0..a.rows()).into_par_iter().map(|i| pair(a.row(i), b.row(i))).collect()
+    (0..a.rows())
+        .into_par_iter()
+        .map(|i| pair(a.row(i), b.row(i)))
+        .collect()
 }
 
 fn products(a: MatRef<'_>, b: MatRef<'_>) -> Mat {
     let mut out = Mat::zeros(a.rows(), b.rows());
-    matryo_ops::cpu().matmul(out.view_mut(), Operand::Normal(a), Operand::Transposed(b), 1.0);
+    matryo_ops::cpu().matmul(
+        out.view_mut(),
+        Operand::Normal(a),
+        Operand::Transposed(b),
+        1.0,
+    );
     out
 }
 
@@ -45,7 +57,11 @@ fn normalized(x: MatRef<'_>) -> Mat {
 }
 
 fn distances(a: MatRef<'_>, b: MatRef<'_>, distance: impl Fn(&[f32], &[f32]) -> f32 + Sync) -> Mat {
-    let row = |i: usize| (0..b.rows()).map(|j| -distance(a.row(i), b.row(j))).collect::<Vec<f32>>();
+    let row = |i: usize| {
+        (0..b.rows())
+            .map(|j| -distance(a.row(i), b.row(j)))
+            .collect::<Vec<f32>>()
+    };
     let rows: Vec<Vec<f32>> = (0..a.rows()).into_par_iter().map(row).collect();
     Mat::from_vec(a.rows(), b.rows(), rows.concat())
 }

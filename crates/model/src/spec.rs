@@ -55,6 +55,9 @@ impl Spec {
 
     /// Heads as the attention operation wants them.
     pub(crate) fn attention(&self) -> AttentionShape {
-        AttentionShape { heads: self.heads, head_dim: self.dim / self.heads }
+        AttentionShape {
+            heads: self.heads,
+            head_dim: self.dim / self.heads,
+        }
     }
 }

@@ -3,8 +3,8 @@
 use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precision};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight,
-    PoolMode, Spans, Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
+    Ops, PackedWeight, PoolMode, Spans, Weight,
 };
 
 /// The CPU of this machine, with the threads of rayon's current pool.
@@ -23,15 +23,31 @@ impl Cpu {
     /// followed; [`Ops::describe`] says so.
     pub fn new(precision: Option<Precision>) -> Self {
         let wanted = Level::wanted();
-        let level = wanted.as_ref().ok().copied().flatten().unwrap_or_else(Level::best);
-        let arithmetic = Arithmetic { level, precision: precision.unwrap_or(Precision::best(level)) };
-        Self { arithmetic, chosen: precision.is_some(), refused: wanted.err() }
+        let level = wanted
+            .as_ref()
+            .ok()
+            .copied()
+            .flatten()
+            .unwrap_or_else(Level::best);
+        let arithmetic = Arithmetic {
+            level,
+            precision: precision.unwrap_or(Precision::best(level)),
+        };
+        Self {
+            arithmetic,
+            chosen: precision.is_some(),
+            refused: wanted.err(),
+        }
     }
 
     /// A particular instruction set, in single precision unless the argument says otherwise; operations panic if this processor
     /// lacks it.
     pub fn at(arithmetic: impl Into<Arithmetic>) -> Self {
-        Self { arithmetic: arithmetic.into(), chosen: true, refused: None }
+        Self {
+            arithmetic: arithmetic.into(),
+            chosen: true,
+            refused: None,
+        }
     }
 
     /// The instruction set in use.
@@ -42,23 +58,35 @@ impl Cpu {
     /// Why this precision, or what it means here.
     fn reason(&self) -> &'static str {
         match (self.chosen, self.arithmetic.precision, self.level()) {
-            (false, ..) => "the fastest here whose vectors are those of the Python libraries within 1e-5",
-            (_, Precision::F32, _) => "as asked: results are those of the Python libraries to rounding",
+            (false, ..) => {
+                "the fastest here whose vectors are those of the Python libraries within 1e-5"
+            }
+            (_, Precision::F32, _) => {
+                "as asked: results are those of the Python libraries to rounding"
+            }
             (_, Precision::F32x3, Level::Amx) => "as asked: bf16 in two parts on AMX",
             (_, Precision::F32x3, _) => "as asked: without AMX the same as f32",
             (_, Precision::Bf16, Level::Amx | Level::Avx512Bf16) => {
                 "as asked: linear layers multiply bf16, sums are f32"
             }
-            (_, Precision::Bf16, _) => "as asked: linear layers multiply values rounded to bf16, in the time of f32",
-            (_, Precision::Int8, Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
+            (_, Precision::Bf16, _) => {
+                "as asked: linear layers multiply values rounded to bf16, in the time of f32"
+            }
+            (
+                _,
+                Precision::Int8,
+                Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni,
+            ) => {
                 "as asked: linear layers multiply rotated 8-bit integers exactly; vectors stay float32"
             }
             (_, Precision::Int8, _) => {
                 "as asked: linear layers multiply rotated 8-bit integers exactly, without VNNI in the time of int16; vectors stay float32"
             }
-            (_, Precision::Int16, Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni) => {
-                "as asked: linear layers multiply 16-bit integers exactly"
-            }
+            (
+                _,
+                Precision::Int16,
+                Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni,
+            ) => "as asked: linear layers multiply 16-bit integers exactly",
             (_, Precision::Int16, _) => {
                 "as asked: linear layers multiply 16-bit integers, without VNNI no faster than f32"
             }
@@ -77,9 +105,14 @@ impl Ops for Cpu {
         let (level, threads) = (self.level().name(), rayon::current_num_threads());
         let plural = if threads == 1 { "" } else { "s" };
         let text = format!("cpu, {level}, {threads} thread{plural}");
-        let Some(refused) = &self.refused else { return text };
+        let Some(refused) = &self.refused else {
+            return text;
+        };
         let names: Vec<&str> = Level::available().map(Level::name).collect();
-        format!("{text} ({LEVEL_VARIABLE}={refused} is none of {})", names.join(", "))
+        format!(
+            "{text} ({LEVEL_VARIABLE}={refused} is none of {})",
+            names.join(", ")
+        )
     }
 
     fn precision(&self) -> Precision {
@@ -213,7 +246,15 @@ impl Ops for Cpu {
         kernels::pool(y, x, spans, skip, mode);
     }
 
-    fn pool_bwd(&self, dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
+    fn pool_bwd(
+        &self,
+        dx: MatMut<'_>,
+        dy: MatRef<'_>,
+        x: MatRef<'_>,
+        spans: Spans<'_>,
+        skip: &[u32],
+        mode: PoolMode,
+    ) {
         kernels::pool_bwd(dx, dy, x, spans, skip, mode);
     }
 
@@ -225,7 +266,14 @@ impl Ops for Cpu {
         kernels::normalize_bwd(d, y, norms);
     }
 
-    fn adamw(&self, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
+    fn adamw(
+        &self,
+        params: &mut [f32],
+        grads: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        update: AdamW,
+    ) {
         kernels::adamw(self.level(), params, grads, m, v, update);
     }
 

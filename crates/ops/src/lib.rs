@@ -11,8 +11,8 @@ mod scalar;
 
 pub use cpu::Cpu;
 pub use matryo_kernels::{
-    Activation, AdamW, AlignedVec, Arithmetic, AttentionShape, Dropout, Epilogue, InputGradient, Level, Mat, MatMut,
-    MatRef, Operand, PackedWeight, PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, AlignedVec, Arithmetic, AttentionShape, Dropout, Epilogue, InputGradient,
+    Level, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision, Spans, Weight,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;

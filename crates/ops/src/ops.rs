@@ -1,8 +1,8 @@
 //! The trait that an encoder computes through.
 
 use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, PackedWeight,
-    PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
+    PackedWeight, PoolMode, Precision, Spans, Weight,
 };
 
 /// The operations on one device. Shapes stand in brackets; `t` is tokens, `n` texts, `d` width.
@@ -131,7 +131,15 @@ pub trait Ops: Send + Sync {
     fn pool(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode);
 
     /// Backward of [`Ops::pool`]: adds into `dx` `[t, d]`, since several modes may be concatenated. `x` is the forward's input.
-    fn pool_bwd(&self, dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode);
+    fn pool_bwd(
+        &self,
+        dx: MatMut<'_>,
+        dy: MatRef<'_>,
+        x: MatRef<'_>,
+        spans: Spans<'_>,
+        skip: &[u32],
+        mode: PoolMode,
+    );
 
     /// Rows scaled to length 1 in place, with the length clamped at 1e-12; `norms` `[rows]` receives the lengths.
     fn normalize(&self, x: MatMut<'_>, norms: &mut [f32]);

@@ -3,8 +3,8 @@
 use matryo_kernels::{self as kernels, Level, scalar};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand, Ops, PackedWeight,
-    PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
+    Ops, PackedWeight, PoolMode, Precision, Spans, Weight,
 };
 
 /// The reference device.
@@ -147,7 +147,15 @@ impl Ops for Scalar {
         kernels::pool(y, x, spans, skip, mode);
     }
 
-    fn pool_bwd(&self, dx: MatMut<'_>, dy: MatRef<'_>, x: MatRef<'_>, spans: Spans<'_>, skip: &[u32], mode: PoolMode) {
+    fn pool_bwd(
+        &self,
+        dx: MatMut<'_>,
+        dy: MatRef<'_>,
+        x: MatRef<'_>,
+        spans: Spans<'_>,
+        skip: &[u32],
+        mode: PoolMode,
+    ) {
         kernels::pool_bwd(dx, dy, x, spans, skip, mode);
     }
 
@@ -159,7 +167,14 @@ impl Ops for Scalar {
         kernels::normalize_bwd(d, y, norms);
     }
 
-    fn adamw(&self, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
+    fn adamw(
+        &self,
+        params: &mut [f32],
+        grads: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        update: AdamW,
+    ) {
         scalar::adamw(params, grads, m, v, update);
     }
 

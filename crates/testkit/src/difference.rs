@@ -2,9 +2,23 @@
 
 /// The derivative of `f` at `x` along `direction`, by central differences of fourth order with steps of `step` and twice that.
 /// A correct gradient `g` gives `g . direction`. With `f` in f32 a step of 1e-2 loses the fewest digits.
-pub fn directional_derivative(f: impl Fn(&[f32]) -> f64, x: &[f32], direction: &[f32], step: f32) -> f64 {
-    assert_eq!(x.len(), direction.len(), "the direction has one value a coordinate");
-    let at = |t: f32| f(&x.iter().zip(direction).map(|(x, d)| x + t * d).collect::<Vec<_>>());
+pub fn directional_derivative(
+    f: impl Fn(&[f32]) -> f64,
+    x: &[f32],
+    direction: &[f32],
+    step: f32,
+) -> f64 {
+    assert_eq!(
+        x.len(),
+        direction.len(),
+        "the direction has one value a coordinate"
+    );
+    let at = |t: f32| {
+        f(&x.iter()
+            .zip(direction)
+            .map(|(x, d)| x + t * d)
+            .collect::<Vec<_>>())
+    };
     let near = at(step) - at(-step);
     let far = at(2.0 * step) - at(-2.0 * step);
     (8.0 * near - far) / (12.0 * f64::from(step))
@@ -19,7 +33,9 @@ pub fn pseudo_random(len: usize, seed: u64) -> Vec<f32> {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) >> 40
     };
-    (0..len).map(|_| next() as f32 / (1 << 23) as f32 - 1.0).collect()
+    (0..len)
+        .map(|_| next() as f32 / (1 << 23) as f32 - 1.0)
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,7 +18,9 @@ impl Tensor {
     /// Rows and columns of a tensor of two axes; panics on another number of axes.
     #[track_caller]
     pub fn rows_cols(&self) -> (usize, usize) {
-        let &[rows, cols] = self.shape.as_slice() else { panic!("shape {:?} is not that of a matrix", self.shape) };
+        let &[rows, cols] = self.shape.as_slice() else {
+            panic!("shape {:?} is not that of a matrix", self.shape)
+        };
         (rows, cols)
     }
 }
@@ -28,8 +30,11 @@ impl Tensor {
 pub fn read_safetensors(path: impl AsRef<Path>) -> BTreeMap<String, Tensor> {
     let path = path.as_ref();
     let bytes = read(path);
-    let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    file.iter().map(|(name, view)| (name.to_owned(), tensor(name, &view))).collect()
+    let file =
+        SafeTensors::deserialize(&bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    file.iter()
+        .map(|(name, view)| (name.to_owned(), tensor(name, &view)))
+        .collect()
 }
 
 /// A JSON file.
@@ -43,7 +48,8 @@ pub fn read_json(path: impl AsRef<Path>) -> Value {
 #[track_caller]
 pub fn read_npy(path: impl AsRef<Path>) -> Tensor {
     let path = path.as_ref();
-    parse_npy(&read(path)).unwrap_or_else(|| panic!("{}: not a .npy file of f32 in C order", path.display()))
+    parse_npy(&read(path))
+        .unwrap_or_else(|| panic!("{}: not a .npy file of f32 in C order", path.display()))
 }
 
 #[track_caller]
@@ -62,18 +68,32 @@ fn tensor(name: &str, view: &TensorView<'_>) -> Tensor {
         Dtype::U8 => numbers(bytes, |b: [u8; 1]| f32::from(b[0])),
         other => panic!("tensor `{name}` has dtype {other:?}"),
     };
-    Tensor { shape: view.shape().to_vec(), data }
+    Tensor {
+        shape: view.shape().to_vec(),
+        data,
+    }
 }
 
 fn numbers<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|&b| number(b)).collect()
+    bytes
+        .as_chunks::<N>()
+        .0
+        .iter()
+        .map(|&b| number(b))
+        .collect()
 }
 
 fn parse_npy(bytes: &[u8]) -> Option<Tensor> {
     let rest = bytes.strip_prefix(b"\x93NUMPY")?;
     let (len, start) = match rest.first()? {
-        1 => (usize::from(u16::from_le_bytes(rest.get(2..4)?.try_into().ok()?)), 4),
-        _ => (u32::from_le_bytes(rest.get(2..6)?.try_into().ok()?) as usize, 6),
+        1 => (
+            usize::from(u16::from_le_bytes(rest.get(2..4)?.try_into().ok()?)),
+            4,
+        ),
+        _ => (
+            u32::from_le_bytes(rest.get(2..6)?.try_into().ok()?) as usize,
+            6,
+        ),
     };
     let header = std::str::from_utf8(rest.get(start..start + len)?).ok()?;
     if !header.contains("'descr': '<f4'") || !header.contains("'fortran_order': False") {
@@ -81,7 +101,9 @@ fn parse_npy(bytes: &[u8]) -> Option<Tensor> {
     }
     let shape = header.split_once("'shape': (")?.1.split_once(')')?.0;
     let shape = shape.split(',').map(str::trim).filter(|n| !n.is_empty());
-    let shape = shape.map(|n| n.parse().ok()).collect::<Option<Vec<usize>>>()?;
+    let shape = shape
+        .map(|n| n.parse().ok())
+        .collect::<Option<Vec<usize>>>()?;
     let data = numbers(rest.get(start + len..)?, f32::from_le_bytes);
     (data.len() == shape.iter().product::<usize>()).then_some(Tensor { shape, data })
 }
@@ -106,7 +128,13 @@ mod tests {
         file.extend((header.len() as u16).to_le_bytes());
         file.extend(header.as_bytes());
         file.extend([1.5f32, -2.0].iter().flat_map(|v| v.to_le_bytes()));
-        assert_eq!(parse_npy(&file), Some(Tensor { shape: vec![2, 1], data: vec![1.5, -2.0] }));
+        assert_eq!(
+            parse_npy(&file),
+            Some(Tensor {
+                shape: vec![2, 1],
+                data: vec![1.5, -2.0]
+            })
+        );
         file.pop();
         assert_eq!(parse_npy(&file), None, "a value is cut short");
     }

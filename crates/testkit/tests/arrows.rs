@@ -27,19 +27,27 @@ const ARROWS: &[(&str, &[&str])] = &[
 const REASON_WITHIN: usize = 4;
 
 fn crates() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("crates/testkit lies in crates/").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("crates/testkit lies in crates/")
+        .to_owned()
 }
 
 fn names_of_crates() -> Vec<String> {
-    let entries = fs::read_dir(crates()).expect("crates/ can be listed").map(|e| e.expect("an entry"));
+    let entries = fs::read_dir(crates())
+        .expect("crates/ can be listed")
+        .map(|e| e.expect("an entry"));
     let folders = entries.filter(|e| e.path().join("Cargo.toml").is_file());
-    folders.map(|e| e.file_name().into_string().expect("a UTF-8 name")).collect()
+    folders
+        .map(|e| e.file_name().into_string().expect("a UTF-8 name"))
+        .collect()
 }
 
 fn manifest(name: &str) -> toml::Table {
     let path = crates().join(name).join("Cargo.toml");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    text.parse()
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// Crates of this workspace in the tables called `kind`, also in those below `[target]`.
@@ -47,24 +55,39 @@ fn dependencies(table: &toml::Table, kind: &str) -> Vec<String> {
     let mut found = Vec::new();
     if let Some(toml::Value::Table(listed)) = table.get(kind) {
         let renamed = |key: &str, value: &toml::Value| {
-            value.get("package").and_then(toml::Value::as_str).unwrap_or(key).to_owned()
+            value
+                .get("package")
+                .and_then(toml::Value::as_str)
+                .unwrap_or(key)
+                .to_owned()
         };
         let packages = listed.iter().map(|(key, value)| renamed(key, value));
         found.extend(packages.filter_map(|p| short_name(&p)));
     }
     if let Some(toml::Value::Table(targets)) = table.get("target") {
-        found.extend(targets.values().filter_map(toml::Value::as_table).flat_map(|t| dependencies(t, kind)));
+        found.extend(
+            targets
+                .values()
+                .filter_map(toml::Value::as_table)
+                .flat_map(|t| dependencies(t, kind)),
+        );
     }
     found
 }
 
 fn short_name(package: &str) -> Option<String> {
-    if package == "matryo" { Some(package.to_owned()) } else { package.strip_prefix("matryo-").map(str::to_owned) }
+    if package == "matryo" {
+        Some(package.to_owned())
+    } else {
+        package.strip_prefix("matryo-").map(str::to_owned)
+    }
 }
 
 fn allowed(from: &str, to: &str) -> bool {
-    let (_, targets) =
-        ARROWS.iter().find(|(name, _)| *name == from).unwrap_or_else(|| panic!("crate `{from}` has no row"));
+    let (_, targets) = ARROWS
+        .iter()
+        .find(|(name, _)| *name == from)
+        .unwrap_or_else(|| panic!("crate `{from}` has no row"));
     to != "testkit" && (targets.contains(&to) || targets.contains(&"*"))
 }
 
@@ -83,18 +106,26 @@ fn crates_depend_only_downwards() {
         let table = manifest(&name);
         for kind in ["dependencies", "build-dependencies"] {
             for to in dependencies(&table, kind) {
-                assert!(allowed(&name, &to), "crates/{name}/Cargo.toml: [{kind}] may not name `{to}`");
+                assert!(
+                    allowed(&name, &to),
+                    "crates/{name}/Cargo.toml: [{kind}] may not name `{to}`"
+                );
             }
         }
         for to in dependencies(&table, "dev-dependencies") {
-            assert!(to == "testkit" || allowed(&name, &to), "crates/{name}/Cargo.toml: tests may not use `{to}`");
+            assert!(
+                to == "testkit" || allowed(&name, &to),
+                "crates/{name}/Cargo.toml: tests may not use `{to}`"
+            );
         }
     }
 }
 
 #[test]
 fn the_check_of_arrows_can_fail() {
-    let table: toml::Table = "[target.'cfg(unix)'.dependencies]\nx = { package = 'matryo-train' }".parse().unwrap();
+    let table: toml::Table = "[target.'cfg(unix)'.dependencies]\nx = { package = 'matryo-train' }"
+        .parse()
+        .unwrap();
     assert_eq!(dependencies(&table, "dependencies"), ["train"]);
     assert!(!allowed("eval", "train") && !allowed("model", "testkit") && allowed("eval", "data"));
 }
@@ -113,7 +144,8 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Whether code on this line, comments aside, says the keyword. Written apart here, so that this file does not say it.
 fn says_keyword(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
-    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == concat!("un", "safe"))
+    code.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|word| word == concat!("un", "safe"))
 }
 
 fn opens_block(line: &str) -> bool {
@@ -126,7 +158,9 @@ fn has_reason(lines: &[&str], block: usize) -> bool {
     while start > 0 && lines[start].trim_start().starts_with("//") {
         start -= 1;
     }
-    lines[start..=block].iter().any(|line| line.contains("SAFETY:"))
+    lines[start..=block]
+        .iter()
+        .any(|line| line.contains("SAFETY:"))
 }
 
 #[test]
@@ -137,7 +171,12 @@ fn only_kernels_say_the_keyword() {
         for file in files {
             let text = fs::read_to_string(&file).expect("a source file");
             let line = text.lines().position(says_keyword);
-            assert!(line.is_none(), "{}:{}: belongs in crates/kernels", file.display(), line.unwrap_or(0) + 1);
+            assert!(
+                line.is_none(),
+                "{}:{}: belongs in crates/kernels",
+                file.display(),
+                line.unwrap_or(0) + 1
+            );
         }
     }
 }
@@ -151,7 +190,12 @@ fn every_block_has_its_reason() {
         let text = fs::read_to_string(&file).expect("a source file");
         let lines: Vec<_> = text.lines().collect();
         for block in (0..lines.len()).filter(|&i| opens_block(lines[i])) {
-            assert!(has_reason(&lines, block), "{}:{}: no SAFETY comment above", file.display(), block + 1);
+            assert!(
+                has_reason(&lines, block),
+                "{}:{}: no SAFETY comment above",
+                file.display(),
+                block + 1
+            );
         }
     }
 }

@@ -28,8 +28,16 @@ impl Accumulation {
     pub fn new(config: &TrainConfig, rows: usize) -> Self {
         let (rows, batch) = (rows as u64, config.per_device_train_batch_size as u64);
         // The loader counts rows over batch size whatever the sampler makes of them.
-        let loader_len = if config.dataloader_drop_last { rows / batch } else { rows.div_ceil(batch) };
-        Self { compat: config.compat, loader_len, accumulate: config.gradient_accumulation_steps }
+        let loader_len = if config.dataloader_drop_last {
+            rows / batch
+        } else {
+            rows.div_ceil(batch)
+        };
+        Self {
+            compat: config.compat,
+            loader_len,
+            accumulate: config.gradient_accumulation_steps,
+        }
     }
 
     /// Optimizer steps an epoch, as the trainer counts them for the length of the run and the schedule.
@@ -44,7 +52,10 @@ impl Accumulation {
     pub fn length(&self, num_train_epochs: f64, max_steps: i64) -> Length {
         let per_epoch = self.steps_per_epoch();
         match u64::try_from(max_steps) {
-            Ok(steps) if steps > 0 => Length { steps, epochs: steps.div_ceil(per_epoch.max(1)) },
+            Ok(steps) if steps > 0 => Length {
+                steps,
+                epochs: steps.div_ceil(per_epoch.max(1)),
+            },
             _ => Length {
                 steps: (num_train_epochs * per_epoch as f64).ceil() as u64,
                 epochs: num_train_epochs.ceil() as u64,
@@ -65,7 +76,10 @@ impl Accumulation {
         let is_last = index + 1 == self.loader_len;
         match self.compat {
             Compat::Current => (index + 1).is_multiple_of(self.accumulate) || is_last,
-            Compat::V3_0 => total.is_multiple_of(self.accumulate) || (self.loader_len <= self.accumulate && is_last),
+            Compat::V3_0 => {
+                total.is_multiple_of(self.accumulate)
+                    || (self.loader_len <= self.accumulate && is_last)
+            }
         }
     }
 
@@ -86,11 +100,20 @@ mod tests {
     use super::*;
 
     fn rules(compat: Compat, loader_len: u64, accumulate: u64) -> Accumulation {
-        Accumulation { compat, loader_len, accumulate }
+        Accumulation {
+            compat,
+            loader_len,
+            accumulate,
+        }
     }
 
     /// Micro-batches of the run after which a step is taken, and the divisor of each micro-batch.
-    fn simulate(rules: Accumulation, made: usize, epochs: f64, max_steps: i64) -> (Vec<u64>, Vec<u64>) {
+    fn simulate(
+        rules: Accumulation,
+        made: usize,
+        epochs: f64,
+        max_steps: i64,
+    ) -> (Vec<u64>, Vec<u64>) {
         let length = rules.length(epochs, max_steps);
         let (mut steps, mut divisors) = (Vec::new(), Vec::new());
         for _ in 0..length.epochs {
@@ -117,8 +140,16 @@ mod tests {
             (rules(Compat::V3_0, 7, 16), 7, &[7, 14, 16, 21]),
             (rules(Compat::V3_0, 7, 16), 10, &[7, 16, 17, 27]),
             (rules(Compat::Current, 7, 16), 10, &[7, 14, 21, 28]),
-            (rules(Compat::Current, 7, 2), 7, &[2, 4, 6, 7, 9, 11, 13, 14, 16, 18, 20, 21, 23, 25, 27, 28]),
-            (rules(Compat::V3_0, 7, 2), 7, &[2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24]),
+            (
+                rules(Compat::Current, 7, 2),
+                7,
+                &[2, 4, 6, 7, 9, 11, 13, 14, 16, 18, 20, 21, 23, 25, 27, 28],
+            ),
+            (
+                rules(Compat::V3_0, 7, 2),
+                7,
+                &[2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24],
+            ),
         ];
         for (rules, made, steps) in cases {
             assert_eq!(simulate(rules, made, 4.0, -1).0, steps, "{rules:?}");
@@ -129,7 +160,10 @@ mod tests {
     fn losses_are_divided_as_upstream_does() {
         let divisors = |rules, made| simulate(rules, made, 1.0, -1).1;
         assert_eq!(divisors(rules(Compat::Current, 7, 16), 7), [7; 7]);
-        assert_eq!(divisors(rules(Compat::Current, 7, 2), 7), [2, 2, 2, 2, 2, 2, 1]);
+        assert_eq!(
+            divisors(rules(Compat::Current, 7, 2), 7),
+            [2, 2, 2, 2, 2, 2, 1]
+        );
         assert_eq!(divisors(rules(Compat::Current, 7, 4), 5), [4, 4, 4, 4, 1]);
         assert_eq!(divisors(rules(Compat::V3_0, 7, 16), 7), [16; 7]);
         assert_eq!(divisors(rules(Compat::V3_0, 7, 2), 7), [2; 6]);
@@ -138,9 +172,33 @@ mod tests {
     #[test]
     fn lengths_follow_epochs_or_steps() {
         let current = rules(Compat::Current, 7, 2);
-        assert_eq!(current.length(2.5, -1), Length { steps: 10, epochs: 3 });
-        assert_eq!(current.length(2.5, 5), Length { steps: 5, epochs: 2 });
-        assert_eq!(rules(Compat::V3_0, 7, 2).length(4.0, -1), Length { steps: 12, epochs: 4 });
-        assert_eq!(rules(Compat::V3_0, 7, 16).length(4.0, 0), Length { steps: 4, epochs: 4 });
+        assert_eq!(
+            current.length(2.5, -1),
+            Length {
+                steps: 10,
+                epochs: 3
+            }
+        );
+        assert_eq!(
+            current.length(2.5, 5),
+            Length {
+                steps: 5,
+                epochs: 2
+            }
+        );
+        assert_eq!(
+            rules(Compat::V3_0, 7, 2).length(4.0, -1),
+            Length {
+                steps: 12,
+                epochs: 4
+            }
+        );
+        assert_eq!(
+            rules(Compat::V3_0, 7, 16).length(4.0, 0),
+            Length {
+                steps: 4,
+                epochs: 4
+            }
+        );
     }
 }

@@ -10,7 +10,8 @@ use matryo_model::{Grads, ModelFolder, Params, SaveOptions, save, write_file, wr
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    TrainError, identity::Identity, moments, optimizer::Optimizer, progress::Progress, trainer_state::TrainerState,
+    TrainError, identity::Identity, moments, optimizer::Optimizer, progress::Progress,
+    trainer_state::TrainerState,
 };
 
 /// What matryo needs besides upstream's files.
@@ -72,7 +73,9 @@ pub(crate) fn write(output_dir: &Path, contents: &Contents<'_>) -> Result<PathBu
             progress: progress.clone(),
         };
         let json = serde_json::to_vec_pretty(&state).expect("plain data");
-        Ok(write_file(&dir.join(STATE_FILE), |file| file.write_all(&json))?)
+        Ok(write_file(&dir.join(STATE_FILE), |file| {
+            file.write_all(&json)
+        })?)
     })?;
     Ok(target)
 }
@@ -81,7 +84,10 @@ pub(crate) fn write(output_dir: &Path, contents: &Contents<'_>) -> Result<PathBu
 pub(crate) fn remove(checkpoint: &Path) -> Result<(), TrainError> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let doomed = checkpoint.with_file_name(format!(".{name}{REMOVED}"));
-    let failed = |source| TrainError::RemoveCheckpoint { path: checkpoint.to_owned(), source };
+    let failed = |source| TrainError::RemoveCheckpoint {
+        path: checkpoint.to_owned(),
+        source,
+    };
     match fs::rename(checkpoint, &doomed) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(failed(error)),
@@ -95,16 +101,26 @@ pub(crate) fn sweep(output_dir: &Path) -> Result<(), TrainError> {
     let is_remnant = |name: &str| name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".tmp");
     for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_remnant)) {
         let path = entry.path();
-        fs::remove_dir_all(&path).map_err(|source| TrainError::RemoveCheckpoint { path, source })?;
+        fs::remove_dir_all(&path)
+            .map_err(|source| TrainError::RemoveCheckpoint { path, source })?;
     }
     Ok(())
 }
 
 /// (step, folder) of all checkpoints that matryo wrote into `output_dir`, oldest first.
 pub(crate) fn list(output_dir: &Path) -> Vec<(u64, PathBuf)> {
-    let entries = fs::read_dir(output_dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = fs::read_dir(output_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let numbered = |path: PathBuf| {
-        let step = path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok()?;
+        let step = path
+            .file_name()?
+            .to_str()?
+            .strip_prefix(PREFIX)?
+            .parse()
+            .ok()?;
         path.join(STATE_FILE).exists().then_some((step, path))
     };
     let mut checkpoints: Vec<_> = entries.filter_map(numbered).collect();
@@ -117,30 +133,57 @@ pub(crate) fn rotate(output_dir: &Path, limit: usize, best: Option<u64>) -> Resu
     let checkpoints = list(output_dir);
     let last = checkpoints.last().map(|(step, _)| *step);
     let is_protected = |step: u64| Some(step) == last || Some(step) == best;
-    let protected = checkpoints.iter().filter(|(step, _)| is_protected(*step)).count();
+    let protected = checkpoints
+        .iter()
+        .filter(|(step, _)| is_protected(*step))
+        .count();
     let excess = checkpoints.len().saturating_sub(limit.max(protected));
-    let doomed = checkpoints.iter().filter(|(step, _)| !is_protected(*step)).take(excess);
-    doomed.map(|(_, path)| path).try_for_each(|path| remove(path))
+    let doomed = checkpoints
+        .iter()
+        .filter(|(step, _)| !is_protected(*step))
+        .take(excess);
+    doomed
+        .map(|(_, path)| path)
+        .try_for_each(|path| remove(path))
 }
 
 impl ResumePoint {
     /// Reads where the checkpoint `path` stands; refuses one of another run, naming what differs.
     pub fn open(path: &Path, expected: &Identity) -> Result<Self, TrainError> {
         let file = path.join(STATE_FILE);
-        let bytes = fs::read(&file).map_err(|source| TrainError::ReadCheckpoint { path: file.clone(), source })?;
-        let broken = |source| TrainError::CheckpointState { path: file.clone(), source };
+        let bytes = fs::read(&file).map_err(|source| TrainError::ReadCheckpoint {
+            path: file.clone(),
+            source,
+        })?;
+        let broken = |source| TrainError::CheckpointState {
+            path: file.clone(),
+            source,
+        };
         let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(broken)?;
         if json["format"] != FORMAT {
             let found = json["format"].to_string();
-            return Err(TrainError::CheckpointFormat { path: file, found, expected: FORMAT });
+            return Err(TrainError::CheckpointFormat {
+                path: file,
+                found,
+                expected: FORMAT,
+            });
         }
         let state: State = serde_json::from_value(json).map_err(broken)?;
         expected.check(&state.identity, path)?;
-        Ok(Self { path: path.to_owned(), progress: state.progress, updates: state.updates })
+        Ok(Self {
+            path: path.to_owned(),
+            progress: state.progress,
+            updates: state.updates,
+        })
     }
 
     /// Puts weights, moments and waiting gradients back.
-    pub fn restore(&self, params: &mut Params, optimizer: &mut Optimizer, grads: &mut Grads) -> Result<(), TrainError> {
+    pub fn restore(
+        &self,
+        params: &mut Params,
+        optimizer: &mut Optimizer,
+        grads: &mut Grads,
+    ) -> Result<(), TrainError> {
         crate::weights::read(&self.path, params)?;
         let open = (self.progress.open_batches > 0).then_some(grads);
         moments::read(&self.path, optimizer, open, &params.layout)?;
@@ -177,11 +220,18 @@ mod tests {
     #[test]
     fn remnants_of_a_killed_process_are_swept() {
         let dir = folder_with(&[1]);
-        for name in [".checkpoint-2.saving.tmp", ".checkpoint-1.removed.tmp", ".mine.tmp"] {
+        for name in [
+            ".checkpoint-2.saving.tmp",
+            ".checkpoint-1.removed.tmp",
+            ".mine.tmp",
+        ] {
             fs::create_dir_all(dir.path().join(name).join("inner")).unwrap();
         }
         sweep(dir.path()).unwrap();
-        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         assert_eq!(names, [".mine.tmp", "checkpoint-1"]);
     }
@@ -189,8 +239,12 @@ mod tests {
     /// The cases of transformers' rotate_checkpoints: the last and the best stay.
     #[test]
     fn the_oldest_go_first_but_never_the_best() {
-        let cases: [(usize, Option<u64>, &[u64]); 4] =
-            [(2, None, &[3, 4]), (2, Some(1), &[1, 4]), (1, Some(2), &[2, 4]), (3, Some(4), &[2, 3, 4])];
+        let cases: [(usize, Option<u64>, &[u64]); 4] = [
+            (2, None, &[3, 4]),
+            (2, Some(1), &[1, 4]),
+            (1, Some(2), &[2, 4]),
+            (3, Some(4), &[2, 3, 4]),
+        ];
         for (limit, best, left) in cases {
             let dir = folder_with(&[1, 2, 3, 4]);
             rotate(dir.path(), limit, best).unwrap();

@@ -6,11 +6,19 @@ use matryo_model::{ModelError, write_atomic};
 
 /// Keeps the header and the first `rows` rows of every CSV file in `folder`; without rows, no file.
 pub(crate) fn keep(folder: &Path, rows: usize) -> Result<(), ModelError> {
-    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let files = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "csv")) {
         let failed = |action| {
             let path = path.clone();
-            move |source| ModelError::Io { action, path, source }
+            move |source| ModelError::Io {
+                action,
+                path,
+                source,
+            }
         };
         if rows == 0 {
             fs::remove_file(&path).map_err(failed("delete"))?;
@@ -36,9 +44,15 @@ mod tests {
         fs::write(&path, "epoch,steps\n1.0,1\n2.0,2\n3.0,3\n").unwrap();
         fs::write(dir.path().join("other.txt"), "1\n2\n3\n4\n").unwrap();
         keep(dir.path(), 2).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "epoch,steps\n1.0,1\n2.0,2\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "epoch,steps\n1.0,1\n2.0,2\n"
+        );
         keep(dir.path(), 5).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "epoch,steps\n1.0,1\n2.0,2\n");
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "epoch,steps\n1.0,1\n2.0,2\n"
+        );
         keep(dir.path(), 0).unwrap();
         assert!(!path.exists() && dir.path().join("other.txt").exists());
         keep(&dir.path().join("nowhere"), 1).unwrap();

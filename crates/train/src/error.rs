@@ -92,7 +92,9 @@ pub enum TrainError {
         precision: &'static str,
     },
     /// `matryoshka_weights` does not go with `matryoshka_dims`.
-    #[error("`matryoshka_weights` has {weights} entries, expected {dims}, one for each of `matryoshka_dims`")]
+    #[error(
+        "`matryoshka_weights` has {weights} entries, expected {dims}, one for each of `matryoshka_dims`"
+    )]
     WeightCount {
         /// Number of dimensions.
         dims: usize,
@@ -100,7 +102,9 @@ pub enum TrainError {
         weights: usize,
     },
     /// The best checkpoint cannot be known when evaluations and checkpoints fall apart.
-    #[error("`save_strategy` is `{save}`, expected `{eval}` as `eval_strategy`, since `load_best_model_at_end` is set")]
+    #[error(
+        "`save_strategy` is `{save}`, expected `{eval}` as `eval_strategy`, since `load_best_model_at_end` is set"
+    )]
     StrategyMismatch {
         /// When to evaluate.
         eval: Strategy,
@@ -118,7 +122,9 @@ pub enum TrainError {
         save: f64,
     },
     /// A schedule that would rise instead of fall.
-    #[error("`learning_rate` is {learning_rate:e}, expected more than {end:e}, at which the polynomial schedule ends")]
+    #[error(
+        "`learning_rate` is {learning_rate:e}, expected more than {end:e}, at which the polynomial schedule ends"
+    )]
     BelowEnd {
         /// The highest rate.
         learning_rate: f64,
@@ -216,7 +222,9 @@ pub enum TrainError {
         columns: Vec<String>,
     },
     /// Fewer rows than a batch, and the incomplete batch is dropped.
-    #[error("no batch is left: {rows} rows do not fill one of {batch}, and `dataloader_drop_last` is set")]
+    #[error(
+        "no batch is left: {rows} rows do not fill one of {batch}, and `dataloader_drop_last` is set"
+    )]
     NoBatches {
         /// Rows of the data.
         rows: usize,
@@ -232,7 +240,9 @@ pub enum TrainError {
         available: Vec<String>,
     },
     /// Training diverged.
-    #[error("the gradient of optimizer step {step} is not finite (loss {loss}); training has diverged")]
+    #[error(
+        "the gradient of optimizer step {step} is not finite (loss {loss}); training has diverged"
+    )]
     NotFinite {
         /// The step that was not taken.
         step: u64,
@@ -301,7 +311,11 @@ impl TrainError {
 }
 
 fn columns_found(count: usize) -> String {
-    if count == 1 { "1 column".into() } else { format!("{count} columns") }
+    if count == 1 {
+        "1 column".into()
+    } else {
+        format!("{count} columns")
+    }
 }
 
 // Boxed, since `Result`s of every step would otherwise carry their size.

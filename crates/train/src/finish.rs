@@ -35,14 +35,18 @@ fn summarise(run: &mut Run<'_>) -> f64 {
     let train_loss = progress.losses.mean(progress.step);
     let samples = if config.max_steps > 0 {
         config.max_steps as f64
-            * (config.per_device_train_batch_size as u64 * config.gradient_accumulation_steps) as f64
+            * (config.per_device_train_batch_size as u64 * config.gradient_accumulation_steps)
+                as f64
     } else {
         config.num_train_epochs * run.trainer.rows() as f64
     };
     let entry = [
         ("train_runtime", round(runtime, 4)),
         ("train_samples_per_second", round(samples / runtime, 3)),
-        ("train_steps_per_second", round(progress.step as f64 / runtime, 3)),
+        (
+            "train_steps_per_second",
+            round(progress.step as f64 / runtime, 3),
+        ),
         ("total_flos", 0.0),
         ("train_loss", train_loss),
     ];
@@ -54,15 +58,29 @@ fn summarise(run: &mut Run<'_>) -> f64 {
 fn take_best(run: &mut Run<'_>) -> Result<u64, TrainError> {
     let config = &run.trainer.config;
     let output_dir = config.output_dir.clone();
-    let Some(best) = run.progress.best.checkpoint.filter(|_| config.load_best_model_at_end) else {
+    let Some(best) = run
+        .progress
+        .best
+        .checkpoint
+        .filter(|_| config.load_best_model_at_end)
+    else {
         return Ok(run.progress.step);
     };
     if config.save_total_limit == Some(1) {
-        let others = checkpoint::list(&output_dir).into_iter().filter(|(step, _)| *step != best);
-        others.map(|(_, path)| path).try_for_each(|path| checkpoint::remove(&path))?;
+        let others = checkpoint::list(&output_dir)
+            .into_iter()
+            .filter(|(step, _)| *step != best);
+        others
+            .map(|(_, path)| path)
+            .try_for_each(|path| checkpoint::remove(&path))?;
     }
     if best != run.progress.step {
-        let params = run.trainer.model.encoder_mut().params_mut().expect("opened for training");
+        let params = run
+            .trainer
+            .model
+            .encoder_mut()
+            .params_mut()
+            .expect("opened for training");
         weights::read(&checkpoint::path(&output_dir, best), params)?;
     }
     Ok(best)
@@ -73,16 +91,35 @@ fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
     let model = &run.trainer.model;
     let folder = &run.trainer.config.output_dir;
     let params = model.encoder().params().expect("opened for training");
-    save(folder, model.folder(), params, &SaveOptions { card: None, ..run.save_options() })?;
+    save(
+        folder,
+        model.folder(),
+        params,
+        &SaveOptions {
+            card: None,
+            ..run.save_options()
+        },
+    )?;
     let state = run.state().to_json();
-    write_atomic(&folder.join(trainer_state::FILE), |file| file.write_all(state.as_bytes()))?;
+    write_atomic(&folder.join(trainer_state::FILE), |file| {
+        file.write_all(state.as_bytes())
+    })?;
     let last = Final {
         weights_sha256: Some(weights::hash(folder)?),
-        similarities: run.facts.widget.first().map(|example| similarities(model, example)).transpose()?,
+        similarities: run
+            .facts
+            .widget
+            .first()
+            .map(|example| similarities(model, example))
+            .transpose()?,
     };
-    let data = run.facts.card(&run.trainer.config, &run.progress, saved_step, last);
+    let data = run
+        .facts
+        .card(&run.trainer.config, &run.progress, saved_step, last);
     let text = card::render(&data)?;
-    write_atomic(&folder.join("README.md"), |file| file.write_all(text.as_bytes()))?;
+    write_atomic(&folder.join("README.md"), |file| {
+        file.write_all(text.as_bytes())
+    })?;
     Ok(card::save_record(folder, &data)?)
 }
 
@@ -95,16 +132,32 @@ fn similarities(model: &SentenceEncoder, example: &WidgetExample) -> Result<Vec<
 
 fn outcome(run: &Run<'_>, saved_step: u64, train_loss: f64) -> TrainOutcome {
     let (progress, config) = (&run.progress, &run.trainer.config);
-    let saved = progress.evaluations.iter().rev().find(|evaluation| evaluation.step == saved_step);
-    let best = progress.best.checkpoint.filter(|_| config.load_best_model_at_end);
+    let saved = progress
+        .evaluations
+        .iter()
+        .rev()
+        .find(|evaluation| evaluation.step == saved_step);
+    let best = progress
+        .best
+        .checkpoint
+        .filter(|_| config.load_best_model_at_end);
     let metric = config.best_metric_key().map(ToOwned::to_owned);
     TrainOutcome {
         output_dir: config.output_dir.clone(),
         steps: progress.step,
         saved_step,
-        best: best.zip(metric).zip(progress.best.value).map(|((step, metric), value)| BestStep { metric, value, step }),
+        best: best
+            .zip(metric)
+            .zip(progress.best.value)
+            .map(|((step, metric), value)| BestStep {
+                metric,
+                value,
+                step,
+            }),
         before: progress.base_reports().iter().map(record::report).collect(),
-        after: saved.map(|evaluation| evaluation.reports.iter().map(record::report).collect()).unwrap_or_default(),
+        after: saved
+            .map(|evaluation| evaluation.reports.iter().map(record::report).collect())
+            .unwrap_or_default(),
         train_loss,
         training_seconds: progress.seconds.training,
         evaluation_seconds: progress.seconds.evaluation,

@@ -41,7 +41,12 @@ pub(crate) struct PassMemory {
 impl<'a> Gradient<'a> {
     /// As the settings of a run want it.
     pub fn new(encoder: &'a Encoder, loss: &'a dyn Loss, config: &TrainConfig) -> Self {
-        Self { encoder, loss, tokens_per_batch: config.tokens_per_batch, retain: config.retain.count() }
+        Self {
+            encoder,
+            loss,
+            tokens_per_batch: config.tokens_per_batch,
+            retain: config.retain.count(),
+        }
     }
 
     /// Adds `scale` times the gradient of the batch's loss to `grads` and returns the loss, unscaled.
@@ -50,7 +55,9 @@ impl<'a> Gradient<'a> {
         let (embeddings, mut kept) = self.embed(&plan, batch.texts.len(), seed);
         let (loss, d_embeddings) = self.eval_loss(batch, &embeddings, seed, scale);
         for (index, micro) in plan.iter().enumerate() {
-            let activations = kept[index].take().unwrap_or_else(|| self.encoder.forward(micro.tokens.clone(), seed).1);
+            let activations = kept[index]
+                .take()
+                .unwrap_or_else(|| self.encoder.forward(micro.tokens.clone(), seed).1);
             let d = gather(&d_embeddings, &micro.places);
             self.encoder.backward(activations, d.view(), grads);
         }
@@ -60,25 +67,46 @@ impl<'a> Gradient<'a> {
     /// The most that [`Gradient::accumulate`] holds at a time.
     pub fn memory(&self, batch: &TextBatch) -> PassMemory {
         let plan = cut(batch, self.tokens_per_batch);
-        let kept = |micro: &MicroBatch| self.encoder.kept_bytes(micro.tokens.tokens(), micro.places.len());
+        let kept = |micro: &MicroBatch| {
+            self.encoder
+                .kept_bytes(micro.tokens.tokens(), micro.places.len())
+        };
         let retained: usize = plan.iter().take(self.retain).map(kept).sum();
         // One at a time, when those that were retained are gone.
         let again = plan.iter().skip(self.retain).map(kept).max().unwrap_or(0);
-        let largest = plan.iter().map(|micro| micro.tokens.tokens()).max().unwrap_or(0);
+        let largest = plan
+            .iter()
+            .map(|micro| micro.tokens.tokens())
+            .max()
+            .unwrap_or(0);
         let pass = self.encoder.working_bytes(largest) + self.encoder.packed_bytes(largest);
-        PassMemory { kept: retained.max(again), working: pass.max(self.loss_bytes(batch)) }
+        PassMemory {
+            kept: retained.max(again),
+            working: pass.max(self.loss_bytes(batch)),
+        }
     }
 
     /// Scores of every row's first text with the others of all rows, and embeddings in the forms that a loss makes of them:
     /// the columns, stacked, scaled, and the gradients of these.
     fn loss_bytes(&self, batch: &TextBatch) -> usize {
-        let (columns, rows) = (batch.columns.len(), batch.columns.first().map_or(0, Vec::len));
-        let (scores, embeddings) = (rows * rows * columns.saturating_sub(1), columns * rows * self.encoder.dim());
+        let (columns, rows) = (
+            batch.columns.len(),
+            batch.columns.first().map_or(0, Vec::len),
+        );
+        let (scores, embeddings) = (
+            rows * rows * columns.saturating_sub(1),
+            columns * rows * self.encoder.dim(),
+        );
         (scores + 6 * embeddings) * size_of::<f32>()
     }
 
     /// Pass 1: the embedding of every text, and the activations that are kept.
-    fn embed(&self, plan: &[MicroBatch], texts: usize, seed: u64) -> (Mat, Vec<Option<Activations>>) {
+    fn embed(
+        &self,
+        plan: &[MicroBatch],
+        texts: usize,
+        seed: u64,
+    ) -> (Mat, Vec<Option<Activations>>) {
         let mut embeddings = Mat::zeros(texts, self.encoder.dim());
         let mut kept = Vec::with_capacity(plan.len());
         for (index, micro) in plan.iter().enumerate() {
@@ -101,10 +129,21 @@ impl<'a> Gradient<'a> {
 
     /// The loss, and the scaled gradient with respect to the embedding of every text: the sum over all its places.
     fn eval_loss(&self, batch: &TextBatch, embeddings: &Mat, seed: u64, scale: f64) -> (f64, Mat) {
-        let columns: Vec<Mat> = batch.columns.iter().map(|places| gather(embeddings, places)).collect();
+        let columns: Vec<Mat> = batch
+            .columns
+            .iter()
+            .map(|places| gather(embeddings, places))
+            .collect();
         let views: Vec<_> = columns.iter().map(Mat::view).collect();
         let labels = batch.labels.as_deref();
-        let output = self.loss.eval(&**self.encoder.ops(), &LossBatch { columns: &views, labels, seed });
+        let output = self.loss.eval(
+            &**self.encoder.ops(),
+            &LossBatch {
+                columns: &views,
+                labels,
+                seed,
+            },
+        );
         let mut d = Mat::zeros(embeddings.rows(), embeddings.cols());
         for (places, d_column) in batch.columns.iter().zip(&output.d_columns) {
             for (row, &place) in places.iter().enumerate() {
@@ -123,7 +162,9 @@ fn cut(batch: &TextBatch, tokens_per_batch: usize) -> Vec<MicroBatch> {
     let mut plan: Vec<(Vec<usize>, TokenBatch)> = Vec::new();
     for place in order {
         let text = &batch.texts[place];
-        let fits = |open: &&mut (Vec<usize>, TokenBatch)| open.1.tokens() + text.ids.len() <= tokens_per_batch;
+        let fits = |open: &&mut (Vec<usize>, TokenBatch)| {
+            open.1.tokens() + text.ids.len() <= tokens_per_batch
+        };
         if plan.last_mut().filter(fits).is_none() {
             plan.push((Vec::new(), TokenBatch::new()));
         }
@@ -132,11 +173,19 @@ fn cut(batch: &TextBatch, tokens_per_batch: usize) -> Vec<MicroBatch> {
             tokens.push(&text.ids, text.id, text.skip);
         }
     }
-    plan.into_iter().map(|(places, tokens)| MicroBatch { places, tokens: Arc::new(tokens) }).collect()
+    plan.into_iter()
+        .map(|(places, tokens)| MicroBatch {
+            places,
+            tokens: Arc::new(tokens),
+        })
+        .collect()
 }
 
 fn gather(rows: &Mat, places: &[usize]) -> Mat {
-    let data = places.iter().flat_map(|&place| rows.row(place).iter().copied()).collect();
+    let data = places
+        .iter()
+        .flat_map(|&place| rows.row(place).iter().copied())
+        .collect();
     Mat::from_vec(places.len(), rows.cols(), data)
 }
 
@@ -148,20 +197,39 @@ mod tests {
     use crate::texts::Text;
 
     fn batch(lengths: &[usize]) -> TextBatch {
-        let text = |(id, &len): (usize, &usize)| Text { ids: vec![7; len].into(), id: id as u64, skip: 0 };
-        TextBatch { texts: lengths.iter().enumerate().map(text).collect(), columns: Vec::new(), labels: None }
+        let text = |(id, &len): (usize, &usize)| Text {
+            ids: vec![7; len].into(),
+            id: id as u64,
+            skip: 0,
+        };
+        TextBatch {
+            texts: lengths.iter().enumerate().map(text).collect(),
+            columns: Vec::new(),
+            labels: None,
+        }
     }
 
     /// Micro-batches of 12, 9, 8 and 4 tokens: what is retained, or one of those that are computed again if that is more.
     #[test]
     fn memory_is_that_of_what_is_kept_at_a_time() {
-        let model = SentenceEncoder::open_for_training(matryo_testkit::tiny_bert(), matryo_ops::cpu(), &[]).unwrap();
-        let (encoder, loss) = (model.encoder(), matryo_losses::MultipleNegativesRankingLoss::default());
+        let model =
+            SentenceEncoder::open_for_training(matryo_testkit::tiny_bert(), matryo_ops::cpu(), &[])
+                .unwrap();
+        let (encoder, loss) = (
+            model.encoder(),
+            matryo_losses::MultipleNegativesRankingLoss::default(),
+        );
         let kept = |retain| {
-            let gradient = Gradient { encoder, loss: &loss, tokens_per_batch: 10, retain };
+            let gradient = Gradient {
+                encoder,
+                loss: &loss,
+                tokens_per_batch: 10,
+                retain,
+            };
             gradient.memory(&batch(&[3, 9, 1, 4, 4, 12])).kept
         };
-        let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)].map(|(tokens, texts)| encoder.kept_bytes(tokens, texts));
+        let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)]
+            .map(|(tokens, texts)| encoder.kept_bytes(tokens, texts));
         assert_eq!(kept(0), sizes[0]);
         assert_eq!(kept(1), sizes[0]);
         assert_eq!(kept(2), sizes[0] + sizes[1]);

@@ -58,8 +58,15 @@ pub(crate) struct Identity {
 impl Identity {
     pub fn new(config: &TrainConfig, model: String, data: String) -> Self {
         let value = serde_json::to_value(config).expect("a configuration is plain data");
-        let settings = SETTINGS.iter().map(|&key| (key.to_owned(), value[key].clone())).collect();
-        Self { settings, model, data }
+        let settings = SETTINGS
+            .iter()
+            .map(|&key| (key.to_owned(), value[key].clone()))
+            .collect();
+        Self {
+            settings,
+            model,
+            data,
+        }
     }
 
     /// Compares with the identity of `checkpoint`.
@@ -71,15 +78,27 @@ impl Identity {
             checkpoint: checkpoint.to_owned(),
         };
         if self.model != found.model {
-            return Err(differ("the base model's SHA-256", &found.model, &self.model));
+            return Err(differ(
+                "the base model's SHA-256",
+                &found.model,
+                &self.model,
+            ));
         }
         if self.data != found.data {
-            return Err(differ("the training data's SHA-256", &found.data, &self.data));
+            return Err(differ(
+                "the training data's SHA-256",
+                &found.data,
+                &self.data,
+            ));
         }
         for (key, value) in &self.settings {
             let other = found.settings.get(key).unwrap_or(&Value::Null);
             if other != value {
-                return Err(differ(&format!("`{key}`"), &other.to_string(), &value.to_string()));
+                return Err(differ(
+                    &format!("`{key}`"),
+                    &other.to_string(),
+                    &value.to_string(),
+                ));
             }
         }
         Ok(())
@@ -92,8 +111,16 @@ mod tests {
 
     fn identity(flags: &[(&str, &str)]) -> Identity {
         let base = [("model", "m"), ("train_data", "t"), ("output_dir", "o")];
-        let flags: Vec<_> = base.iter().chain(flags).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Identity::new(&TrainConfig::load(None, &flags).unwrap(), "a".into(), "b".into())
+        let flags: Vec<_> = base
+            .iter()
+            .chain(flags)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        Identity::new(
+            &TrainConfig::load(None, &flags).unwrap(),
+            "a".into(),
+            "b".into(),
+        )
     }
 
     #[test]
@@ -107,9 +134,23 @@ mod tests {
         let path = Path::new("out/checkpoint-3");
         let (old, new) = (identity(&[]), identity(&[("learning_rate", "1e-3")]));
         let message = new.check(&old, path).expect_err("another run").to_string();
-        assert_eq!(message, "`learning_rate` was 0.00005, now it is 0.001\n  in out/checkpoint-3");
-        identity(&[("retain", "0"), ("save_steps", "3")]).check(&old, path).expect("the same run");
-        let other = Identity { data: "c".into(), ..identity(&[]) };
-        assert!(other.check(&old, path).expect_err("other data").to_string().starts_with("the training data's"));
+        assert_eq!(
+            message,
+            "`learning_rate` was 0.00005, now it is 0.001\n  in out/checkpoint-3"
+        );
+        identity(&[("retain", "0"), ("save_steps", "3")])
+            .check(&old, path)
+            .expect("the same run");
+        let other = Identity {
+            data: "c".into(),
+            ..identity(&[])
+        };
+        assert!(
+            other
+                .check(&old, path)
+                .expect_err("other data")
+                .to_string()
+                .starts_with("the training data's")
+        );
     }
 }

@@ -29,7 +29,11 @@ pub(crate) struct Intervals {
 impl Intervals {
     /// The intervals of a run of `total` steps.
     pub fn new(config: &TrainConfig, total: u64) -> Self {
-        let eval = if config.eval_strategy == Strategy::Steps { config.eval_interval() } else { UNUSED as f64 };
+        let eval = if config.eval_strategy == Strategy::Steps {
+            config.eval_interval()
+        } else {
+            UNUSED as f64
+        };
         Self {
             logging: absolute(config.logging_steps, total),
             eval: absolute(config.eval_steps.unwrap_or(eval), total),
@@ -58,13 +62,21 @@ impl Intervals {
 
     /// After the last micro-batch of an epoch.
     pub fn after_epoch(&self) -> Due {
-        Due { log: false, evaluate: self.eval_strategy == Strategy::Epoch, save: self.save_strategy == Strategy::Epoch }
+        Due {
+            log: false,
+            evaluate: self.eval_strategy == Strategy::Epoch,
+            save: self.save_strategy == Strategy::Epoch,
+        }
     }
 }
 
 /// A number of steps, or a share of `total` below 1.
 fn absolute(steps: f64, total: u64) -> u64 {
-    let steps = if steps < 1.0 { (total as f64 * steps).ceil() } else { steps };
+    let steps = if steps < 1.0 {
+        (total as f64 * steps).ceil()
+    } else {
+        steps
+    };
     (steps as u64).max(1)
 }
 
@@ -73,18 +85,36 @@ mod tests {
     use super::*;
 
     fn intervals(toml: &[(&str, &str)], total: u64) -> Intervals {
-        let base = [("model", "m"), ("train_data", "t"), ("output_dir", "o"), ("eval_data", "e")];
-        let flags: Vec<_> = base.iter().chain(toml).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let base = [
+            ("model", "m"),
+            ("train_data", "t"),
+            ("output_dir", "o"),
+            ("eval_data", "e"),
+        ];
+        let flags: Vec<_> = base
+            .iter()
+            .chain(toml)
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         Intervals::new(&TrainConfig::load(None, &flags).unwrap(), total)
     }
 
     fn steps(intervals: Intervals, test: impl Fn(Due) -> bool) -> Vec<u64> {
-        (1..=intervals.total).filter(|&step| test(intervals.after_step(step))).collect()
+        (1..=intervals.total)
+            .filter(|&step| test(intervals.after_step(step)))
+            .collect()
     }
 
     #[test]
     fn steps_and_shares_of_steps() {
-        let flow = intervals(&[("eval_strategy", "steps"), ("eval_steps", "4"), ("logging_steps", "0.3")], 10);
+        let flow = intervals(
+            &[
+                ("eval_strategy", "steps"),
+                ("eval_steps", "4"),
+                ("logging_steps", "0.3"),
+            ],
+            10,
+        );
         assert_eq!(steps(flow, |due| due.log), [3, 6, 9]);
         assert_eq!(steps(flow, |due| due.evaluate), [4, 8, 10]);
         assert_eq!(steps(flow, |due| due.save), [10]);
@@ -93,12 +123,27 @@ mod tests {
 
     #[test]
     fn epochs_and_the_older_version() {
-        let epochs = [("eval_strategy", "epoch"), ("save_strategy", "epoch"), ("logging_first_step", "true")];
+        let epochs = [
+            ("eval_strategy", "epoch"),
+            ("save_strategy", "epoch"),
+            ("logging_first_step", "true"),
+        ];
         let flow = intervals(&epochs, 10);
-        assert_eq!(flow.after_epoch(), Due { log: false, evaluate: true, save: true });
+        assert_eq!(
+            flow.after_epoch(),
+            Due {
+                log: false,
+                evaluate: true,
+                save: true
+            }
+        );
         assert_eq!(steps(flow, |due| due.log), [1]);
         assert_eq!(steps(flow, |due| due.evaluate || due.save), [] as [u64; 0]);
-        let older = [("eval_strategy", "steps"), ("logging_steps", "4"), ("compat", "3.0")];
+        let older = [
+            ("eval_strategy", "steps"),
+            ("logging_steps", "4"),
+            ("compat", "3.0"),
+        ];
         assert_eq!(steps(intervals(&older, 10), |due| due.evaluate), [4, 8]);
     }
 }

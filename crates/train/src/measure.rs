@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use matryo_data::RetrievalData;
 use matryo_eval::{
-    Evaluator, InformationRetrievalEvaluator, InformationRetrievalOptions, Metric, PrimaryMetric, Report,
+    Evaluator, InformationRetrievalEvaluator, InformationRetrievalOptions, Metric, PrimaryMetric,
+    Report,
 };
 use matryo_model::Embed;
 
@@ -31,10 +32,23 @@ pub(crate) struct Measure {
 
 impl Measure {
     /// The evaluation on `data` at the widths of the loss, or at the model's own, `dim`.
-    pub fn new(config: &TrainConfig, path: PathBuf, data: RetrievalData, dim: usize) -> Result<Self, TrainError> {
+    pub fn new(
+        config: &TrainConfig,
+        path: PathBuf,
+        data: RetrievalData,
+        dim: usize,
+    ) -> Result<Self, TrainError> {
         let dims = config.matryoshka_dims.clone().unwrap_or_else(|| vec![dim]);
-        let (fingerprint, relevant) = (data.fingerprint(), data.relevant.values().map(|ids| ids.len()).sum());
-        let text_bytes = data.queries.iter().chain(&data.corpus).map(|(_, text)| text.len()).sum();
+        let (fingerprint, relevant) = (
+            data.fingerprint(),
+            data.relevant.values().map(|ids| ids.len()).sum(),
+        );
+        let text_bytes = data
+            .queries
+            .iter()
+            .chain(&data.corpus)
+            .map(|(_, text)| text.len())
+            .sum();
         let options = InformationRetrievalOptions {
             dims: Some(dims.clone()),
             primary: match config.compat {
@@ -48,12 +62,22 @@ impl Measure {
         evaluator.check(dim)?;
         check_best(config, metrics)?;
         let (queries, documents) = (evaluator.query_ids().len(), evaluator.documents());
-        Ok(Self { evaluator, dims, path, queries, documents, relevant, fingerprint, text_bytes })
+        Ok(Self {
+            evaluator,
+            dims,
+            path,
+            queries,
+            documents,
+            relevant,
+            fingerprint,
+            text_bytes,
+        })
     }
 
     /// Documents whose embeddings are held at a time.
     pub fn documents_at_once(&self) -> usize {
-        self.documents.min(InformationRetrievalOptions::default().corpus_chunk_size)
+        self.documents
+            .min(InformationRetrievalOptions::default().corpus_chunk_size)
     }
 
     /// Measures the model as it stands.
@@ -76,7 +100,9 @@ fn metric_keys(options: &InformationRetrievalOptions, dims: &[usize]) -> Vec<Str
     for dim in dims {
         for function in &options.score_functions {
             let of = |(metric, ks): (Metric, &Vec<usize>)| -> Vec<String> {
-                ks.iter().map(|k| format!("dim_{dim}_{function}_{}@{k}", metric.name())).collect()
+                ks.iter()
+                    .map(|k| format!("dim_{dim}_{function}_{}@{k}", metric.name()))
+                    .collect()
             };
             keys.extend(lists.into_iter().flat_map(of));
         }
@@ -90,7 +116,10 @@ fn metric_keys(options: &InformationRetrievalOptions, dims: &[usize]) -> Vec<Str
 fn check_best(config: &TrainConfig, available: Vec<String>) -> Result<(), TrainError> {
     match config.best_metric_key() {
         Some(metric) if !available.iter().any(|key| key == metric) => {
-            Err(TrainError::UnknownMetric { metric: metric.to_owned(), available })
+            Err(TrainError::UnknownMetric {
+                metric: metric.to_owned(),
+                available,
+            })
         }
         _ => Ok(()),
     }
@@ -106,8 +135,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let row = |i: usize| serde_json::json!({"anchor": format!("What happened in {i}?"), "positive": format!("Revenue rose in {i}.")});
         let data = dir.path().join("pairs.jsonl");
-        std::fs::write(&data, (0..20).map(|i| format!("{}\n", row(i))).collect::<String>()).unwrap();
-        let (base, data) = (matryo_testkit::tiny_bert().display().to_string(), data.display().to_string());
+        std::fs::write(
+            &data,
+            (0..20).map(|i| format!("{}\n", row(i))).collect::<String>(),
+        )
+        .unwrap();
+        let (base, data) = (
+            matryo_testkit::tiny_bert().display().to_string(),
+            data.display().to_string(),
+        );
         let output = dir.path().join("out").display().to_string();
         let flags = [
             ("model", base),
@@ -118,12 +154,21 @@ mod tests {
             ("loss", "MultipleNegativesRankingLoss".to_owned()),
             ("matryoshka_dims", "32,16,8,4,2".to_owned()),
         ];
-        let flags: Vec<_> = flags.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let flags: Vec<_> = flags
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
         let trainer = Trainer::new(TrainConfig::load(None, &flags).unwrap()).unwrap();
         let measure = trainer.measure.as_ref().unwrap();
         let first = measure.run(&trainer.model).unwrap();
-        assert_eq!(trainer.model.texts_tokenized(), measure.queries + measure.documents);
-        assert_eq!((measure.run(&trainer.model).unwrap(), first.len()), (first, 5));
+        assert_eq!(
+            trainer.model.texts_tokenized(),
+            measure.queries + measure.documents
+        );
+        assert_eq!(
+            (measure.run(&trainer.model).unwrap(), first.len()),
+            (first, 5)
+        );
         assert_eq!(trainer.model.texts_tokenized(), 40);
     }
 }

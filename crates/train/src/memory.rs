@@ -83,7 +83,14 @@ pub(crate) struct Subject<'a> {
 impl MemoryPlan {
     /// All of it.
     pub fn total(&self) -> usize {
-        let held = [self.process, self.texts, self.parameters, self.optimizer, self.activations, self.working];
+        let held = [
+            self.process,
+            self.texts,
+            self.parameters,
+            self.optimizer,
+            self.activations,
+            self.working,
+        ];
         held.iter().sum::<usize>() + self.evaluation
     }
 }
@@ -91,17 +98,24 @@ impl MemoryPlan {
 /// Plans the memory of a run. `texts` is the run's own store: what is tokenized here need not be later.
 pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<MemoryPlan, TrainError> {
     let encoder = subject.model.encoder();
-    let layout = encoder.params().map(|params| params.layout.clone()).unwrap_or_default();
+    let layout = encoder
+        .params()
+        .map(|params| params.layout.clone())
+        .unwrap_or_default();
     let pass = largest_pass(subject, texts)?;
     let threads = rayon::current_num_threads();
     Ok(MemoryPlan {
-        process: PROCESS + subject.model.tokenizer().vocab_size() * BYTES_PER_WORD + threads * THREAD,
+        process: PROCESS
+            + subject.model.tokenizer().vocab_size() * BYTES_PER_WORD
+            + threads * THREAD,
         texts: texts.bytes(subject.data.len()) + text_bytes(subject),
         parameters: layout.len() * size_of::<f32>(),
         optimizer: 3 * layout.grad_len() * size_of::<f32>(),
         activations: pass.kept,
         working: pass.working,
-        evaluation: subject.measure.map_or(0, |measure| evaluation(subject, measure, threads, pass)),
+        evaluation: subject
+            .measure
+            .map_or(0, |measure| evaluation(subject, measure, threads, pass)),
     })
 }
 
@@ -115,7 +129,10 @@ fn largest_pass(subject: &Subject<'_>, texts: &mut TextStore) -> Result<PassMemo
         }
         rows += batch.len();
         let pass = gradient.memory(&texts.batch(subject.model.tokenizer(), subject.data, batch)?);
-        largest = PassMemory { kept: largest.kept.max(pass.kept), working: largest.working.max(pass.working) };
+        largest = PassMemory {
+            kept: largest.kept.max(pass.kept),
+            working: largest.working.max(pass.working),
+        };
     }
     Ok(largest)
 }
@@ -123,15 +140,21 @@ fn largest_pass(subject: &Subject<'_>, texts: &mut TextStore) -> Result<PassMemo
 /// The texts of training and evaluation as they were read, and the ids of the latter.
 fn text_bytes(subject: &Subject<'_>) -> usize {
     let data = subject.data;
-    let row = |row: usize| (0..data.columns().len()).map(|column| data.text(row, column).len()).sum::<usize>();
-    (0..data.len()).map(row).sum::<usize>() + subject.measure.map_or(0, |measure| 2 * measure.text_bytes)
+    let row = |row: usize| {
+        (0..data.columns().len())
+            .map(|column| data.text(row, column).len())
+            .sum::<usize>()
+    };
+    (0..data.len()).map(row).sum::<usize>()
+        + subject.measure.map_or(0, |measure| 2 * measure.text_bytes)
 }
 
 /// Embeddings of queries and of the documents at a time, scores and packed weights of every thread, and batches under way, as far
 /// as they find no buffer of training to use.
 fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: PassMemory) -> usize {
     let encoder = subject.model.encoder();
-    let embeddings = (measure.queries + measure.documents_at_once()) * encoder.dim() * size_of::<f32>();
+    let embeddings =
+        (measure.queries + measure.documents_at_once()) * encoder.dim() * size_of::<f32>();
     let batches = threads * encoder.embed_bytes(TOKENS_ENCODED);
     let weights = (threads - 1) * encoder.packed_bytes(0);
     embeddings + threads * SCORES + weights + batches.saturating_sub(pass.kept + pass.working)

@@ -21,12 +21,18 @@ pub(crate) fn write(
     open: Option<&Grads>,
     layout: &Layout,
 ) -> Result<(), TrainError> {
-    let buffers = [("m", Some(&optimizer.m)), ("v", Some(&optimizer.v)), ("grad", open.map(|grads| &grads.flat))];
+    let buffers = [
+        ("m", Some(&optimizer.m)),
+        ("v", Some(&optimizer.v)),
+        ("grad", open.map(|grads| &grads.flat)),
+    ];
     let mut tensors = Vec::new();
     for (kind, values) in buffers {
         let Some(values) = values else { continue };
         for entry in &layout.entries {
-            let Some(range) = entry.grad.clone() else { continue };
+            let Some(range) = entry.grad.clone() else {
+                continue;
+            };
             tensors.push((tensor_name(kind, entry), &*entry.shape, &values[range]));
         }
     }
@@ -41,11 +47,17 @@ pub(crate) fn read(
     layout: &Layout,
 ) -> Result<(), TrainError> {
     let file = Checkpoint::open_file(folder.join(FILE))?;
-    let buffers = [("m", Some(&mut optimizer.m)), ("v", Some(&mut optimizer.v)), ("grad", grads.map(|g| &mut g.flat))];
+    let buffers = [
+        ("m", Some(&mut optimizer.m)),
+        ("v", Some(&mut optimizer.v)),
+        ("grad", grads.map(|g| &mut g.flat)),
+    ];
     for (kind, values) in buffers {
         let Some(values) = values else { continue };
         for entry in &layout.entries {
-            let Some(range) = entry.grad.clone() else { continue };
+            let Some(range) = entry.grad.clone() else {
+                continue;
+            };
             file.read(&tensor_name(kind, entry), &entry.shape, &mut values[range])?;
             // Else the file's pages count as ours until the end, beside the values themselves.
             file.release();

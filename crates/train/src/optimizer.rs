@@ -51,11 +51,24 @@ impl Optimizer {
             max_grad_norm: config.max_grad_norm,
         };
         let [m, v] = [(); 2].map(|()| AlignedVec::zeros(layout.grad_len()));
-        Self { settings, segments: segments(layout), m, v, updates: 0 }
+        Self {
+            settings,
+            segments: segments(layout),
+            m,
+            v,
+            updates: 0,
+        }
     }
 
     /// Updates `params` at `learning_rate`; `norm` is the gradient's, before clipping.
-    pub fn step(&mut self, ops: &dyn Ops, params: &mut Params, grads: &Grads, norm: f64, learning_rate: f64) {
+    pub fn step(
+        &mut self,
+        ops: &dyn Ops,
+        params: &mut Params,
+        grads: &Grads,
+        norm: f64,
+        learning_rate: f64,
+    ) {
         self.updates += 1;
         let grad_scale = clip_coefficient(norm, self.settings.max_grad_norm) as f32;
         for segment in &self.segments {
@@ -64,13 +77,23 @@ impl Optimizer {
                 beta1: self.settings.beta1,
                 beta2: self.settings.beta2,
                 eps: self.settings.eps,
-                weight_decay: if segment.decay { self.settings.weight_decay } else { 0.0 },
+                weight_decay: if segment.decay {
+                    self.settings.weight_decay
+                } else {
+                    0.0
+                },
                 step: self.updates,
                 grad_scale,
             };
             let range = segment.grads.clone();
             let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
-            ops.adamw(&mut params.flat[segment.params.clone()], &grads.flat[range], m, v, update);
+            ops.adamw(
+                &mut params.flat[segment.params.clone()],
+                &grads.flat[range],
+                m,
+                v,
+                update,
+            );
         }
     }
 }
@@ -82,20 +105,30 @@ pub fn grad_norm(ops: &dyn Ops, grads: &Grads) -> f64 {
 
 /// What every gradient is multiplied by so that their norm is at most `max_norm`; 0 means no limit.
 fn clip_coefficient(norm: f64, max_norm: f64) -> f64 {
-    if max_norm == 0.0 { 1.0 } else { (max_norm / (norm + NORM_EPSILON)).min(1.0) }
+    if max_norm == 0.0 {
+        1.0
+    } else {
+        (max_norm / (norm + NORM_EPSILON)).min(1.0)
+    }
 }
 
 /// Joins neighbours in both buffers with the same decay: few long calls instead of one a tensor.
 fn segments(layout: &Layout) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
     for entry in &layout.entries {
-        let Some(grads) = entry.grad.clone() else { continue };
+        let Some(grads) = entry.grad.clone() else {
+            continue;
+        };
         match segments.last_mut() {
             Some(last) if last.params.end == entry.range.start && last.decay == entry.decay => {
                 last.params.end = entry.range.end;
                 last.grads.end = grads.end;
             }
-            _ => segments.push(Segment { params: entry.range.clone(), grads, decay: entry.decay }),
+            _ => segments.push(Segment {
+                params: entry.range.clone(),
+                grads,
+                decay: entry.decay,
+            }),
         }
     }
     segments
@@ -114,9 +147,21 @@ mod tests {
         layout.push(0, "c", &[2], true, false);
         layout.push(0, "d", &[1], true, true);
         let expected = [
-            Segment { params: 0..7, grads: 0..7, decay: true },
-            Segment { params: 12..14, grads: 7..9, decay: false },
-            Segment { params: 14..15, grads: 9..10, decay: true },
+            Segment {
+                params: 0..7,
+                grads: 0..7,
+                decay: true,
+            },
+            Segment {
+                params: 12..14,
+                grads: 7..9,
+                decay: false,
+            },
+            Segment {
+                params: 14..15,
+                grads: 9..10,
+                decay: true,
+            },
         ];
         assert_eq!(segments(&layout), expected);
     }

@@ -39,7 +39,10 @@ pub(crate) struct Progress {
 impl Progress {
     /// Reports of the base model; empty if it was not evaluated.
     pub fn base_reports(&self) -> &[ReportCard] {
-        let before = self.evaluations.first().filter(|evaluation| evaluation.step == 0);
+        let before = self
+            .evaluations
+            .first()
+            .filter(|evaluation| evaluation.step == 0);
         before.map_or(&[], |evaluation| &evaluation.reports)
     }
 }

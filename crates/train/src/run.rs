@@ -50,10 +50,17 @@ impl<'a> Run<'a> {
     pub fn new(mut trainer: Trainer, observer: &'a mut dyn Observer) -> Result<Self, TrainError> {
         let facts = Facts::new(&trainer);
         let output_dir = trainer.config.output_dir.clone();
-        let unwritable = |source| TrainError::OutputFolder { path: output_dir.clone(), source };
+        let unwritable = |source| TrainError::OutputFolder {
+            path: output_dir.clone(),
+            source,
+        };
         std::fs::create_dir_all(&output_dir).map_err(unwritable)?;
         checkpoint::sweep(&output_dir)?;
-        let params = trainer.model.encoder_mut().params_mut().expect("opened for training");
+        let params = trainer
+            .model
+            .encoder_mut()
+            .params_mut()
+            .expect("opened for training");
         let mut optimizer = Optimizer::new(&trainer.config, &params.layout);
         let mut grads = Grads::zeros(params.layout.clone());
         let mut progress = Progress::default();
@@ -63,11 +70,26 @@ impl<'a> Run<'a> {
                 progress = point.progress.clone();
             }
             // Nothing, or a folder that may be overwritten.
-            None => checkpoint::list(&output_dir).iter().try_for_each(|(_, path)| checkpoint::remove(path))?,
+            None => checkpoint::list(&output_dir)
+                .iter()
+                .try_for_each(|(_, path)| checkpoint::remove(path))?,
         }
         csv_rows::keep(&output_dir.join(EVAL_FOLDER), progress.evaluations.len())?;
-        let clock = Clock { mark: Instant::now(), training: 0.0, tokens: 0, steps: 0 };
-        Ok(Self { trainer, facts, progress, observer, optimizer, grads, clock })
+        let clock = Clock {
+            mark: Instant::now(),
+            training: 0.0,
+            tokens: 0,
+            steps: 0,
+        };
+        Ok(Self {
+            trainer,
+            facts,
+            progress,
+            observer,
+            optimizer,
+            grads,
+            clock,
+        })
     }
 
     /// The whole run.
@@ -77,12 +99,16 @@ impl<'a> Run<'a> {
             self.observer.event(&Event::Warning { text });
         }
         self.clock.mark = Instant::now();
-        if self.trainer.config.eval_on_start && self.progress.micro_batches == 0 && self.progress.evaluations.is_empty()
+        if self.trainer.config.eval_on_start
+            && self.progress.micro_batches == 0
+            && self.progress.evaluations.is_empty()
         {
             self.evaluate()?;
         }
         let length = self.trainer.length;
-        while self.progress.in_epoch || (self.progress.epoch < length.epochs && self.progress.step < length.steps) {
+        while self.progress.in_epoch
+            || (self.progress.epoch < length.epochs && self.progress.step < length.steps)
+        {
             self.epoch()?;
         }
         self.tick();
@@ -91,18 +117,29 @@ impl<'a> Run<'a> {
 
     /// What is left of the current epoch.
     fn epoch(&mut self) -> Result<(), TrainError> {
-        let batches = self.trainer.sampler.epoch(&self.trainer.data, self.progress.epoch);
+        let batches = self
+            .trainer
+            .sampler
+            .epoch(&self.trainer.data, self.progress.epoch);
         let batches = &batches[..self.trainer.rules.trained(batches.len())];
         self.progress.in_epoch = true;
         while self.progress.step < self.trainer.length.steps {
             let index = self.progress.batch;
-            let Some(rows) = batches.get(index as usize) else { break };
+            let Some(rows) = batches.get(index as usize) else {
+                break;
+            };
             self.micro_batch(rows, index, batches.len() as u64)?;
-            if self.trainer.rules.is_step(index, self.progress.micro_batches) {
+            if self
+                .trainer
+                .rules
+                .is_step(index, self.progress.micro_batches)
+            {
                 self.optimizer_step()?;
                 self.follow_up(self.trainer.intervals.after_step(self.progress.step))?;
                 if self.observer.stop_requested() {
-                    return Err(TrainError::Stopped { step: self.progress.step });
+                    return Err(TrainError::Stopped {
+                        step: self.progress.step,
+                    });
                 }
             }
         }
@@ -114,7 +151,9 @@ impl<'a> Run<'a> {
 
     fn micro_batch(&mut self, rows: &[u32], index: u64, trained: u64) -> Result<(), TrainError> {
         let trainer = &mut self.trainer;
-        let batch = trainer.texts.batch(trainer.model.tokenizer(), &trainer.data, rows)?;
+        let batch = trainer
+            .texts
+            .batch(trainer.model.tokenizer(), &trainer.data, rows)?;
         let gradient = Gradient::new(trainer.model.encoder(), &*trainer.loss, &trainer.config);
         let seed = seeds::of_batch(trainer.config.seed, self.progress.epoch, index);
         let scale = 1.0 / trainer.rules.divisor(index, trained) as f64;
@@ -126,7 +165,13 @@ impl<'a> Run<'a> {
         progress.open_loss += loss * scale;
         progress.losses.add(loss * scale);
         self.clock.tokens += batch.tokens();
-        let event = BatchEvent { epoch: progress.epoch, index, rows, loss, scaled_loss: loss * scale };
+        let event = BatchEvent {
+            epoch: progress.epoch,
+            index,
+            rows,
+            loss,
+            scaled_loss: loss * scale,
+        };
         self.observer.event(&Event::Batch(&event));
         Ok(())
     }
@@ -138,15 +183,20 @@ impl<'a> Run<'a> {
         let norm = grad_norm(&*ops, &self.grads);
         let loss = std::mem::take(&mut self.progress.open_loss);
         if !norm.is_finite() {
-            return Err(TrainError::NotFinite { step: self.progress.step + 1, loss });
+            return Err(TrainError::NotFinite {
+                step: self.progress.step + 1,
+                loss,
+            });
         }
         let params = encoder.params_mut().expect("opened for training");
-        self.optimizer.step(&*ops, params, &self.grads, norm, learning_rate);
+        self.optimizer
+            .step(&*ops, params, &self.grads, norm, learning_rate);
         self.grads.flat.fill(0.0);
         let progress = &mut self.progress;
         progress.open_batches = 0;
         progress.step += 1;
-        progress.epochs_done = progress.epoch as f64 + progress.batch as f64 / self.trainer.rules.loader_len as f64;
+        progress.epochs_done =
+            progress.epoch as f64 + progress.batch as f64 / self.trainer.rules.loader_len as f64;
         self.clock.steps += 1;
         self.tick();
         self.tell_step(loss, learning_rate, norm);
@@ -165,7 +215,8 @@ impl<'a> Run<'a> {
             learning_rate,
             grad_norm,
             tokens_per_second: clock.tokens as f64 / clock.training.max(f64::MIN_POSITIVE),
-            remaining: Duration::try_from_secs_f64(left * clock.training / clock.steps as f64).unwrap_or_default(),
+            remaining: Duration::try_from_secs_f64(left * clock.training / clock.steps as f64)
+                .unwrap_or_default(),
         };
         self.observer.event(&Event::Step(&event));
         if self.trainer.intervals.after_step(progress.step).log {
@@ -181,7 +232,11 @@ impl<'a> Run<'a> {
             Compat::Current => (loss, learning_rate),
             Compat::V3_0 => (round(loss, 4), self.trainer.schedule.learning_rate(step)),
         };
-        let entry = [("loss", loss), ("grad_norm", grad_norm), ("learning_rate", learning_rate)];
+        let entry = [
+            ("loss", loss),
+            ("grad_norm", grad_norm),
+            ("learning_rate", learning_rate),
+        ];
         self.log(entry.map(|(key, value)| (key.to_owned(), json!(value))));
     }
 
@@ -203,21 +258,35 @@ impl<'a> Run<'a> {
 
     /// Measures the model as it stands.
     fn evaluate(&mut self) -> Result<(), TrainError> {
-        let Some(measure) = &self.trainer.measure else { return Ok(()) };
+        let Some(measure) = &self.trainer.measure else {
+            return Ok(());
+        };
         let start = Instant::now();
         self.clock.training += add_since(&mut self.clock.mark, &mut self.progress.seconds.training);
         let reports = measure.run(&self.trainer.model)?;
         let (epoch, step) = (self.progress.epochs_done, self.progress.step);
         let folder = self.trainer.config.output_dir.join(EVAL_FOLDER);
-        reports.iter().try_for_each(|report| matryo_eval::write_csv(&folder, report, epoch, step))?;
+        reports
+            .iter()
+            .try_for_each(|report| matryo_eval::write_csv(&folder, report, epoch, step))?;
         add_since(&mut self.clock.mark, &mut self.progress.seconds.evaluation);
         let runtime = start.elapsed().as_secs_f64();
-        let metrics =
-            matryo_eval::flatten(&reports).into_iter().map(|(key, value)| (format!("eval_{key}"), json!(value)));
-        let speeds =
-            [("eval_runtime", round(runtime, 4)), ("eval_samples_per_second", 0.0), ("eval_steps_per_second", 0.0)];
-        self.progress.evaluations.push(record::evaluation(epoch, step, &reports, measure));
-        self.observer.event(&Event::Evaluated { step, epoch, reports: &reports });
+        let metrics = matryo_eval::flatten(&reports)
+            .into_iter()
+            .map(|(key, value)| (format!("eval_{key}"), json!(value)));
+        let speeds = [
+            ("eval_runtime", round(runtime, 4)),
+            ("eval_samples_per_second", 0.0),
+            ("eval_steps_per_second", 0.0),
+        ];
+        self.progress
+            .evaluations
+            .push(record::evaluation(epoch, step, &reports, measure));
+        self.observer.event(&Event::Evaluated {
+            step,
+            epoch,
+            reports: &reports,
+        });
         self.log(metrics.chain(speeds.map(|(key, value)| (key.to_owned(), json!(value)))));
         Ok(())
     }
@@ -228,7 +297,9 @@ impl<'a> Run<'a> {
         let key = config.best_metric_key().map(|key| format!("eval_{key}"));
         let value = key.and_then(|key| self.progress.log.last()?.get(&key)?.as_f64());
         if let Some(value) = value {
-            self.progress.best.offer(value, self.progress.step, config.greater_is_better());
+            self.progress
+                .best
+                .offer(value, self.progress.step, config.greater_is_better());
         }
     }
 
@@ -236,15 +307,24 @@ impl<'a> Run<'a> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.tick();
         let (config, best) = (&self.trainer.config, &mut self.progress.best);
-        let exists = |step| step == self.progress.step || checkpoint::path(&config.output_dir, step).is_dir();
+        let exists = |step| {
+            step == self.progress.step || checkpoint::path(&config.output_dir, step).is_dir()
+        };
         best.checkpoint = best.step.filter(|&step| exists(step)).or(best.checkpoint);
         let step = self.progress.step;
-        let card = card::render(&self.facts.card(config, &self.progress, step, Final::default()))?;
+        let card = card::render(
+            &self
+                .facts
+                .card(config, &self.progress, step, Final::default()),
+        )?;
         let encoder = self.trainer.model.encoder();
         let contents = Contents {
             model: self.trainer.model.folder(),
             params: encoder.params().expect("opened for training"),
-            options: SaveOptions { card: Some(&card), ..self.save_options() },
+            options: SaveOptions {
+                card: Some(&card),
+                ..self.save_options()
+            },
             optimizer: &self.optimizer,
             grads: &self.grads,
             identity: &self.trainer.identity,
@@ -261,7 +341,11 @@ impl<'a> Run<'a> {
     /// How the model is written.
     pub fn save_options(&self) -> SaveOptions<'static> {
         let config = &self.trainer.config;
-        SaveOptions { layout: config.layout, max_seq_length: config.max_seq_length, ..SaveOptions::default() }
+        SaveOptions {
+            layout: config.layout,
+            max_seq_length: config.max_seq_length,
+            ..SaveOptions::default()
+        }
     }
 
     /// The run as trainer_state.json has it.

@@ -75,20 +75,31 @@ mod tests {
     use super::*;
 
     fn rates(kind: LrScheduler, peak: f64, warmup: u64, total: u64) -> Vec<f64> {
-        let schedule = Schedule { kind, peak, warmup, total };
-        (0..=total).map(|done| schedule.learning_rate(done)).collect()
+        let schedule = Schedule {
+            kind,
+            peak,
+            warmup,
+            total,
+        };
+        (0..=total)
+            .map(|done| schedule.learning_rate(done))
+            .collect()
     }
 
     /// Values of `transformers.get_scheduler` 5.23 on an AdamW of that rate, read before every step and after the last.
     #[test]
     fn rates_are_those_of_transformers() {
         type Case = (LrScheduler, f64, u64, u64, Vec<f64>);
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../tests/golden/schedules.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../tests/golden/schedules.json")).unwrap();
         for (kind, peak, warmup, total, expected) in cases {
             let found = rates(kind, peak, warmup, total);
             assert_eq!(found.len(), expected.len());
             for (step, (a, b)) in found.iter().zip(expected).enumerate() {
-                assert!((a - b).abs() <= 1e-15 * peak, "{kind:?} {warmup}/{total} step {step}: {a} for {b}");
+                assert!(
+                    (a - b).abs() <= 1e-15 * peak,
+                    "{kind:?} {warmup}/{total} step {step}: {a} for {b}"
+                );
             }
         }
     }

@@ -21,13 +21,17 @@ mod tests {
     fn the_mixer_is_splitmix64() {
         // First outputs of the reference implementation seeded with 1234567.
         assert_eq!(mix(1_234_567), 6_457_827_717_110_365_317);
-        assert_eq!(mix(1_234_567_u64.wrapping_add(0x9E37_79B9_7F4A_7C15)), 3_203_168_211_198_807_973);
+        assert_eq!(
+            mix(1_234_567_u64.wrapping_add(0x9E37_79B9_7F4A_7C15)),
+            3_203_168_211_198_807_973
+        );
     }
 
     #[test]
     fn every_place_has_its_own() {
-        let seeds: std::collections::HashSet<u64> =
-            (0..10).flat_map(|epoch| (0..100).map(move |index| of_batch(42, epoch, index))).collect();
+        let seeds: std::collections::HashSet<u64> = (0..10)
+            .flat_map(|epoch| (0..100).map(move |index| of_batch(42, epoch, index)))
+            .collect();
         assert_eq!(seeds.len(), 1000);
     }
 }

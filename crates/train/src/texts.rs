@@ -55,24 +55,54 @@ pub(crate) struct TextStore {
 
 impl TextStore {
     /// An empty store for `data`, as `model` will read it.
-    pub fn new(model: &SentenceEncoder, data: &dyn Rows, prompts: Option<&Prompts>) -> Result<Self, ModelError> {
+    pub fn new(
+        model: &SentenceEncoder,
+        data: &dyn Rows,
+        prompts: Option<&Prompts>,
+    ) -> Result<Self, ModelError> {
         let max_seq_length = model.max_seq_length();
         let prompt = |column: &String| {
-            let text = prompts.and_then(|prompts| prompts.of(column)).unwrap_or_default();
+            let text = prompts
+                .and_then(|prompts| prompts.of(column))
+                .unwrap_or_default();
             let counts = text.is_empty() || model.folder().pooling.include_prompt;
-            let skip = if counts { 0 } else { model.tokenizer().prompt_len(text, max_seq_length)? };
-            Ok(ColumnPrompt { text: text.to_owned(), skip: u32::try_from(skip).expect("a prompt of fewer tokens") })
+            let skip = if counts {
+                0
+            } else {
+                model.tokenizer().prompt_len(text, max_seq_length)?
+            };
+            Ok(ColumnPrompt {
+                text: text.to_owned(),
+                skip: u32::try_from(skip).expect("a prompt of fewer tokens"),
+            })
         };
-        let prompts = data.columns().iter().map(prompt).collect::<Result<_, ModelError>>()?;
+        let prompts = data
+            .columns()
+            .iter()
+            .map(prompt)
+            .collect::<Result<_, ModelError>>()?;
         let spec = model.encoder().spec();
         let unique = spec.hidden_dropout == 0.0 && spec.attention_dropout == 0.0;
-        Ok(Self { prompts, max_seq_length, unique, kept: HashMap::new(), room: ROOM })
+        Ok(Self {
+            prompts,
+            max_seq_length,
+            unique,
+            kept: HashMap::new(),
+            room: ROOM,
+        })
     }
 
     /// The texts of `rows`.
-    pub fn batch(&mut self, tokenizer: &Tokenizer, data: &dyn Rows, rows: &[u32]) -> Result<TextBatch, ModelError> {
+    pub fn batch(
+        &mut self,
+        tokenizer: &Tokenizer,
+        data: &dyn Rows,
+        rows: &[u32],
+    ) -> Result<TextBatch, ModelError> {
         let width = self.prompts.len();
-        let places: Vec<(u32, usize)> = (0..width).flat_map(|c| rows.iter().map(move |&row| (row, c))).collect();
+        let places: Vec<(u32, usize)> = (0..width)
+            .flat_map(|c| rows.iter().map(move |&row| (row, c)))
+            .collect();
         let ids = self.ids(tokenizer, data, &places)?;
         let texts = places.iter().zip(ids).map(|(&(row, column), ids)| Text {
             ids,
@@ -80,9 +110,16 @@ impl TextStore {
             skip: self.prompts[column].skip,
         });
         let texts: Vec<Text> = texts.collect();
-        let make: fn(Vec<Text>, usize) -> TextBatch = if self.unique { TextBatch::unique } else { TextBatch::every };
+        let make: fn(Vec<Text>, usize) -> TextBatch = if self.unique {
+            TextBatch::unique
+        } else {
+            TextBatch::every
+        };
         let labels = rows.iter().map(|&row| data.label(row as usize)).collect();
-        Ok(TextBatch { labels, ..make(texts, rows.len()) })
+        Ok(TextBatch {
+            labels,
+            ..make(texts, rows.len())
+        })
     }
 
     /// Bytes of the ids of a data set of `rows` rows, of which those that were asked for so far are typical.
@@ -101,11 +138,18 @@ impl TextStore {
         places: &[(u32, usize)],
     ) -> Result<Vec<Arc<[u32]>>, ModelError> {
         let width = self.prompts.len();
-        let kept = |&(row, column): &(u32, usize)| self.kept.get(&place_id(row, column, width)).cloned();
+        let kept =
+            |&(row, column): &(u32, usize)| self.kept.get(&place_id(row, column, width)).cloned();
         let mut found: Vec<Option<Arc<[u32]>>> = places.iter().map(kept).collect();
         let missing: Vec<usize> = (0..places.len()).filter(|&i| found[i].is_none()).collect();
-        let texts: Vec<String> = missing.iter().map(|&i| self.full_text(data, places[i])).collect();
-        for (&i, tokens) in missing.iter().zip(tokenizer.encode_batch(&texts, self.max_seq_length)?) {
+        let texts: Vec<String> = missing
+            .iter()
+            .map(|&i| self.full_text(data, places[i]))
+            .collect();
+        for (&i, tokens) in missing
+            .iter()
+            .zip(tokenizer.encode_batch(&texts, self.max_seq_length)?)
+        {
             let ids: Arc<[u32]> = tokens.ids.into();
             self.keep(place_id(places[i].0, places[i].1, width), &ids);
             found[i] = Some(ids);
@@ -114,7 +158,11 @@ impl TextStore {
     }
 
     fn full_text(&self, data: &dyn Rows, (row, column): (u32, usize)) -> String {
-        format!("{}{}", self.prompts[column].text, data.text(row as usize, column))
+        format!(
+            "{}{}",
+            self.prompts[column].text,
+            data.text(row as usize, column)
+        )
     }
 
     fn keep(&mut self, place: u64, ids: &Arc<[u32]>) {
@@ -132,8 +180,16 @@ fn place_id(row: u32, column: usize, width: usize) -> u64 {
 impl TextBatch {
     /// Every place for itself; `texts` column after column.
     fn every(texts: Vec<Text>, rows: usize) -> Self {
-        let columns = (0..texts.len()).collect::<Vec<_>>().chunks(rows.max(1)).map(<[usize]>::to_vec).collect();
-        Self { texts, columns, labels: None }
+        let columns = (0..texts.len())
+            .collect::<Vec<_>>()
+            .chunks(rows.max(1))
+            .map(<[usize]>::to_vec)
+            .collect();
+        Self {
+            texts,
+            columns,
+            labels: None,
+        }
     }
 
     /// Equal texts once.
@@ -143,14 +199,20 @@ impl TextBatch {
         let places: Vec<usize> = texts
             .into_iter()
             .map(|text| {
-                *known.entry((text.ids.clone(), text.skip)).or_insert_with(|| {
-                    kept.push(text);
-                    kept.len() - 1
-                })
+                *known
+                    .entry((text.ids.clone(), text.skip))
+                    .or_insert_with(|| {
+                        kept.push(text);
+                        kept.len() - 1
+                    })
             })
             .collect();
         let columns = places.chunks(rows.max(1)).map(<[usize]>::to_vec).collect();
-        Self { texts: kept, columns, labels: None }
+        Self {
+            texts: kept,
+            columns,
+            labels: None,
+        }
     }
 
     /// Number of tokens that go through the encoder.
@@ -164,15 +226,27 @@ mod tests {
     use super::*;
 
     fn text(id: u64, ids: &[u32], skip: u32) -> Text {
-        Text { ids: ids.into(), id, skip }
+        Text {
+            ids: ids.into(),
+            id,
+            skip,
+        }
     }
 
     #[test]
     fn equal_texts_are_encoded_once() {
-        let texts = [text(0, &[1, 2], 0), text(2, &[3], 0), text(1, &[3], 0), text(3, &[3], 1)];
+        let texts = [
+            text(0, &[1, 2], 0),
+            text(2, &[3], 0),
+            text(1, &[3], 0),
+            text(3, &[3], 1),
+        ];
         let batch = TextBatch::unique(texts.to_vec(), 2);
         assert_eq!(batch.columns, [[0, 1], [1, 2]]);
-        assert_eq!(batch.texts, [texts[0].clone(), texts[1].clone(), texts[3].clone()]);
+        assert_eq!(
+            batch.texts,
+            [texts[0].clone(), texts[1].clone(), texts[3].clone()]
+        );
         let batch = TextBatch::every(texts.to_vec(), 2);
         assert_eq!(batch.columns, [[0, 1], [2, 3]]);
         assert_eq!(batch.tokens(), 5);

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use matryo_data::{
-    BatchSampler, ColumnTokens, Columns, Dataset, Findings, NoDuplicates, RetrievalData, Rows, Sampler, TokenCount,
-    check, column_tokens,
+    BatchSampler, ColumnTokens, Columns, Dataset, Findings, NoDuplicates, RetrievalData, Rows,
+    Sampler, TokenCount, check, column_tokens,
 };
 use matryo_losses::Loss;
 use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, resolve};
@@ -66,7 +66,10 @@ impl Trainer {
     }
 
     /// As [`Trainer::new`]; `progress` hears of a download of the base model.
-    pub fn with_progress(config: TrainConfig, progress: &dyn HubProgress) -> Result<Self, TrainError> {
+    pub fn with_progress(
+        config: TrainConfig,
+        progress: &dyn HubProgress,
+    ) -> Result<Self, TrainError> {
         check_output(&config)?;
         let data = open_data(&config)?;
         Self::with_data(config, data, progress)
@@ -76,20 +79,38 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::new`].
-    pub fn with_data(config: TrainConfig, data: Dataset, progress: &dyn HubProgress) -> Result<Self, TrainError> {
+    pub fn with_data(
+        config: TrainConfig,
+        data: Dataset,
+        progress: &dyn HubProgress,
+    ) -> Result<Self, TrainError> {
         check_output(&config)?;
         check_prompts(&config, &data)?;
-        let retrieval = config.eval_data.as_deref().map(RetrievalData::open).transpose()?;
-        let findings = check(&data, retrieval.as_ref(), config.per_device_train_batch_size);
+        let retrieval = config
+            .eval_data
+            .as_deref()
+            .map(RetrievalData::open)
+            .transpose()?;
+        let findings = check(
+            &data,
+            retrieval.as_ref(),
+            config.per_device_train_batch_size,
+        );
         let (model_path, model) = open_model(&config, progress)?;
         let dim = model.encoder().dim();
         let loss = objective::build(&config)?;
         objective::check(&*loss, &data, dim)?;
         let measure = config.eval_data.clone().zip(retrieval);
-        let measure = measure.map(|(path, data)| Measure::new(&config, path, data, dim)).transpose()?;
+        let measure = measure
+            .map(|(path, data)| Measure::new(&config, path, data, dim))
+            .transpose()?;
         let rules = plan_steps(&config, &data)?;
         let length = rules.length(config.num_train_epochs, config.max_steps);
-        let identity = Identity::new(&config, weights::hash(&model.folder().transformer_dir())?, data.fingerprint());
+        let identity = Identity::new(
+            &config,
+            weights::hash(&model.folder().transformer_dir())?,
+            data.fingerprint(),
+        );
         let mut trainer = Self {
             schedule: Schedule::new(&config, length.steps),
             intervals: Intervals::new(&config, length.steps),
@@ -119,7 +140,8 @@ impl Trainer {
     /// Of the batches of the first epoch as far as this run trains on them.
     fn plan_memory(&mut self, first_epoch: &[Vec<u32>]) -> Result<MemoryPlan, TrainError> {
         let trained = self.rules.trained(first_epoch.len());
-        let of_steps = usize::try_from(self.length.steps.saturating_mul(self.rules.accumulate)).unwrap_or(usize::MAX);
+        let of_steps = usize::try_from(self.length.steps.saturating_mul(self.rules.accumulate))
+            .unwrap_or(usize::MAX);
         let subject = memory::Subject {
             config: &self.config,
             model: &self.model,
@@ -160,7 +182,10 @@ impl Trainer {
     /// What is going to run.
     pub fn plan(&self) -> RunPlan {
         let encoder = self.model.encoder();
-        let layout = encoder.params().map(|params| params.layout.clone()).unwrap_or_default();
+        let layout = encoder
+            .params()
+            .map(|params| params.layout.clone())
+            .unwrap_or_default();
         RunPlan {
             config: self.config.clone(),
             model_path: self.model_path.clone(),
@@ -170,9 +195,16 @@ impl Trainer {
             max_seq_length: self.model.max_seq_length(),
             rows: self.data.len(),
             columns: self.data.columns().to_vec(),
-            evaluation: self.measure.as_ref().map(|measure| (measure.queries, measure.documents)),
+            evaluation: self
+                .measure
+                .as_ref()
+                .map(|measure| (measure.queries, measure.documents)),
             loss: self.loss.names(),
-            dims: self.measure.as_ref().map(|measure| measure.dims.clone()).unwrap_or_default(),
+            dims: self
+                .measure
+                .as_ref()
+                .map(|measure| measure.dims.clone())
+                .unwrap_or_default(),
             batches_per_epoch: self.rules.loader_len,
             steps: self.length.steps,
             warmup_steps: self.schedule.warmup,
@@ -193,7 +225,10 @@ impl Trainer {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.model.folder().notes.clone();
         if !self.config.without_effect.is_empty() {
-            notes.push(format!("settings without effect in matryo: {}", self.config.without_effect.join(", ")));
+            notes.push(format!(
+                "settings without effect in matryo: {}",
+                self.config.without_effect.join(", ")
+            ));
         }
         notes
     }
@@ -219,7 +254,10 @@ impl Trainer {
 /// An output folder with something in it is only used when that was asked for.
 fn check_output(config: &TrainConfig) -> Result<(), TrainError> {
     let path = &config.output_dir;
-    let unusable = |source| TrainError::OutputFolder { path: path.clone(), source };
+    let unusable = |source| TrainError::OutputFolder {
+        path: path.clone(),
+        source,
+    };
     let is_used = match std::fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(error) => return Err(unusable(error)),
@@ -233,24 +271,45 @@ fn check_output(config: &TrainConfig) -> Result<(), TrainError> {
 }
 
 fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
-    let columns =
-        Columns::Mapped { take: config.columns.clone().unwrap_or_default(), ignore: config.ignore_columns.clone() };
+    let columns = Columns::Mapped {
+        take: config.columns.clone().unwrap_or_default(),
+        ignore: config.ignore_columns.clone(),
+    };
     Ok(Dataset::open(&config.train_data, &columns)?)
 }
 
 fn check_prompts(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
-    let prompts = config.prompts.as_ref().map(|prompts| prompts.columns().collect::<Vec<_>>()).unwrap_or_default();
-    match prompts.into_iter().find(|column| !data.columns().iter().any(|known| known == column)) {
-        Some(column) => Err(TrainError::PromptColumn { column: column.to_owned(), columns: data.columns().to_vec() }),
+    let prompts = config
+        .prompts
+        .as_ref()
+        .map(|prompts| prompts.columns().collect::<Vec<_>>())
+        .unwrap_or_default();
+    match prompts
+        .into_iter()
+        .find(|column| !data.columns().iter().any(|known| known == column))
+    {
+        Some(column) => Err(TrainError::PromptColumn {
+            column: column.to_owned(),
+            columns: data.columns().to_vec(),
+        }),
         None => Ok(()),
     }
 }
 
-fn open_model(config: &TrainConfig, progress: &dyn HubProgress) -> Result<(PathBuf, SentenceEncoder), ModelError> {
-    let options = HubOptions { revision: config.model_revision.clone(), ..HubOptions::from_env() };
+fn open_model(
+    config: &TrainConfig,
+    progress: &dyn HubProgress,
+) -> Result<(PathBuf, SentenceEncoder), ModelError> {
+    let options = HubOptions {
+        revision: config.model_revision.clone(),
+        ..HubOptions::from_env()
+    };
     let path = resolve(&config.model, &options, progress)?;
-    let mut model =
-        SentenceEncoder::open_for_training(&path, cpu_in(config.precision.map(Into::into)), &config.freeze)?;
+    let mut model = SentenceEncoder::open_for_training(
+        &path,
+        cpu_in(config.precision.map(Into::into)),
+        &config.freeze,
+    )?;
     if let Some(tokens) = config.max_seq_length {
         model.set_max_seq_length(tokens)?;
     }
@@ -261,22 +320,36 @@ fn open_model(config: &TrainConfig, progress: &dyn HubProgress) -> Result<(PathB
 fn plan_steps(config: &TrainConfig, data: &Dataset) -> Result<Accumulation, TrainError> {
     let rules = Accumulation::new(config, data.len());
     if rules.loader_len == 0 {
-        return Err(TrainError::NoBatches { rows: data.len(), batch: config.per_device_train_batch_size });
+        return Err(TrainError::NoBatches {
+            rows: data.len(),
+            batch: config.per_device_train_batch_size,
+        });
     }
     Ok(rules)
 }
 
 fn sampler(config: &TrainConfig) -> Box<dyn Sampler> {
-    let (batch_size, drop_last) = (config.per_device_train_batch_size, config.dataloader_drop_last);
+    let (batch_size, drop_last) = (
+        config.per_device_train_batch_size,
+        config.dataloader_drop_last,
+    );
     let compat = match config.compat {
         Compat::Current => matryo_data::Compat::Current,
         Compat::V3_0 => matryo_data::Compat::V3_0,
     };
     match config.batch_sampler {
-        SamplerKind::NoDuplicates => Box::new(NoDuplicates { batch_size, drop_last, compat }),
-        SamplerKind::BatchSampler => {
-            Box::new(BatchSampler { batch_size, drop_last, seed: config.seed, data_seed: config.data_seed, compat })
-        }
+        SamplerKind::NoDuplicates => Box::new(NoDuplicates {
+            batch_size,
+            drop_last,
+            compat,
+        }),
+        SamplerKind::BatchSampler => Box::new(BatchSampler {
+            batch_size,
+            drop_last,
+            seed: config.seed,
+            data_seed: config.data_seed,
+            compat,
+        }),
     }
 }
 
@@ -289,7 +362,13 @@ fn count_tokens(
     let limit = config.max_seq_length.unwrap_or(model.max_seq_length());
     column_tokens(data, ROWS_COUNTED, |texts| {
         let tokens = model.tokenizer().encode_batch(texts, limit)?;
-        Ok(tokens.iter().map(|t| TokenCount { tokens: t.ids.len(), truncated: t.truncated }).collect())
+        Ok(tokens
+            .iter()
+            .map(|t| TokenCount {
+                tokens: t.ids.len(),
+                truncated: t.truncated,
+            })
+            .collect())
     })
 }
 

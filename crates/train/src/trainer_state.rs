@@ -41,7 +41,13 @@ impl TrainerState<'_> {
 
     fn value(&self) -> Value {
         let progress = self.progress;
-        let checkpoint = |step| self.config.output_dir.join(format!("checkpoint-{step}")).display().to_string();
+        let checkpoint = |step| {
+            self.config
+                .output_dir
+                .join(format!("checkpoint-{step}"))
+                .display()
+                .to_string()
+        };
         let mut state = json!({
             "best_metric": progress.best.value,
             "best_model_checkpoint": progress.best.checkpoint.map(checkpoint),
@@ -84,7 +90,10 @@ impl TrainerState<'_> {
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
-            let mut pairs: Vec<_> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            let mut pairs: Vec<_> = map
+                .into_iter()
+                .map(|(key, value)| (key, sorted(value)))
+                .collect();
             pairs.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(Map::from_iter(pairs))
         }
@@ -99,17 +108,42 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_transformers() {
-        let flags = [("model", "m"), ("train_data", "t"), ("output_dir", "out"), ("compat", "3.0")];
-        let flags: Vec<_> = flags.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let flags = [
+            ("model", "m"),
+            ("train_data", "t"),
+            ("output_dir", "out"),
+            ("compat", "3.0"),
+        ];
+        let flags: Vec<_> = flags
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
         let config = TrainConfig::load(None, &flags).unwrap();
-        let length = Length { steps: 4, epochs: 4 };
-        let mut progress = Progress { step: 4, epochs_done: 3.0, ..Progress::default() };
+        let length = Length {
+            steps: 4,
+            epochs: 4,
+        };
+        let mut progress = Progress {
+            step: 4,
+            epochs_done: 3.0,
+            ..Progress::default()
+        };
         progress.best.checkpoint = Some(2);
         let intervals = Intervals::new(&config, 4);
-        let state =
-            TrainerState { config: &config, length, intervals: &intervals, progress: &progress, finished: true };
+        let state = TrainerState {
+            config: &config,
+            length,
+            intervals: &intervals,
+            progress: &progress,
+            finished: true,
+        };
         let found: Value = serde_json::from_str(&state.to_json()).unwrap();
-        let keys: Vec<_> = found.as_object().unwrap().keys().map(String::as_str).collect();
+        let keys: Vec<_> = found
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         // The keys of a file that transformers 4.42.3 wrote.
         let expected = "best_metric best_model_checkpoint epoch eval_steps global_step is_hyper_param_search \
                         is_local_process_zero is_world_process_zero log_history logging_steps max_steps \
@@ -117,6 +151,9 @@ mod tests {
                         train_batch_size trial_name trial_params";
         assert_eq!(keys, expected.split_whitespace().collect::<Vec<_>>());
         assert_eq!(found["best_model_checkpoint"], "out/checkpoint-2");
-        assert_eq!(found["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"], true);
+        assert_eq!(
+            found["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"],
+            true
+        );
     }
 }

@@ -31,10 +31,27 @@ pub(crate) struct Subject<'a> {
 
 /// One sentence each.
 pub(crate) fn warnings(subject: &Subject<'_>) -> Vec<String> {
-    let mut texts: Vec<String> = subject.findings.warnings.iter().map(ToString::to_string).collect();
+    let mut texts: Vec<String> = subject
+        .findings
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     texts.extend(repeated_texts(subject));
-    texts.extend(subject.tokens.iter().filter_map(|column| truncated(column, subject.max_seq_length)));
-    let single = [idle_first_step, unreached_accumulation, lone_rows, rows_left_out, unused_data_seed, few_queries];
+    texts.extend(
+        subject
+            .tokens
+            .iter()
+            .filter_map(|column| truncated(column, subject.max_seq_length)),
+    );
+    let single = [
+        idle_first_step,
+        unreached_accumulation,
+        lone_rows,
+        rows_left_out,
+        unused_data_seed,
+        few_queries,
+    ];
     texts.extend(single.iter().filter_map(|warning| warning(subject)));
     texts
 }
@@ -45,7 +62,11 @@ fn repeated_texts(subject: &Subject<'_>) -> Vec<String> {
         return Vec::new();
     }
     let rows = subject.findings.rows;
-    let repeated = subject.findings.columns.iter().filter(|column| column.distinct < rows);
+    let repeated = subject
+        .findings
+        .columns
+        .iter()
+        .filter(|column| column.distinct < rows);
     let warning = |column: &matryo_data::ColumnLengths| {
         format!(
             "column `{}` has {} different texts in {rows} rows: where one stands twice in a batch it is a negative of its \
@@ -68,8 +89,9 @@ fn truncated(column: &ColumnTokens, limit: usize) -> Option<String> {
 
 fn idle_first_step(subject: &Subject<'_>) -> Option<String> {
     let steps = subject.length.steps;
-    (steps > 0 && subject.schedule.learning_rate(0) == 0.0)
-        .then(|| format!("the first of {steps} optimizer steps has learning rate 0 and changes nothing"))
+    (steps > 0 && subject.schedule.learning_rate(0) == 0.0).then(|| {
+        format!("the first of {steps} optimizer steps has learning rate 0 and changes nothing")
+    })
 }
 
 fn unreached_accumulation(subject: &Subject<'_>) -> Option<String> {
@@ -88,7 +110,8 @@ fn unreached_accumulation(subject: &Subject<'_>) -> Option<String> {
 }
 
 fn lone_rows(subject: &Subject<'_>) -> Option<String> {
-    let alone = subject.config.per_device_train_batch_size == 1 && subject.data.columns().len() == 2;
+    let alone =
+        subject.config.per_device_train_batch_size == 1 && subject.data.columns().len() == 2;
     let alone = alone && !subject.labelled;
     alone.then(|| "a batch of one pair has nothing to tell apart: its loss is 0".to_owned())
 }
@@ -108,8 +131,9 @@ fn rows_left_out(subject: &Subject<'_>) -> Option<String> {
 
 fn unused_data_seed(subject: &Subject<'_>) -> Option<String> {
     let config = subject.config;
-    (config.data_seed.is_some() && config.batch_sampler == SamplerKind::NoDuplicates)
-        .then(|| "data_seed has no effect on no_duplicates, whose order upstream does not seed".to_owned())
+    (config.data_seed.is_some() && config.batch_sampler == SamplerKind::NoDuplicates).then(|| {
+        "data_seed has no effect on no_duplicates, whose order upstream does not seed".to_owned()
+    })
 }
 
 fn few_queries(subject: &Subject<'_>) -> Option<String> {

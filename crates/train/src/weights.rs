@@ -24,7 +24,11 @@ pub(crate) fn hash(dir: &Path) -> Result<String, TrainError> {
             .and_then(|mut file| io::copy(&mut file, &mut HashWriter(&mut hasher)))
             .map_err(unreadable(&path))?;
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// sha2 implements no `Write` without its std feature.
@@ -46,8 +50,13 @@ fn weight_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     if whole.exists() {
         return Ok(vec![whole]);
     }
-    let is_shard = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
-    let mut files = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let is_shard = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "safetensors")
+    };
+    let mut files = std::fs::read_dir(dir)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<Vec<_>>>()?;
     files.retain(is_shard);
     files.sort();
     Ok(files)
@@ -63,7 +72,11 @@ pub(crate) fn read(path: &Path, params: &mut Params) -> Result<(), ModelError> {
             Some((module, checkpoint)) if module == entry.module => checkpoint,
             _ => folder.checkpoint(entry.module)?,
         };
-        checkpoint.read(&entry.name, &entry.shape, &mut params.flat[entry.range.clone()])?;
+        checkpoint.read(
+            &entry.name,
+            &entry.shape,
+            &mut params.flat[entry.range.clone()],
+        )?;
         // Else the file's pages count as ours, beside the values themselves.
         checkpoint.release();
         open = Some((entry.module, checkpoint));

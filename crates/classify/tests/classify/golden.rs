@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use matryo_classify::{LogisticHead, LogisticOptions, PairOptions, Predictions, contrastive_pairs, evaluate};
+use matryo_classify::{
+    LogisticHead, LogisticOptions, PairOptions, Predictions, contrastive_pairs, evaluate,
+};
 use matryo_ops::Mat;
 use matryo_testkit::{Tolerance, assert_close, assert_value, read_json};
 use serde_json::Value;
@@ -13,7 +15,12 @@ fn golden(part: &str) -> Vec<Value> {
 }
 
 fn list<T>(value: &Value, item: impl Fn(&Value) -> Option<T>) -> Vec<T> {
-    value.as_array().unwrap().iter().map(|value| item(value).unwrap()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| item(value).unwrap())
+        .collect()
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
@@ -50,19 +57,30 @@ fn case(value: &Value) -> Case {
 }
 
 fn values(predictions: &Predictions) -> Vec<f64> {
-    (0..predictions.len()).flat_map(|i| predictions.row(i).to_vec()).collect()
+    (0..predictions.len())
+        .flat_map(|i| predictions.row(i).to_vec())
+        .collect()
 }
 
 #[test]
 fn the_optimum_is_scikit_learns() {
     for golden in golden("heads") {
         let case = case(&golden);
-        let options = LogisticOptions { c: case.c, max_iter: 1000, tol: 1e-9 };
+        let options = LogisticOptions {
+            c: case.c,
+            max_iter: 1000,
+            tol: 1e-9,
+        };
         let fit = LogisticHead::fit(case.x.view(), &case.y, case.classes, &options);
         assert!(fit.converged, "{}", case.name);
         let what = |part: &str| format!("{part} of {}", case.name);
         let expected = flat(&golden["coef"]);
-        assert_close(fit.head.coef(), &expected, Tolerance::Relative(1e-6), &what("coefficients"));
+        assert_close(
+            fit.head.coef(),
+            &expected,
+            Tolerance::Relative(1e-6),
+            &what("coefficients"),
+        );
         assert_close(
             fit.head.intercept(),
             &numbers(&golden["intercept"]),
@@ -71,8 +89,15 @@ fn the_optimum_is_scikit_learns() {
         );
         let predictions = fit.head.probabilities(case.x.view());
         let expected = flat(&golden["probabilities"]);
-        assert_close(&values(&predictions), &expected, Tolerance::Absolute(1e-7), &what("probabilities"));
-        let best: Vec<usize> = (0..predictions.len()).map(|i| predictions.best(i)).collect();
+        assert_close(
+            &values(&predictions),
+            &expected,
+            Tolerance::Absolute(1e-7),
+            &what("probabilities"),
+        );
+        let best: Vec<usize> = (0..predictions.len())
+            .map(|i| predictions.best(i))
+            .collect();
         assert_eq!(best, sizes(&golden["predictions"]), "{}", case.name);
     }
 }
@@ -82,12 +107,25 @@ fn the_optimum_is_scikit_learns() {
 fn defaults_end_as_near_as_scikit_learns() {
     for golden in golden("heads") {
         let case = case(&golden);
-        let options = LogisticOptions { c: case.c, ..LogisticOptions::default() };
+        let options = LogisticOptions {
+            c: case.c,
+            ..LogisticOptions::default()
+        };
         let fit = LogisticHead::fit(case.x.view(), &case.y, case.classes, &options);
-        assert!(fit.converged && fit.iterations <= 100, "{}: {}", case.name, fit.iterations);
+        assert!(
+            fit.converged && fit.iterations <= 100,
+            "{}: {}",
+            case.name,
+            fit.iterations
+        );
         let found = values(&fit.head.probabilities(case.x.view()));
         let what = format!("probabilities of {}", case.name);
-        assert_close(&found, &flat(&golden["default_probabilities"]), Tolerance::Absolute(5e-3), &what);
+        assert_close(
+            &found,
+            &flat(&golden["default_probabilities"]),
+            Tolerance::Absolute(5e-3),
+            &what,
+        );
     }
 }
 
@@ -96,7 +134,10 @@ fn the_number_of_threads_changes_no_bit() {
     let x = Mat::from_vec(1000, 16, matryo_testkit::pseudo_random(16_000, 9));
     let y: Vec<usize> = (0..1000).map(|i| i % 5).collect();
     let fit = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| {
             let head = LogisticHead::fit(x.view(), &y, 5, &LogisticOptions::default()).head;
             (head.probabilities(x.view()), head)
@@ -114,12 +155,32 @@ fn measures_are_scikit_learns() {
         let report = evaluate(&predictions, &labels, &truth);
         for (metric, value) in report.metrics() {
             let what = format!("{metric} of {}", golden["name"]);
-            assert_value(value, golden[metric].as_f64().unwrap(), Tolerance::Absolute(1e-12), &what);
+            assert_value(
+                value,
+                golden[metric].as_f64().unwrap(),
+                Tolerance::Absolute(1e-12),
+                &what,
+            );
         }
-        let unknown: Vec<_> = report.unknown_labels.iter().map(|(label, _)| label.as_str()).collect();
-        let expected: &[&str] = if golden["name"] == "unknown labels" { &["y", "z"] } else { &[] };
+        let unknown: Vec<_> = report
+            .unknown_labels
+            .iter()
+            .map(|(label, _)| label.as_str())
+            .collect();
+        let expected: &[&str] = if golden["name"] == "unknown labels" {
+            &["y", "z"]
+        } else {
+            &[]
+        };
         assert_eq!(unknown, expected);
-        assert_eq!(report.calibration.iter().map(|bin| bin.count).sum::<usize>(), truth.len());
+        assert_eq!(
+            report
+                .calibration
+                .iter()
+                .map(|bin| bin.count)
+                .sum::<usize>(),
+            truth.len()
+        );
     }
 }
 
@@ -127,7 +188,10 @@ fn measures_are_scikit_learns() {
 fn pairs_are_setfits_in_its_order() {
     for golden in golden("pairs") {
         let size = |key: &str| golden.get(key).and_then(Value::as_u64).map(|n| n as usize);
-        let strategy = golden.get("sampling_strategy").and_then(Value::as_str).map(|name| name.parse().unwrap());
+        let strategy = golden
+            .get("sampling_strategy")
+            .and_then(Value::as_str)
+            .map(|name| name.parse().unwrap());
         let options = PairOptions {
             sampling_strategy: strategy.unwrap_or_default(),
             num_iterations: size("num_iterations"),
@@ -136,7 +200,13 @@ fn pairs_are_setfits_in_its_order() {
         let pairs = contrastive_pairs(&sizes(&golden["classes"]), &options);
         let found: Vec<f64> = pairs
             .iter()
-            .flat_map(|p| [f64::from(p.first), f64::from(p.second), f64::from(u8::from(p.positive))])
+            .flat_map(|p| {
+                [
+                    f64::from(p.first),
+                    f64::from(p.second),
+                    f64::from(u8::from(p.positive)),
+                ]
+            })
             .collect();
         assert_eq!(found, flat(&golden["pairs"]), "{options:?}");
     }

@@ -32,7 +32,12 @@ pub fn run(args: &CardArgs, context: &Context) -> Result<Outcome, CliError> {
     let path = model::resolve(&args.model, &context.console)?;
     let data = record(&path)?;
     if args.write {
-        write_card(&path.join("README.md"), &whole(&path, &data)?, args.overwrite, context)?;
+        write_card(
+            &path.join("README.md"),
+            &whole(&path, &data)?,
+            args.overwrite,
+            context,
+        )?;
     } else if context.json {
         stdout::print_json(&json!(data))?;
     } else {
@@ -56,7 +61,9 @@ fn record(path: &Path) -> Result<CardData, CliError> {
 
 fn write_card(path: &Path, card: &str, overwrite: bool, context: &Context) -> Result<(), CliError> {
     if path.exists() && !overwrite {
-        return Err(CliError::CardExists { path: path.to_owned() });
+        return Err(CliError::CardExists {
+            path: path.to_owned(),
+        });
     }
     write_atomic(path, |out| out.write_all(card.as_bytes()))?;
     context.console.say(&format!("wrote {}", path.display()));

@@ -51,7 +51,10 @@ pub struct DuplicatesArgs {
 /// Finds and prints.
 pub fn run(args: &DuplicatesArgs, context: &Context) -> Result<Outcome, CliError> {
     let target = args.output.as_deref().map(Target::of).transpose()?;
-    args.keep_first.iter().chain(&args.keep_central).try_for_each(|path| output::texts::check(path))?;
+    args.keep_first
+        .iter()
+        .chain(&args.keep_central)
+        .try_for_each(|path| output::texts::check(path))?;
     let source = Source::gather(&args.source)?;
     let (texts, embeddings) = source.embed(&context.console)?;
     let bar = progress::share(&context.console, "comparing");
@@ -61,11 +64,17 @@ pub fn run(args: &DuplicatesArgs, context: &Context) -> Result<Outcome, CliError
     };
     let groups = duplicates(embeddings.view(), args.threshold, Some(&advance))?;
     bar.finish_and_clear();
-    let found = Found { texts, groups, threshold: args.threshold };
+    let found = Found {
+        texts,
+        groups,
+        threshold: args.threshold,
+    };
     context.console.say(&found.summary());
     if let Some(target) = target {
         target.write(&found.records())?;
-        context.console.say(&format!("wrote {}", target.path().display()));
+        context
+            .console
+            .say(&format!("wrote {}", target.path().display()));
     }
     if let Some(path) = &args.keep_first {
         found.keep(path, |group| group.members[0], context)?;
@@ -86,7 +95,10 @@ struct Found {
 impl Found {
     /// Texts that could go.
     fn duplicates(&self) -> usize {
-        self.groups.iter().map(|group| group.members.len() - 1).sum()
+        self.groups
+            .iter()
+            .map(|group| group.members.len() - 1)
+            .sum()
     }
 
     fn summary(&self) -> String {
@@ -99,25 +111,61 @@ impl Found {
     }
 
     /// Writes all texts but those of a group that are not `kept`.
-    fn keep(&self, path: &Path, kept: fn(&DuplicateGroup) -> usize, context: &Context) -> Result<(), CliError> {
+    fn keep(
+        &self,
+        path: &Path,
+        kept: fn(&DuplicateGroup) -> usize,
+        context: &Context,
+    ) -> Result<(), CliError> {
         let mut keep = vec![true; self.texts.len()];
         for group in &self.groups {
-            group.members.iter().for_each(|&member| keep[member] = member == kept(group));
+            group
+                .members
+                .iter()
+                .for_each(|&member| keep[member] = member == kept(group));
         }
-        let texts = self.texts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(text, _)| text.as_str());
+        let texts = self
+            .texts
+            .iter()
+            .zip(keep)
+            .filter(|(_, keep)| *keep)
+            .map(|(text, _)| text.as_str());
         output::texts::write(path, &texts.collect::<Vec<_>>())?;
         context.console.say(&format!("wrote {}", path.display()));
         Ok(())
     }
 
     fn records(&self) -> Records<'_> {
-        let members = || self.groups.iter().enumerate().flat_map(|(i, g)| g.members.iter().map(move |&m| (i, g, m)));
-        let is_central = |(_, group, member): (usize, &DuplicateGroup, usize)| (group.representative == member).into();
+        let members = || {
+            self.groups
+                .iter()
+                .enumerate()
+                .flat_map(|(i, g)| g.members.iter().map(move |&m| (i, g, m)))
+        };
+        let is_central = |(_, group, member): (usize, &DuplicateGroup, usize)| {
+            (group.representative == member).into()
+        };
         Records(vec![
-            ("group", Column::Integer(members().map(|(group, ..)| group as i64).collect())),
-            ("id", Column::Integer(members().map(|(.., member)| member as i64).collect())),
-            ("representative", Column::Integer(members().map(is_central).collect())),
-            ("text", Column::Text(members().map(|(.., member)| self.texts[member].as_str()).collect())),
+            (
+                "group",
+                Column::Integer(members().map(|(group, ..)| group as i64).collect()),
+            ),
+            (
+                "id",
+                Column::Integer(members().map(|(.., member)| member as i64).collect()),
+            ),
+            (
+                "representative",
+                Column::Integer(members().map(is_central).collect()),
+            ),
+            (
+                "text",
+                Column::Text(
+                    members()
+                        .map(|(.., member)| self.texts[member].as_str())
+                        .collect(),
+                ),
+            ),
         ])
     }
 
@@ -130,8 +178,16 @@ impl Found {
         }
         stdout::print(|out| {
             self.groups.iter().try_for_each(|group| {
-                writeln!(out, "{}\t{}", group.members.len(), self.texts[group.representative])?;
-                let mut others = group.members.iter().filter(|&&member| member != group.representative);
+                writeln!(
+                    out,
+                    "{}\t{}",
+                    group.members.len(),
+                    self.texts[group.representative]
+                )?;
+                let mut others = group
+                    .members
+                    .iter()
+                    .filter(|&&member| member != group.representative);
                 others.try_for_each(|&member| writeln!(out, "\t{}", self.texts[member]))
             })
         })
@@ -139,7 +195,11 @@ impl Found {
 
     fn json(&self) -> Value {
         let group = |group: &DuplicateGroup| {
-            let texts: Vec<&String> = group.members.iter().map(|&member| &self.texts[member]).collect();
+            let texts: Vec<&String> = group
+                .members
+                .iter()
+                .map(|&member| &self.texts[member])
+                .collect();
             json!({"representative": group.representative, "ids": group.members, "texts": texts})
         };
         json!({

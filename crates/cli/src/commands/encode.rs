@@ -65,12 +65,19 @@ pub fn run(args: &EncodeArgs, context: &Context) -> Result<Outcome, CliError> {
     let target = args.output.as_deref().map(check_target).transpose()?;
     let texts = texts::gather(&args.texts)?;
     let model = model::open(&args.model, args.precision, &context.console)?;
-    let options = EncodeOptions { normalize: args.normalize, ..args.encoding.options() };
+    let options = EncodeOptions {
+        normalize: args.normalize,
+        ..args.encoding.options()
+    };
     let started = Instant::now();
     let encoded = model::encode(&model, &texts, options, &context.console)?;
     let cost = Cost::new(&texts, &encoded, started.elapsed());
     if args.quantize.needs_ranges() && texts.len() < ROWS_FOR_RANGES {
-        context.console.warn(&format!("{} takes its ranges from only {} texts", args.quantize, texts.len()));
+        context.console.warn(&format!(
+            "{} takes its ranges from only {} texts",
+            args.quantize,
+            texts.len()
+        ));
     }
     let embeddings = quantize(encoded.embeddings, args.quantize, None);
     cost.say(context);
@@ -84,7 +91,9 @@ pub fn run(args: &EncodeArgs, context: &Context) -> Result<Outcome, CliError> {
                 context.console.say(&format!("wrote {}", path.display()));
             }
         }
-        None if context.json => stdout::print(|out| jsonl::write_objects(out, &texts, &embeddings))?,
+        None if context.json => {
+            stdout::print(|out| jsonl::write_objects(out, &texts, &embeddings))?
+        }
         None => stdout::print(|out| jsonl::write_arrays(out, &embeddings))?,
     }
     Ok(Outcome::Done)
@@ -98,7 +107,13 @@ fn check_target(path: &Path) -> Result<(&Path, Format), CliError> {
 }
 
 /// The report of a file, for scripts.
-fn report(path: &Path, embeddings: &Quantized, quantization: Quantization, precision: Precision, cost: &Cost) -> Value {
+fn report(
+    path: &Path,
+    embeddings: &Quantized,
+    quantization: Quantization,
+    precision: Precision,
+    cost: &Cost,
+) -> Value {
     json!({
         "count": cost.texts,
         "dim": values::shape(embeddings).1,
@@ -115,7 +130,12 @@ fn report(path: &Path, embeddings: &Quantized, quantization: Quantization, preci
 impl Cost {
     fn new(texts: &[String], encoded: &Encoded, time: Duration) -> Self {
         let seconds = time.as_secs_f64();
-        Self { texts: texts.len(), tokens: encoded.tokens, truncated: encoded.truncated, seconds }
+        Self {
+            texts: texts.len(),
+            tokens: encoded.tokens,
+            truncated: encoded.truncated,
+            seconds,
+        }
     }
 
     fn rate(&self) -> f64 {

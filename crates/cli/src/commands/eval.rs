@@ -8,7 +8,10 @@ use std::{
 
 use clap::Args;
 use matryo_data::RetrievalData;
-use matryo_eval::{Evaluator, InformationRetrievalEvaluator, InformationRetrievalOptions, Report, flatten, write_csv};
+use matryo_eval::{
+    Evaluator, InformationRetrievalEvaluator, InformationRetrievalOptions, Report, flatten,
+    write_csv,
+};
 use matryo_model::{Embed, SentenceEncoder, SimilarityFn};
 use serde_json::{Value, json};
 
@@ -71,28 +74,52 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome, CliError> {
     args.save.as_deref().map_or(Ok(()), output::check_folder)?;
     let data = RetrievalData::open(&args.data)?;
     let model = model::open(&args.model, args.precision, &context.console)?;
-    let baseline = args.baseline.as_ref().map(|name| open_baseline(name, args.precision, context)).transpose()?;
+    let baseline = args
+        .baseline
+        .as_ref()
+        .map(|name| open_baseline(name, args.precision, context))
+        .transpose()?;
     let options = options(args, &model);
     let keys = keys(&options);
-    args.require.iter().try_for_each(|requirement| requirement.check(&keys))?;
+    args.require
+        .iter()
+        .try_for_each(|requirement| requirement.check(&keys))?;
     let evaluator = InformationRetrievalEvaluator::new(data, options)?;
     for model in baseline.iter().chain([&model]) {
         evaluator.check(Embed::dim(model))?;
     }
-    let baseline = baseline.map(|model| measure(&evaluator, &model, "baseline", args, context)).transpose()?;
-    let measured = Measured { baseline, model: measure(&evaluator, &model, "evaluating", args, context)? };
+    let baseline = baseline
+        .map(|model| measure(&evaluator, &model, "baseline", args, context))
+        .transpose()?;
+    let measured = Measured {
+        baseline,
+        model: measure(&evaluator, &model, "evaluating", args, context)?,
+    };
     measured.write(args)?;
     measured.print(context)?;
     Ok(judge(&args.require, &measured.model, context))
 }
 
-fn open_baseline(name: &str, precision: PrecisionArgs, context: &Context) -> Result<SentenceEncoder, CliError> {
-    model::open(&ModelArgs { model: name.to_owned(), revision: None }, precision, &context.console)
+fn open_baseline(
+    name: &str,
+    precision: PrecisionArgs,
+    context: &Context,
+) -> Result<SentenceEncoder, CliError> {
+    model::open(
+        &ModelArgs {
+            model: name.to_owned(),
+            revision: None,
+        },
+        precision,
+        &context.console,
+    )
 }
 
 fn options(args: &EvalArgs, model: &SentenceEncoder) -> InformationRetrievalOptions {
-    let dims =
-        args.dims.as_ref().map_or_else(|| vec![Embed::dim(model)], |dims| dims.iter().map(|d| d.get()).collect());
+    let dims = args.dims.as_ref().map_or_else(
+        || vec![Embed::dim(model)],
+        |dims| dims.iter().map(|d| d.get()).collect(),
+    );
     let own = || vec![model.similarity_fn()];
     InformationRetrievalOptions {
         dims: Some(dims),
@@ -139,12 +166,16 @@ impl Measured {
         if let Some(path) = &args.save {
             output::write_whole(path, |out| writeln!(out, "{:#}", self.json()))?;
         }
-        args.output_dir.as_deref().map_or(Ok(()), |dir| self.write_csv(dir))
+        args.output_dir
+            .as_deref()
+            .map_or(Ok(()), |dir| self.write_csv(dir))
     }
 
     /// Epoch and step 0: no training goes on.
     fn write_csv(&self, dir: &Path) -> Result<(), CliError> {
-        self.model.iter().try_for_each(|report| Ok(write_csv(dir, report, 0.0, 0)?))
+        self.model
+            .iter()
+            .try_for_each(|report| Ok(write_csv(dir, report, 0.0, 0)?))
     }
 }
 
@@ -158,17 +189,40 @@ fn keys(options: &InformationRetrievalOptions) -> Vec<String> {
         ("mrr", &options.mrr_at_k),
         ("map", &options.map_at_k),
     ];
-    let at = metrics.iter().flat_map(|(name, ks)| ks.iter().map(move |k| format!("{name}@{k}")));
+    let at = metrics
+        .iter()
+        .flat_map(|(name, ks)| ks.iter().map(move |k| format!("{name}@{k}")));
     let at: Vec<String> = at.collect();
-    let of_function = |dim: usize, function: SimilarityFn| at.iter().map(move |m| format!("dim_{dim}_{function}_{m}"));
-    let of_dim = |dim: usize| options.score_functions.iter().flat_map(move |function| of_function(dim, *function));
-    options.dims.iter().flatten().flat_map(|dim| of_dim(*dim)).collect()
+    let of_function = |dim: usize, function: SimilarityFn| {
+        at.iter().map(move |m| format!("dim_{dim}_{function}_{m}"))
+    };
+    let of_dim = |dim: usize| {
+        options
+            .score_functions
+            .iter()
+            .flat_map(move |function| of_function(dim, *function))
+    };
+    options
+        .dims
+        .iter()
+        .flatten()
+        .flat_map(|dim| of_dim(*dim))
+        .collect()
 }
 
 /// A missed requirement is a warning each, and a negative answer.
 pub fn judge(requirements: &[Requirement], reports: &[Report], context: &Context) -> Outcome {
     let found = flatten(reports);
-    let missed: Vec<String> = requirements.iter().filter_map(|requirement| requirement.missed(&found)).collect();
-    missed.iter().for_each(|missed| context.console.warn(missed));
-    if missed.is_empty() { Outcome::Done } else { Outcome::Negative }
+    let missed: Vec<String> = requirements
+        .iter()
+        .filter_map(|requirement| requirement.missed(&found))
+        .collect();
+    missed
+        .iter()
+        .for_each(|missed| context.console.warn(missed));
+    if missed.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Negative
+    }
 }

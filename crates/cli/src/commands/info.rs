@@ -67,9 +67,15 @@ impl Info {
             dim: folder.dim(),
             truncate_dim: settings.truncate_dim,
             max_seq_length: model.max_seq_length(),
-            prompts: settings.prompts.iter().map(|(name, text)| (name.clone(), text.clone().into())).collect(),
+            prompts: settings
+                .prompts
+                .iter()
+                .map(|(name, text)| (name.clone(), text.clone().into()))
+                .collect(),
             default_prompt_name: settings.default_prompt_name.clone(),
-            similarity: settings.similarity.map_or("cosine (default)", SimilarityFn::name),
+            similarity: settings
+                .similarity
+                .map_or("cosine (default)", SimilarityFn::name),
             device: model.encoder().ops().describe(),
             threads: rayon::current_num_threads(),
             precision: model.encoder().ops().describe_precision(),
@@ -78,23 +84,40 @@ impl Info {
     }
 
     fn lines(&self) -> Vec<(String, String)> {
-        let mut lines = vec![("model", self.path.clone()), ("architecture", self.architecture.clone())];
+        let mut lines = vec![
+            ("model", self.path.clone()),
+            ("architecture", self.architecture.clone()),
+        ];
         lines.push(("modules", self.modules.join(", ")));
         lines.push(("parameters", grouped(self.parameters as u64)));
         lines.push(("dimensions", self.describe_dim()));
         lines.push(("longest text", format!("{} tokens", self.max_seq_length)));
-        lines.extend(self.prompts.iter().map(|(name, text)| ("prompt", format!("{name}: {text}"))));
-        lines.extend(self.default_prompt_name.iter().map(|name| ("default prompt", name.clone())));
+        lines.extend(
+            self.prompts
+                .iter()
+                .map(|(name, text)| ("prompt", format!("{name}: {text}"))),
+        );
+        lines.extend(
+            self.default_prompt_name
+                .iter()
+                .map(|name| ("default prompt", name.clone())),
+        );
         lines.push(("similarity", self.similarity.to_owned()));
         lines.push(("device", self.device.clone()));
         lines.push(("threads", self.threads.to_string()));
         lines.push(("precision", self.precision.to_owned()));
         lines.extend(self.notes.iter().map(|note| ("note", note.clone())));
-        lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        lines
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     fn describe_dim(&self) -> String {
-        self.truncate_dim.map_or_else(|| self.dim.to_string(), |kept| format!("{kept} (the first of {})", self.dim))
+        self.truncate_dim.map_or_else(
+            || self.dim.to_string(),
+            |kept| format!("{kept} (the first of {})", self.dim),
+        )
     }
 }
 
@@ -107,8 +130,15 @@ fn architecture(folder: &ModelFolder) -> String {
         ("intermediate_size", "intermediate"),
         ("vocab_size", "tokens in the vocabulary"),
     ];
-    let size = |(key, word): (&str, &str)| Some(format!("{} {word}", grouped(folder.config[key].as_u64()?)));
-    let mut parts = vec![folder.config["model_type"].as_str().unwrap_or("unknown").to_owned()];
+    let size = |(key, word): (&str, &str)| {
+        Some(format!("{} {word}", grouped(folder.config[key].as_u64()?)))
+    };
+    let mut parts = vec![
+        folder.config["model_type"]
+            .as_str()
+            .unwrap_or("unknown")
+            .to_owned(),
+    ];
     parts.extend(SIZES.into_iter().filter_map(size));
     parts.join(", ")
 }
@@ -124,7 +154,11 @@ fn modules(folder: &ModelFolder) -> Vec<String> {
 
 fn pooling(pooling: &Pooling) -> String {
     let names: Vec<&str> = pooling.modes.iter().map(|mode| pool_name(*mode)).collect();
-    let prompt = if pooling.include_prompt { "" } else { ", without the prompt" };
+    let prompt = if pooling.include_prompt {
+        ""
+    } else {
+        ", without the prompt"
+    };
     format!("Pooling({}{prompt})", names.join(" + "))
 }
 
@@ -141,12 +175,21 @@ fn pool_name(mode: PoolMode) -> &'static str {
 
 /// Values in all weight files, also those that embeddings do not need (BERT's pooler).
 fn parameters(folder: &ModelFolder) -> Result<usize, CliError> {
-    let dense = folder.modules.iter().enumerate().filter(|(_, module)| matches!(module, Module::Dense(_)));
+    let dense = folder
+        .modules
+        .iter()
+        .enumerate()
+        .filter(|(_, module)| matches!(module, Module::Dense(_)));
     let mut total = 0;
     for index in std::iter::once(0).chain(dense.map(|(i, _)| i + 2)) {
         let checkpoint = folder.checkpoint(index)?;
-        let sizes = checkpoint.names().into_iter().filter_map(|name| checkpoint.shape(name));
-        total += sizes.map(|shape| shape.iter().product::<usize>()).sum::<usize>();
+        let sizes = checkpoint
+            .names()
+            .into_iter()
+            .filter_map(|name| checkpoint.shape(name));
+        total += sizes
+            .map(|shape| shape.iter().product::<usize>())
+            .sum::<usize>();
     }
     Ok(total)
 }

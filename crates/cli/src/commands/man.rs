@@ -26,7 +26,13 @@ pub fn run(args: &ManArgs) -> Result<Outcome, CliError> {
 }
 
 fn write_all(command: clap::Command, dir: &Path) -> Result<(), CliError> {
-    let io = |action| move |source| CliError::Io { action, path: dir.to_owned(), source };
+    let io = |action| {
+        move |source| CliError::Io {
+            action,
+            path: dir.to_owned(),
+            source,
+        }
+    };
     std::fs::create_dir_all(dir).map_err(io("create"))?;
     clap_mangen::generate_to(command, dir).map_err(io("write into"))
 }

@@ -44,7 +44,9 @@ pub fn run(args: &MineArgs, context: &Context) -> Result<Outcome, CliError> {
     let target = args.output.as_deref().map(Target::of).transpose()?;
     let source = Source::gather(&args.source)?;
     if source.texts.len() < 2 {
-        return Err(CliError::OneText { found: source.texts.len() });
+        return Err(CliError::OneText {
+            found: source.texts.len(),
+        });
     }
     let (texts, embeddings) = source.embed(&context.console)?;
     let bar = progress::share(&context.console, "comparing");
@@ -54,44 +56,77 @@ pub fn run(args: &MineArgs, context: &Context) -> Result<Outcome, CliError> {
     };
     // Upstream counts both directions of a pair and gives one fewer.
     let max_pairs = args.max_pairs.saturating_mul(2).saturating_add(1);
-    let options = ParaphraseOptions { max_pairs, top_k: args.top_k, progress: Some(&advance), ..Default::default() };
+    let options = ParaphraseOptions {
+        max_pairs,
+        top_k: args.top_k,
+        progress: Some(&advance),
+        ..Default::default()
+    };
     let mut pairs = paraphrase_mining(embeddings.view(), &options, cosines)?;
     bar.finish_and_clear();
     pairs.truncate(args.max_pairs);
     pairs.retain(|pair| args.min_score.is_none_or(|least| pair.score >= least));
-    context.console.say(&format!("{} pairs of {} texts", grouped(pairs.len() as u64), grouped(texts.len() as u64)));
+    context.console.say(&format!(
+        "{} pairs of {} texts",
+        grouped(pairs.len() as u64),
+        grouped(texts.len() as u64)
+    ));
     give(&texts, &pairs, target, context)?;
     Ok(Outcome::Done)
 }
 
-fn give(texts: &[String], pairs: &[Pair], target: Option<Target<'_>>, context: &Context) -> Result<(), CliError> {
+fn give(
+    texts: &[String],
+    pairs: &[Pair],
+    target: Option<Target<'_>>,
+    context: &Context,
+) -> Result<(), CliError> {
     let records = records(texts, pairs);
     let mut report = json!({"texts": texts.len(), "count": pairs.len()});
     match target {
         Some(target) => {
             target.write(&records)?;
-            context.console.say(&format!("wrote {}", target.path().display()));
+            context
+                .console
+                .say(&format!("wrote {}", target.path().display()));
             report["output"] = json!(target.path());
         }
-        None if context.json => report["pairs"] = serde_json::to_value(&records).unwrap_or(Value::Null),
+        None if context.json => {
+            report["pairs"] = serde_json::to_value(&records).unwrap_or(Value::Null)
+        }
         None => return print(texts, pairs),
     }
-    if context.json { stdout::print_json(&report) } else { Ok(()) }
+    if context.json {
+        stdout::print_json(&report)
+    } else {
+        Ok(())
+    }
 }
 
 fn print(texts: &[String], pairs: &[Pair]) -> Result<(), CliError> {
     stdout::print(|out| {
-        pairs.iter().try_for_each(|Pair { score, first, second }| {
-            writeln!(out, "{score:.6}\t{}\t{}", texts[*first], texts[*second])
-        })
+        pairs.iter().try_for_each(
+            |Pair {
+                 score,
+                 first,
+                 second,
+             }| { writeln!(out, "{score:.6}\t{}\t{}", texts[*first], texts[*second]) },
+        )
     })
 }
 
 fn records<'a>(texts: &'a [String], pairs: &[Pair]) -> Records<'a> {
-    let text = |of: fn(&Pair) -> usize| Column::Text(pairs.iter().map(|pair| texts[of(pair)].as_str()).collect());
-    let id = |of: fn(&Pair) -> usize| Column::Integer(pairs.iter().map(|pair| of(pair) as i64).collect());
+    let text = |of: fn(&Pair) -> usize| {
+        Column::Text(pairs.iter().map(|pair| texts[of(pair)].as_str()).collect())
+    };
+    let id = |of: fn(&Pair) -> usize| {
+        Column::Integer(pairs.iter().map(|pair| of(pair) as i64).collect())
+    };
     Records(vec![
-        ("score", Column::Float(pairs.iter().map(|pair| pair.score).collect())),
+        (
+            "score",
+            Column::Float(pairs.iter().map(|pair| pair.score).collect()),
+        ),
         ("id1", id(|pair| pair.first)),
         ("id2", id(|pair| pair.second)),
         ("sentence1", text(|pair| pair.first)),

@@ -34,18 +34,27 @@ pub fn run(args: &SaveArgs, context: &Context) -> Result<Outcome, CliError> {
     check_empty(&args.target)?;
     let path = model::resolve(&args.model, &context.console)?;
     let source = SentenceEncoder::open_for_training(&path, matryo_ops::cpu(), &[])?;
-    let params = source.encoder().params().expect("a model opened for training owns its parameters");
+    let params = source
+        .encoder()
+        .params()
+        .expect("a model opened for training owns its parameters");
     let card = std::fs::read_to_string(path.join("README.md")).ok();
     let layout = match args.layout {
         LayoutName::Old => FolderLayout::Old,
         LayoutName::New => FolderLayout::New,
     };
-    let options = SaveOptions { layout, card: card.as_deref(), ..SaveOptions::default() };
+    let options = SaveOptions {
+        layout,
+        card: card.as_deref(),
+        ..SaveOptions::default()
+    };
     save(&args.target, source.folder(), params, &options)?;
     if context.json {
         stdout::print_json(&json!({"path": args.target}))?;
     } else {
-        context.console.say(&format!("saved {}", args.target.display()));
+        context
+            .console
+            .say(&format!("saved {}", args.target.display()));
     }
     Ok(Outcome::Done)
 }
@@ -56,5 +65,11 @@ pub(super) fn check_empty(target: &Path) -> Result<(), CliError> {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => target.exists(),
     };
-    if occupied { Err(CliError::NotEmpty { path: target.to_owned() }) } else { Ok(()) }
+    if occupied {
+        Err(CliError::NotEmpty {
+            path: target.to_owned(),
+        })
+    } else {
+        Ok(())
+    }
 }

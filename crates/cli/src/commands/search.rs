@@ -84,7 +84,11 @@ pub fn run(args: &SearchArgs, context: &Context) -> Result<Outcome, CliError> {
 }
 
 /// A question a line, until there are no more.
-fn converse(searcher: &Searcher<'_>, options: &SearchOptions, context: &Context) -> Result<(), CliError> {
+fn converse(
+    searcher: &Searcher<'_>,
+    options: &SearchOptions,
+    context: &Context,
+) -> Result<(), CliError> {
     let asks = io::stdin().is_terminal();
     let mut lines = io::stdin().lock();
     let mut line = String::new();
@@ -103,14 +107,27 @@ fn converse(searcher: &Searcher<'_>, options: &SearchOptions, context: &Context)
     }
 }
 
-fn answer(searcher: &Searcher<'_>, question: &str, options: &SearchOptions, context: &Context) -> Result<(), CliError> {
+fn answer(
+    searcher: &Searcher<'_>,
+    question: &str,
+    options: &SearchOptions,
+    context: &Context,
+) -> Result<(), CliError> {
     let found = searcher.search(question, options)?;
     if context.json {
         let results: Vec<_> = found.iter().map(as_json).collect();
         return stdout::print_json(&json!({ "query": question, "results": results }));
     }
     stdout::print(|out| {
-        found.iter().try_for_each(|found| writeln!(out, "{:.6}\t{}\t{}", found.score, found.id, one_line(&found.text)))
+        found.iter().try_for_each(|found| {
+            writeln!(
+                out,
+                "{:.6}\t{}\t{}",
+                found.score,
+                found.id,
+                one_line(&found.text)
+            )
+        })
     })
 }
 

@@ -62,7 +62,16 @@ pub fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome, CliError
     let truncate_dim = args.truncate_dim.map(NonZeroUsize::get);
     let encode = |texts: &[String], role| {
         let role = if args.roles { role } else { Role::Plain };
-        model::encode(&model, texts, EncodeOptions { role, truncate_dim, ..EncodeOptions::default() }, &context.console)
+        model::encode(
+            &model,
+            texts,
+            EncodeOptions {
+                role,
+                truncate_dim,
+                ..EncodeOptions::default()
+            },
+            &context.console,
+        )
     };
     let a = encode(&left, Role::Query)?.embeddings;
     let b = match &right {
@@ -70,12 +79,25 @@ pub fn run(args: &SimilarityArgs, context: &Context) -> Result<Outcome, CliError
         None => a.clone(),
     };
     if args.pairwise {
-        print_pairwise(function, &pairwise_similarity(function, a.view(), b.view()), context.json)?;
+        print_pairwise(
+            function,
+            &pairwise_similarity(function, a.view(), b.view()),
+            context.json,
+        )?;
     } else if args.all {
-        print_matrix(function, &similarity(function, a.view(), b.view()), context.json)?;
+        print_matrix(
+            function,
+            &similarity(function, a.view(), b.view()),
+            context.json,
+        )?;
     } else {
         let right = right.as_deref().unwrap_or(&left);
-        let rankings = rankings(&left, right, &similarity(function, a.view(), b.view()), args.top);
+        let rankings = rankings(
+            &left,
+            right,
+            &similarity(function, a.view(), b.view()),
+            args.top,
+        );
         print_rankings(function, &rankings, args.against.is_some(), context.json)?;
     }
     Ok(Outcome::Done)
@@ -87,9 +109,18 @@ type Sides = (Vec<String>, Option<Vec<String>>);
 fn sides(args: &SimilarityArgs) -> Result<Sides, CliError> {
     let mut left = texts::gather(&args.texts)?;
     if let Some(path) = &args.against {
-        let right = read_texts(path, args.against_column.as_ref().or(args.texts.column.as_ref()).map(String::as_str))?;
+        let right = read_texts(
+            path,
+            args.against_column
+                .as_ref()
+                .or(args.texts.column.as_ref())
+                .map(String::as_str),
+        )?;
         if args.pairwise && left.len() != right.len() {
-            return Err(CliError::UnequalSides { left: left.len(), right: right.len() });
+            return Err(CliError::UnequalSides {
+                left: left.len(),
+                right: right.len(),
+            });
         }
         return Ok((left, Some(right)));
     }
@@ -126,10 +157,17 @@ struct Scored<'a> {
     score: f32,
 }
 
-fn rankings<'a>(left: &'a [String], right: &'a [String], scores: &Mat, top: Option<usize>) -> Vec<Ranking<'a>> {
+fn rankings<'a>(
+    left: &'a [String],
+    right: &'a [String],
+    scores: &Mat,
+    top: Option<usize>,
+) -> Vec<Ranking<'a>> {
     let ranking = |(i, text): (usize, &'a String)| {
         let scored = right.iter().zip(scores.row(i));
-        let mut results: Vec<_> = scored.map(|(text, &score)| Scored { text, score }).collect();
+        let mut results: Vec<_> = scored
+            .map(|(text, &score)| Scored { text, score })
+            .collect();
         if let Some(top) = top {
             // Stable: equal scores stay in the order given.
             results.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -147,10 +185,14 @@ fn print_rankings(
     json: bool,
 ) -> Result<(), CliError> {
     if json {
-        return rankings.iter().try_for_each(|ranking| stdout::print_json(&ranking.named(function)));
+        return rankings
+            .iter()
+            .try_for_each(|ranking| stdout::print_json(&ranking.named(function)));
     }
     stdout::print(|out| match rankings {
-        [Ranking { results, .. }] if results.len() == 1 && !from_file => writeln!(out, "{:.6}", results[0].score),
+        [Ranking { results, .. }] if results.len() == 1 && !from_file => {
+            writeln!(out, "{:.6}", results[0].score)
+        }
         [one] => one.write(out),
         several => several.iter().try_for_each(|ranking| {
             writeln!(out, "{}", ranking.text)?;
@@ -161,11 +203,16 @@ fn print_rankings(
 
 impl Ranking<'_> {
     fn named(&self, function: SimilarityFn) -> Named<&Self> {
-        Named { similarity: function.name(), value: self }
+        Named {
+            similarity: function.name(),
+            value: self,
+        }
     }
 
     fn write(&self, out: &mut impl Write) -> std::io::Result<()> {
-        self.results.iter().try_for_each(|Scored { text, score }| writeln!(out, "{score:.6}\t{text}"))
+        self.results
+            .iter()
+            .try_for_each(|Scored { text, score }| writeln!(out, "{score:.6}\t{text}"))
     }
 }
 
@@ -173,7 +220,10 @@ fn print_matrix(function: SimilarityFn, scores: &Mat, json: bool) -> Result<(), 
     let rows = || (0..scores.rows()).map(|i| scores.row(i));
     if json {
         let rows: Vec<&[f32]> = rows().collect();
-        return stdout::print_json(&Named { similarity: function.name(), value: Scores { scores: rows } });
+        return stdout::print_json(&Named {
+            similarity: function.name(),
+            value: Scores { scores: rows },
+        });
     }
     stdout::print(|out| {
         rows().try_for_each(|row| {
@@ -185,7 +235,14 @@ fn print_matrix(function: SimilarityFn, scores: &Mat, json: bool) -> Result<(), 
 
 fn print_pairwise(function: SimilarityFn, scores: &[f32], json: bool) -> Result<(), CliError> {
     if json {
-        return stdout::print_json(&Named { similarity: function.name(), value: Scores { scores } });
+        return stdout::print_json(&Named {
+            similarity: function.name(),
+            value: Scores { scores },
+        });
     }
-    stdout::print(|out| scores.iter().try_for_each(|score| writeln!(out, "{score:.6}")))
+    stdout::print(|out| {
+        scores
+            .iter()
+            .try_for_each(|score| writeln!(out, "{score:.6}"))
+    })
 }

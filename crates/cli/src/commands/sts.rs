@@ -57,7 +57,10 @@ pub struct StsArgs {
 struct Columns(PairColumns);
 
 fn read_columns(names: &str) -> Result<Columns, String> {
-    let names: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
+    let names: Vec<String> = names
+        .split(',')
+        .map(|name| name.trim().to_owned())
+        .collect();
     match &names[..] {
         [first, second, score @ ..] if score.len() < 2 => {
             let (sentences, score) = ([first.clone(), second.clone()], score.first().cloned());
@@ -74,16 +77,26 @@ pub fn run(args: &StsArgs, context: &Context) -> Result<Outcome, CliError> {
     let model = model::open(&args.model, args.precision, &context.console)?;
     let functions = functions(args, &pairs, &model);
     let evaluator = evaluator(&pairs, &functions)?;
-    let keys = evaluator.as_ref().map_or_else(Vec::new, |_| keys(&functions));
-    args.require.iter().try_for_each(|requirement| requirement.check(&keys))?;
-    let embeddings =
-        [encode(&model, &pairs.sentences1, args, context)?, encode(&model, &pairs.sentences2, args, context)?];
+    let keys = evaluator
+        .as_ref()
+        .map_or_else(Vec::new, |_| keys(&functions));
+    args.require
+        .iter()
+        .try_for_each(|requirement| requirement.check(&keys))?;
+    let embeddings = [
+        encode(&model, &pairs.sentences1, args, context)?,
+        encode(&model, &pairs.sentences2, args, context)?,
+    ];
     let [first, second] = embeddings.each_ref().map(Mat::view);
-    let scores = functions.iter().map(|&function| (function, pairwise_similarity(function, first, second)));
+    let scores = functions
+        .iter()
+        .map(|&function| (function, pairwise_similarity(function, first, second)));
     let records = records(&pairs, &scores.collect::<Vec<_>>());
     if let Some(target) = target {
         target.write(&records)?;
-        context.console.say(&format!("wrote {}", target.path().display()));
+        context
+            .console
+            .say(&format!("wrote {}", target.path().display()));
     }
     match evaluator {
         Some(evaluator) => {
@@ -108,8 +121,13 @@ fn functions(args: &StsArgs, pairs: &SentencePairs, model: &SentenceEncoder) -> 
 
 /// The metrics that are measured.
 fn keys(functions: &[SimilarityFn]) -> Vec<String> {
-    let names = functions.iter().map(|function| function.name()).chain(["max"]);
-    names.flat_map(|name| [format!("pearson_{name}"), format!("spearman_{name}")]).collect()
+    let names = functions
+        .iter()
+        .map(|function| function.name())
+        .chain(["max"]);
+    names
+        .flat_map(|name| [format!("pearson_{name}"), format!("spearman_{name}")])
+        .collect()
 }
 
 /// Only with scores to compare with.
@@ -117,24 +135,48 @@ fn evaluator(
     pairs: &SentencePairs,
     functions: &[SimilarityFn],
 ) -> Result<Option<EmbeddingSimilarityEvaluator>, CliError> {
-    let options =
-        EmbeddingSimilarityOptions { similarity_fn_names: functions.to_vec(), ..EmbeddingSimilarityOptions::default() };
+    let options = EmbeddingSimilarityOptions {
+        similarity_fn_names: functions.to_vec(),
+        ..EmbeddingSimilarityOptions::default()
+    };
     let scored = pairs.scores.is_some();
-    Ok(scored.then(|| EmbeddingSimilarityEvaluator::new(pairs.clone(), options)).transpose()?)
+    Ok(scored
+        .then(|| EmbeddingSimilarityEvaluator::new(pairs.clone(), options))
+        .transpose()?)
 }
 
-fn encode(model: &SentenceEncoder, texts: &[String], args: &StsArgs, context: &Context) -> Result<Mat, CliError> {
+fn encode(
+    model: &SentenceEncoder,
+    texts: &[String],
+    args: &StsArgs,
+    context: &Context,
+) -> Result<Mat, CliError> {
     let truncate_dim = args.truncate_dim.map(NonZeroUsize::get);
-    let options = EncodeOptions { truncate_dim, ..EncodeOptions::default() };
+    let options = EncodeOptions {
+        truncate_dim,
+        ..EncodeOptions::default()
+    };
     Ok(model::encode(model, texts, options, &context.console)?.embeddings)
 }
 
 /// The pairs, their score if there is one, and what each function says.
 fn records<'a>(pairs: &'a SentencePairs, scores: &[(SimilarityFn, Vec<f32>)]) -> Records<'a> {
     let texts = |texts: &'a [String]| Column::Text(texts.iter().map(String::as_str).collect());
-    let mut columns = vec![("sentence1", texts(&pairs.sentences1)), ("sentence2", texts(&pairs.sentences2))];
-    columns.extend(pairs.scores.iter().map(|scores| ("score", Column::Double(scores.clone()))));
-    columns.extend(scores.iter().map(|(function, scores)| (function.name(), Column::Float(scores.clone()))));
+    let mut columns = vec![
+        ("sentence1", texts(&pairs.sentences1)),
+        ("sentence2", texts(&pairs.sentences2)),
+    ];
+    columns.extend(
+        pairs
+            .scores
+            .iter()
+            .map(|scores| ("score", Column::Double(scores.clone()))),
+    );
+    columns.extend(
+        scores
+            .iter()
+            .map(|(function, scores)| (function.name(), Column::Float(scores.clone()))),
+    );
     Records(columns)
 }
 
@@ -146,7 +188,11 @@ fn print_pairs(records: &Records<'_>, functions: usize) -> Result<(), CliError> 
                 Column::Float(values) => format!("{:.6}", values[row]),
                 other => other.text(row),
             };
-            let cells: Vec<String> = scores.iter().chain(sentences).map(|(_, column)| score(column)).collect();
+            let cells: Vec<String> = scores
+                .iter()
+                .chain(sentences)
+                .map(|(_, column)| score(column))
+                .collect();
             writeln!(out, "{}", cells.join("\t"))
         })
     })
@@ -154,12 +200,28 @@ fn print_pairs(records: &Records<'_>, functions: usize) -> Result<(), CliError> 
 
 fn print_report(functions: &[SimilarityFn], report: &Report, json: bool) -> Result<(), CliError> {
     if json {
-        let metrics = report.metrics.iter().map(|(key, value)| (key.clone(), Value::from(*value)));
+        let metrics = report
+            .metrics
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(*value)));
         return stdout::print_json(&metrics.collect::<Map<_, _>>());
     }
     let header = ["similarity", "pearson", "spearman"].map(str::to_owned);
-    let cell = |key: String| report.get(&key).map_or_else(String::new, |value| format!("{value:.4}"));
-    let row = |name: &str| vec![name.to_owned(), cell(format!("pearson_{name}")), cell(format!("spearman_{name}"))];
-    let rows: Vec<_> = functions.iter().map(|function| row(function.name())).collect();
+    let cell = |key: String| {
+        report
+            .get(&key)
+            .map_or_else(String::new, |value| format!("{value:.4}"))
+    };
+    let row = |name: &str| {
+        vec![
+            name.to_owned(),
+            cell(format!("pearson_{name}")),
+            cell(format!("spearman_{name}")),
+        ]
+    };
+    let rows: Vec<_> = functions
+        .iter()
+        .map(|function| row(function.name()))
+        .collect();
     stdout::print(|out| writeln!(out, "{}", table::render(&header, &rows)))
 }

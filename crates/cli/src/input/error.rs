@@ -11,25 +11,57 @@ pub enum InputError {
     #[error("not a readable .npy file: {reason}\n  in {}", path.display())]
     Npy { path: PathBuf, reason: &'static str },
     #[error("not a readable safetensors file: {source}\n  in {}", path.display())]
-    Safetensors { path: PathBuf, source: safetensors::SafeTensorError },
+    Safetensors {
+        path: PathBuf,
+        source: safetensors::SafeTensorError,
+    },
     #[error("not a readable Parquet file: {source}\n  in {}", path.display())]
-    Parquet { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+    Parquet {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("line {line} is neither a list of numbers nor an object with one as `embedding`: {source}\n  in {}", path.display())]
-    Json { path: PathBuf, line: usize, source: serde_json::Error },
+    Json {
+        path: PathBuf,
+        line: usize,
+        source: serde_json::Error,
+    },
     #[error("the file has {found} bytes, its header promises {expected}\n  in {}", path.display())]
-    Length { path: PathBuf, found: usize, expected: usize },
+    Length {
+        path: PathBuf,
+        found: usize,
+        expected: usize,
+    },
     #[error("the values are {found}, expected float32 or float64\n  in {}", path.display())]
     Type { path: PathBuf, found: String },
     #[error("the shape is {found:?}, expected rows and columns\n  in {}", path.display())]
     Shape { path: PathBuf, found: Vec<usize> },
     #[error("no {kind} `{name}`, found {}\n  in {}", quoted(found), path.display())]
-    Missing { path: PathBuf, kind: &'static str, name: &'static str, found: Vec<String> },
+    Missing {
+        path: PathBuf,
+        kind: &'static str,
+        name: &'static str,
+        found: Vec<String>,
+    },
     #[error("row {row} has no {what}\n  in {}", path.display())]
-    Null { path: PathBuf, row: usize, what: &'static str },
+    Null {
+        path: PathBuf,
+        row: usize,
+        what: &'static str,
+    },
     #[error("row {row} has {found} values, the first has {expected}\n  in {}", path.display())]
-    Width { path: PathBuf, row: usize, found: usize, expected: usize },
+    Width {
+        path: PathBuf,
+        row: usize,
+        found: usize,
+        expected: usize,
+    },
     #[error("row {row} holds {value}, expected finite numbers\n  in {}", path.display())]
-    NotFinite { path: PathBuf, row: usize, value: f32 },
+    NotFinite {
+        path: PathBuf,
+        row: usize,
+        value: f32,
+    },
     #[error("no embeddings\n  in {}", path.display())]
     Empty { path: PathBuf },
 }
@@ -38,11 +70,16 @@ impl InputError {
     /// What the user may try.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Length { .. } => Some("the file was cut short, or belongs to an unfinished run: encode again"),
-            Self::Type { .. } => Some("`matryo encode` writes float32 unless --quantize says otherwise"),
-            Self::Npy { .. } | Self::Safetensors { .. } | Self::Parquet { .. } | Self::Json { .. } => {
-                Some("expected is what `matryo encode --output FILE` writes")
+            Self::Length { .. } => {
+                Some("the file was cut short, or belongs to an unfinished run: encode again")
             }
+            Self::Type { .. } => {
+                Some("`matryo encode` writes float32 unless --quantize says otherwise")
+            }
+            Self::Npy { .. }
+            | Self::Safetensors { .. }
+            | Self::Parquet { .. }
+            | Self::Json { .. } => Some("expected is what `matryo encode --output FILE` writes"),
             Self::Missing { .. } | Self::Shape { .. } | Self::Width { .. } => {
                 Some("was the file written by `matryo encode`?")
             }
@@ -55,5 +92,9 @@ fn quoted(names: &[String]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -17,28 +17,42 @@ struct Line {
 }
 
 pub fn read(path: &Path) -> Result<Stored, InputError> {
-    let failed = |source| InputError::Read { path: path.to_owned(), source };
+    let failed = |source| InputError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let (mut rows, mut texts) = (Rows::default(), Vec::new());
     let (mut bytes, mut line) = (Vec::new(), 0);
     while file.read_until(b'\n', &mut bytes).map_err(failed)? > 0 {
         line += 1;
         if !bytes.trim_ascii().is_empty() {
-            let found = parse(&bytes).map_err(|source| InputError::Json { path: path.to_owned(), line, source })?;
+            let found = parse(&bytes).map_err(|source| InputError::Json {
+                path: path.to_owned(),
+                line,
+                source,
+            })?;
             rows.push(path, &found.embedding)?;
             texts.extend(found.text);
         }
         bytes.clear();
     }
     if !texts.is_empty() && texts.len() != rows.rows {
-        return Err(InputError::Null { path: path.to_owned(), row: texts.len() + 1, what: "`text`, as others have" });
+        return Err(InputError::Null {
+            path: path.to_owned(),
+            row: texts.len() + 1,
+            what: "`text`, as others have",
+        });
     }
     rows.stored(path, (!texts.is_empty()).then_some(texts))
 }
 
 fn parse(line: &[u8]) -> serde_json::Result<Line> {
     if line.trim_ascii_start().starts_with(b"[") {
-        return Ok(Line { text: None, embedding: serde_json::from_slice(line)? });
+        return Ok(Line {
+            text: None,
+            embedding: serde_json::from_slice(line)?,
+        });
     }
     serde_json::from_slice(line)
 }

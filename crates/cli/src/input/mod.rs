@@ -39,7 +39,10 @@ pub fn read(path: &Path) -> Result<Stored, CliError> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, InputError> {
-    fs::read(path).map_err(|source| InputError::Read { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| InputError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Rows as they are read.
@@ -54,7 +57,10 @@ impl Rows {
     /// All rows at once.
     fn of(path: &Path, shape: &[usize], values: Vec<f32>) -> Result<Self, InputError> {
         let &[rows, cols] = shape else {
-            return Err(InputError::Shape { path: path.to_owned(), found: shape.to_vec() });
+            return Err(InputError::Shape {
+                path: path.to_owned(),
+                found: shape.to_vec(),
+            });
         };
         Ok(Self { rows, cols, values })
     }
@@ -67,7 +73,12 @@ impl Rows {
         self.rows += 1;
         if values.len() != self.cols {
             let (row, found, expected) = (self.rows, values.len(), self.cols);
-            return Err(InputError::Width { path: path.to_owned(), row, found, expected });
+            return Err(InputError::Width {
+                path: path.to_owned(),
+                row,
+                found,
+                expected,
+            });
         }
         self.values.extend_from_slice(values);
         Ok(())
@@ -76,13 +87,22 @@ impl Rows {
     /// The matrix, once it is known to be sound.
     fn stored(self, path: &Path, texts: Option<Vec<String>>) -> Result<Stored, InputError> {
         if self.values.is_empty() {
-            return Err(InputError::Empty { path: path.to_owned() });
+            return Err(InputError::Empty {
+                path: path.to_owned(),
+            });
         }
         if let Some(place) = self.values.iter().position(|value| !value.is_finite()) {
             let (row, value) = (place / self.cols + 1, self.values[place]);
-            return Err(InputError::NotFinite { path: path.to_owned(), row, value });
+            return Err(InputError::NotFinite {
+                path: path.to_owned(),
+                row,
+                value,
+            });
         }
-        Ok(Stored { texts, embeddings: Mat::from_vec(self.rows, self.cols, self.values) })
+        Ok(Stored {
+            texts,
+            embeddings: Mat::from_vec(self.rows, self.cols, self.values),
+        })
     }
 }
 
@@ -104,8 +124,18 @@ impl Float {
     /// Little-endian values.
     fn values(self, bytes: &[u8]) -> Vec<f32> {
         match self {
-            Self::Single => bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect(),
-            Self::Double => bytes.as_chunks().0.iter().map(|&bytes| f64::from_le_bytes(bytes) as f32).collect(),
+            Self::Single => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect(),
+            Self::Double => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f64::from_le_bytes(bytes) as f32)
+                .collect(),
         }
     }
 }

@@ -20,9 +20,21 @@ pub fn write_arrays(out: &mut impl Write, embeddings: &Quantized) -> io::Result<
 }
 
 /// `{"text": "...", "embedding": [0.1, ...]}` a line.
-pub fn write_objects(out: &mut impl Write, texts: &[String], embeddings: &Quantized) -> io::Result<()> {
+pub fn write_objects(
+    out: &mut impl Write,
+    texts: &[String],
+    embeddings: &Quantized,
+) -> io::Result<()> {
     let lines = texts.iter().enumerate();
-    lines.into_iter().try_for_each(|(i, text)| write_line(out, &Line { text, embedding: values::row(embeddings, i) }))
+    lines.into_iter().try_for_each(|(i, text)| {
+        write_line(
+            out,
+            &Line {
+                text,
+                embedding: values::row(embeddings, i),
+            },
+        )
+    })
 }
 
 fn write_line(out: &mut impl Write, line: &impl Serialize) -> io::Result<()> {

@@ -45,9 +45,18 @@ impl Format {
     /// # Errors
     /// [`CliError::OutputFormat`] for another extension; asked before any work is done.
     pub fn of(path: &Path) -> Result<Self, CliError> {
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        let found = FORMATS.iter().find(|(name, _)| Some(*name) == extension.as_deref());
-        found.map(|(_, format)| *format).ok_or_else(|| CliError::OutputFormat { path: path.to_owned() })
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .map(str::to_ascii_lowercase);
+        let found = FORMATS
+            .iter()
+            .find(|(name, _)| Some(*name) == extension.as_deref());
+        found
+            .map(|(_, format)| *format)
+            .ok_or_else(|| CliError::OutputFormat {
+                path: path.to_owned(),
+            })
     }
 }
 
@@ -56,12 +65,26 @@ impl Format {
 /// # Errors
 /// [`CliError::NoOutputFolder`].
 pub fn check_folder(path: &Path) -> Result<(), CliError> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if folder.is_dir() { Ok(()) } else { Err(CliError::NoOutputFolder { path: path.to_owned() }) }
+    let folder = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        Err(CliError::NoOutputFolder {
+            path: path.to_owned(),
+        })
+    }
 }
 
 /// Writes texts and embeddings. A file appears whole or not at all.
-pub fn write(path: &Path, format: Format, texts: &[String], embeddings: &Quantized) -> Result<(), CliError> {
+pub fn write(
+    path: &Path,
+    format: Format,
+    texts: &[String],
+    embeddings: &Quantized,
+) -> Result<(), CliError> {
     write_whole(path, |out| match format {
         Format::Npy => npy::write(out, embeddings),
         Format::Jsonl => jsonl::write_objects(out, texts, embeddings),
@@ -71,7 +94,10 @@ pub fn write(path: &Path, format: Format, texts: &[String], embeddings: &Quantiz
 }
 
 /// Writes a file atomically. What is there and no file, a pipe or a device, is written to and not replaced.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), CliError> {
+pub fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), CliError> {
     let special = path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
     if !special {
         return Ok(write_atomic(path, write)?);
@@ -81,5 +107,9 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::
         write(&mut out)?;
         out.flush()
     });
-    through.map_err(|source| CliError::Io { action: "write", path: path.to_owned(), source })
+    through.map_err(|source| CliError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })
 }

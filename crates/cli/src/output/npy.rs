@@ -25,7 +25,8 @@ pub fn write(out: &mut impl Write, embeddings: &Quantized) -> io::Result<()> {
 }
 
 fn header(dtype: &str, rows: usize, cols: usize) -> Vec<u8> {
-    let mut literal = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+    let mut literal =
+        format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
     let fixed = MAGIC.len() + size_of::<u16>();
     let total = (fixed + literal.len() + 1).next_multiple_of(ALIGNMENT);
     let padding = total - fixed - literal.len() - 1;
@@ -42,7 +43,8 @@ mod tests {
     /// What `numpy.save` 2.x writes for `numpy.zeros((2, 3), "<f4")`.
     #[test]
     fn the_header_is_numpys() {
-        let expected = b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
+        let expected =
+            b"\x93NUMPY\x01\x00\x76\x00{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
         let header = header("<f4", 2, 3);
         assert_eq!(header.len(), 128);
         assert_eq!(&header[..expected.len()], expected);

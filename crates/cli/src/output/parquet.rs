@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array};
+use arrow_array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Int8Array, RecordBatch, StringArray, UInt8Array,
+};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
 use matryo_data::parquet_io_error;
 use matryo_model::Quantized;
@@ -17,11 +19,19 @@ use super::values;
 const ROWS_AT_ONCE: usize = 8192;
 
 /// Writes one row a text.
-pub fn write(out: &mut (impl Write + Send), texts: &[String], embeddings: &Quantized) -> io::Result<()> {
+pub fn write(
+    out: &mut (impl Write + Send),
+    texts: &[String],
+    embeddings: &Quantized,
+) -> io::Result<()> {
     write_batches(out, texts, embeddings).map_err(parquet_io_error)
 }
 
-fn write_batches(out: &mut (impl Write + Send), texts: &[String], embeddings: &Quantized) -> Result<(), ParquetError> {
+fn write_batches(
+    out: &mut (impl Write + Send),
+    texts: &[String],
+    embeddings: &Quantized,
+) -> Result<(), ParquetError> {
     let item = item_field(embeddings);
     let schema = schema(&item, values::shape(embeddings).1);
     let mut writer = ArrowWriter::try_new(out, schema.clone(), None)?;
@@ -29,7 +39,10 @@ fn write_batches(out: &mut (impl Write + Send), texts: &[String], embeddings: &Q
         let start = block * ROWS_AT_ONCE;
         let lists = lists(embeddings, start, start + texts.len(), &item)?;
         let text: ArrayRef = Arc::new(StringArray::from_iter_values(texts));
-        writer.write(&RecordBatch::try_new(schema.clone(), vec![text, Arc::new(lists)])?)?;
+        writer.write(&RecordBatch::try_new(
+            schema.clone(),
+            vec![text, Arc::new(lists)],
+        )?)?;
     }
     writer.close()?;
     Ok(())
@@ -46,17 +59,31 @@ fn item_field(embeddings: &Quantized) -> FieldRef {
 
 fn schema(item: &FieldRef, cols: usize) -> Arc<Schema> {
     let list = DataType::FixedSizeList(item.clone(), list_size(cols));
-    Arc::new(Schema::new(vec![Field::new("text", DataType::Utf8, false), Field::new("embedding", list, false)]))
+    Arc::new(Schema::new(vec![
+        Field::new("text", DataType::Utf8, false),
+        Field::new("embedding", list, false),
+    ]))
 }
 
 /// Rows `start..end` as Arrow keeps them.
-fn lists(embeddings: &Quantized, start: usize, end: usize, item: &FieldRef) -> Result<FixedSizeListArray, ArrowError> {
+fn lists(
+    embeddings: &Quantized,
+    start: usize,
+    end: usize,
+    item: &FieldRef,
+) -> Result<FixedSizeListArray, ArrowError> {
     let (_, cols) = values::shape(embeddings);
     let range = start * cols..end * cols;
     let items: ArrayRef = match embeddings {
-        Quantized::Float32(mat) => Arc::new(Float32Array::from_iter_values(mat.data()[range].iter().copied())),
-        Quantized::Int8 { data, .. } => Arc::new(Int8Array::from_iter_values(data[range].iter().copied())),
-        Quantized::Uint8 { data, .. } => Arc::new(UInt8Array::from_iter_values(data[range].iter().copied())),
+        Quantized::Float32(mat) => Arc::new(Float32Array::from_iter_values(
+            mat.data()[range].iter().copied(),
+        )),
+        Quantized::Int8 { data, .. } => {
+            Arc::new(Int8Array::from_iter_values(data[range].iter().copied()))
+        }
+        Quantized::Uint8 { data, .. } => {
+            Arc::new(UInt8Array::from_iter_values(data[range].iter().copied()))
+        }
     };
     FixedSizeListArray::try_new(item.clone(), list_size(cols), items, None)
 }

@@ -47,12 +47,19 @@ impl<'a> Target<'a> {
     /// # Errors
     /// [`CliError::RecordFormat`], [`CliError::NoOutputFolder`].
     pub fn of(path: &'a Path) -> Result<Self, CliError> {
-        let extension = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        let extension = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .map(str::to_ascii_lowercase);
         let format = match extension.as_deref() {
             Some("csv") => Format::Csv,
             Some("jsonl") => Format::Jsonl,
             Some("parquet") => Format::Parquet,
-            _ => return Err(CliError::RecordFormat { path: path.to_owned() }),
+            _ => {
+                return Err(CliError::RecordFormat {
+                    path: path.to_owned(),
+                });
+            }
         };
         check_folder(path)?;
         Ok(Self { path, format })
@@ -115,9 +122,13 @@ impl Records<'_> {
 
     fn write_csv(&self, out: &mut impl Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(self.0.iter().map(|(name, _)| *name)).map_err(csv_error)?;
+        writer
+            .write_record(self.0.iter().map(|(name, _)| *name))
+            .map_err(csv_error)?;
         for row in 0..self.len() {
-            writer.write_record(self.0.iter().map(|(_, column)| column.text(row))).map_err(csv_error)?;
+            writer
+                .write_record(self.0.iter().map(|(_, column)| column.text(row)))
+                .map_err(csv_error)?;
         }
         writer.flush()
     }
@@ -172,7 +183,8 @@ impl Serialize for Row<'_> {
 impl Serialize for Records<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(Some(self.len()))?;
-        self.rows().try_for_each(|row| list.serialize_element(&row))?;
+        self.rows()
+            .try_for_each(|row| list.serialize_element(&row))?;
         list.end()
     }
 }

@@ -32,11 +32,17 @@ pub fn write(path: &Path, texts: &[&str]) -> Result<(), CliError> {
         return Target::of(path)?.write(&Records(vec![("text", Column::Text(texts.to_vec()))]));
     }
     if let Some(place) = texts.iter().position(|text| text.contains(['\n', '\r'])) {
-        return Err(CliError::LineBreak { path: path.to_owned(), number: place + 1 });
+        return Err(CliError::LineBreak {
+            path: path.to_owned(),
+            number: place + 1,
+        });
     }
-    write_whole(path, |out| texts.iter().try_for_each(|text| writeln!(out, "{text}")))
+    write_whole(path, |out| {
+        texts.iter().try_for_each(|text| writeln!(out, "{text}"))
+    })
 }
 
 fn is_lines(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("txt"))
 }

@@ -39,15 +39,24 @@ pub fn row(embeddings: &Quantized, i: usize) -> Row<'_> {
 /// Bytes that [`write_bytes`] writes.
 pub fn byte_len(embeddings: &Quantized) -> usize {
     let (rows, cols) = shape(embeddings);
-    let width = if matches!(embeddings, Quantized::Float32(_)) { size_of::<f32>() } else { 1 };
+    let width = if matches!(embeddings, Quantized::Float32(_)) {
+        size_of::<f32>()
+    } else {
+        1
+    };
     rows * cols * width
 }
 
 /// All values in row order, little-endian.
 pub fn write_bytes(out: &mut impl Write, embeddings: &Quantized) -> io::Result<()> {
     match embeddings {
-        Quantized::Float32(mat) => mat.data().iter().try_for_each(|x| out.write_all(&x.to_le_bytes())),
-        Quantized::Int8 { data, .. } => data.iter().try_for_each(|x| out.write_all(&x.to_le_bytes())),
+        Quantized::Float32(mat) => mat
+            .data()
+            .iter()
+            .try_for_each(|x| out.write_all(&x.to_le_bytes())),
+        Quantized::Int8 { data, .. } => data
+            .iter()
+            .try_for_each(|x| out.write_all(&x.to_le_bytes())),
         Quantized::Uint8 { data, .. } => out.write_all(data),
     }
 }

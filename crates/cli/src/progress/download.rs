@@ -19,7 +19,10 @@ pub struct DownloadBar {
 impl DownloadBar {
     /// Nothing is shown before the first file.
     pub fn new(console: Console) -> Self {
-        Self { console, bar: RefCell::new(ProgressBar::hidden()) }
+        Self {
+            console,
+            bar: RefCell::new(ProgressBar::hidden()),
+        }
     }
 }
 

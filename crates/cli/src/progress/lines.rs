@@ -24,7 +24,13 @@ impl Lines {
     /// For `total` pieces of work called `unit`; says nothing where a bar is drawn.
     pub fn new(console: Console, total: u64, unit: &'static str) -> Self {
         let now = Instant::now();
-        Self { console, total, unit, started: now, last: Mutex::new(now) }
+        Self {
+            console,
+            total,
+            unit,
+            started: now,
+            last: Mutex::new(now),
+        }
     }
 
     /// Tells that `done` pieces are done, if it is time to.
@@ -37,6 +43,10 @@ impl Lines {
         let rate = done as f64 / self.started.elapsed().as_secs_f64();
         let left = Duration::from_secs_f64(self.total.saturating_sub(done) as f64 / rate);
         let (done, total) = (grouped(done), grouped(self.total));
-        self.console.say(&format!("{done} of {total} {}, {rate:.0} a second, {} left", self.unit, duration(left)));
+        self.console.say(&format!(
+            "{done} of {total} {}, {rate:.0} a second, {} left",
+            self.unit,
+            duration(left)
+        ));
     }
 }

@@ -21,7 +21,9 @@ pub fn bar(console: &Console, total: u64, template: &str) -> ProgressBar {
     } else {
         ProgressDrawTarget::hidden()
     };
-    let style = ProgressStyle::with_template(template).expect("a template of our own").progress_chars("█▉▊▋▌▍▎▏ ");
+    let style = ProgressStyle::with_template(template)
+        .expect("a template of our own")
+        .progress_chars("█▉▊▋▌▍▎▏ ");
     ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 

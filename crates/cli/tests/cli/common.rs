@@ -33,7 +33,9 @@ impl Ran {
         assert_eq!((self.code, &*self.stdout), (Some(2), ""), "{}", self.stderr);
         let mut rest = &*self.stderr;
         for part in parts {
-            let at = rest.find(part).unwrap_or_else(|| panic!("no `{part}` (in this order) in:\n{}", self.stderr));
+            let at = rest
+                .find(part)
+                .unwrap_or_else(|| panic!("no `{part}` (in this order) in:\n{}", self.stderr));
             rest = &rest[at + part.len()..];
         }
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
@@ -43,7 +45,11 @@ impl Ran {
 /// The command with these arguments, away from any hub and from the user's settings.
 pub fn command<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_matryo"));
-    command.args(arguments).env("HF_HUB_OFFLINE", "1").env("HF_HOME", "/nonexistent").env_remove("NO_COLOR");
+    command
+        .args(arguments)
+        .env("HF_HUB_OFFLINE", "1")
+        .env("HF_HOME", "/nonexistent")
+        .env_remove("NO_COLOR");
     command
 }
 
@@ -54,7 +60,12 @@ pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Ran {
 /// Runs with `input` on standard input.
 pub fn run_with(arguments: &[&str], input: &[u8]) -> Ran {
     let mut command = command(arguments);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
     ran(child.wait_with_output().unwrap())
 }
@@ -105,7 +116,9 @@ pub fn edit_json(path: &Path, edit: impl FnOnce(&mut Value)) {
 
 /// A file of the finance examples.
 pub fn finance(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/finance").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples/finance")
+        .join(name);
     path.to_str().unwrap().to_owned()
 }
 
@@ -126,7 +139,9 @@ pub fn rows(value: &Value) -> Vec<Vec<f64>> {
 
 /// One JSON value a line.
 pub fn json_lines(text: &str) -> Vec<Value> {
-    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect()
 }
 
 /// Checks values to an absolute tolerance.
@@ -135,7 +150,10 @@ pub fn assert_close(found: &[Vec<f64>], expected: &[Vec<f64>], tolerance: f64) {
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.len(), expected.len(), "width of row {i}");
         for (j, (found, expected)) in found.iter().zip(expected).enumerate() {
-            assert!((found - expected).abs() <= tolerance, "row {i}, column {j}: {found}, expected {expected}");
+            assert!(
+                (found - expected).abs() <= tolerance,
+                "row {i}, column {j}: {found}, expected {expected}"
+            );
         }
     }
 }

@@ -16,9 +16,22 @@ fn info_tells_what_the_model_is() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&info[key], value, "{key}");
     }
-    assert!(info["architecture"].as_str().unwrap().starts_with("bert, 2 layers, 32 wide, 4 heads"), "{info}");
+    assert!(
+        info["architecture"]
+            .as_str()
+            .unwrap()
+            .starts_with("bert, 2 layers, 32 wide, 4 heads"),
+        "{info}"
+    );
     let text = run(&["info", &model()]).ok();
-    for part in ["118,368", "Pooling(mean)", "128 tokens", "cosine", "f32", "cpu"] {
+    for part in [
+        "118,368",
+        "Pooling(mean)",
+        "128 tokens",
+        "cosine",
+        "f32",
+        "cpu",
+    ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
 }
@@ -27,12 +40,20 @@ fn info_tells_what_the_model_is() {
 fn a_folder_without_modules_gets_mean_pooling_with_a_note() {
     let dir = tempfile::tempdir().unwrap();
     let folder = model_copy(dir.path());
-    for file in ["modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"] {
+    for file in [
+        "modules.json",
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+    ] {
         fs::remove_file(folder.join(file)).unwrap();
     }
     fs::remove_dir_all(folder.join("1_Pooling")).unwrap();
     let ran = run(&["encode", folder.to_str().unwrap(), "It rained."]);
-    assert!(ran.stderr.contains("note: no modules.json: mean pooling"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("note: no modules.json: mean pooling"),
+        "{}",
+        ran.stderr
+    );
     ran.ok();
 }
 
@@ -42,11 +63,18 @@ fn a_card_is_printed_or_written_and_none_is_lost() {
     let folder = model_copy(dir.path());
     let (path, readme) = (folder.to_str().unwrap(), folder.join("README.md"));
     let card = run(&["card", path]).ok();
-    assert!(card.starts_with("---\n") && card.contains("sentence-transformers"), "{card}");
+    assert!(
+        card.starts_with("---\n") && card.contains("sentence-transformers"),
+        "{card}"
+    );
     run(&["card", path, "--write"]).ok();
     assert_eq!(fs::read_to_string(&readme).unwrap(), card);
     fs::write(&readme, "mine").unwrap();
-    run(&["card", path, "--write"]).fails_with(&["error: ", "README.md exists", "hint: `--overwrite`"]);
+    run(&["card", path, "--write"]).fails_with(&[
+        "error: ",
+        "README.md exists",
+        "hint: `--overwrite`",
+    ]);
     assert_eq!(fs::read_to_string(&readme).unwrap(), "mine");
     run(&["card", path, "--write", "--overwrite"]).ok();
     assert_eq!(fs::read_to_string(&readme).unwrap(), card);
@@ -56,14 +84,24 @@ fn a_card_is_printed_or_written_and_none_is_lost() {
 fn both_layouts_give_the_same_vectors() {
     let dir = tempfile::tempdir().unwrap();
     let expected = run(&["encode", &model(), "What is goodwill?"]).ok();
-    let types =
-        [("old", "sentence_transformers.models.Pooling"), ("new", "sentence_transformers.sentence_transformer")];
+    let types = [
+        ("old", "sentence_transformers.models.Pooling"),
+        ("new", "sentence_transformers.sentence_transformer"),
+    ];
     for (layout, class) in types {
         let target = dir.path().join(layout);
         let path = target.to_str().unwrap();
         run(&["save", &model(), path, "--layout", layout]).ok();
-        assert_eq!(run(&["encode", path, "What is goodwill?"]).ok(), expected, "{layout}");
-        let modules: Value = serde_json::from_slice(&fs::read(target.join("modules.json")).unwrap()).unwrap();
-        assert!(modules[1]["type"].as_str().unwrap().starts_with(class), "{modules}");
+        assert_eq!(
+            run(&["encode", path, "What is goodwill?"]).ok(),
+            expected,
+            "{layout}"
+        );
+        let modules: Value =
+            serde_json::from_slice(&fs::read(target.join("modules.json")).unwrap()).unwrap();
+        assert!(
+            modules[1]["type"].as_str().unwrap().starts_with(class),
+            "{modules}"
+        );
     }
 }

@@ -25,10 +25,17 @@ const COMMANDS: [&str; 14] = [
 fn help_names_every_command_and_every_command_has_help() {
     let help = run(&["--help"]).ok();
     for command in COMMANDS {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(command)), "no {command} in\n{help}");
+        assert!(
+            help.lines()
+                .any(|line| line.trim_start().starts_with(command)),
+            "no {command} in\n{help}"
+        );
         let own = run(&[command, "--help"]).ok();
         assert!(own.contains(&format!("Usage: matryo {command}")), "{own}");
-        assert!(own.contains("--threads <N>") && own.contains("--quiet") && own.contains("--json"), "{own}");
+        assert!(
+            own.contains("--threads <N>") && own.contains("--quiet") && own.contains("--json"),
+            "{own}"
+        );
     }
 }
 
@@ -36,23 +43,37 @@ fn help_names_every_command_and_every_command_has_help() {
 fn the_help_of_train_has_every_key_and_the_schema() {
     let help = run(&["train", "--help"]).ok();
     for key in matryo_train::TrainConfig::keys() {
-        assert!(help.contains(&format!("--{} ", key.name)), "no {}", key.name);
+        assert!(
+            help.contains(&format!("--{} ", key.name)),
+            "no {}",
+            key.name
+        );
     }
     for event in ["plan", "warning", "step", "evaluated", "saved", "done"] {
-        assert!(help.lines().any(|line| line.trim_start().starts_with(event)), "no event {event}");
+        assert!(
+            help.lines()
+                .any(|line| line.trim_start().starts_with(event)),
+            "no event {event}"
+        );
     }
 }
 
 #[test]
 fn the_version_is_told() {
-    assert_eq!(run(&["--version"]).ok(), format!("matryo {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        run(&["--version"]).ok(),
+        format!("matryo {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]
 fn completions_know_keys_and_values() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = run(&["completions", shell]).ok();
-        assert!(script.contains("matryoshka_dims") && script.contains("ubinary"), "{shell}");
+        assert!(
+            script.contains("matryoshka_dims") && script.contains("ubinary"),
+            "{shell}"
+        );
     }
 }
 
@@ -71,7 +92,10 @@ fn manual_pages_are_written_for_every_command() {
 #[test]
 fn a_wrong_use_is_exit_code_2_with_a_suggestion() {
     run(&["enocde", "x"]).fails_with(&["error: unrecognized subcommand", "encode"]);
-    run(&["encode", "x", "--precison", "int8"]).fails_with(&["error: unexpected argument", "--precision"]);
-    run(&["encode", "x", "y", "--threads", "0"]).fails_with(&["error: invalid value '0' for '--threads <N>'"]);
-    run(&["similarity", "x", "a", "b", "--score", "cos"]).fails_with(&["error: invalid value 'cos'", "cosine"]);
+    run(&["encode", "x", "--precison", "int8"])
+        .fails_with(&["error: unexpected argument", "--precision"]);
+    run(&["encode", "x", "y", "--threads", "0"])
+        .fails_with(&["error: invalid value '0' for '--threads <N>'"]);
+    run(&["similarity", "x", "a", "b", "--score", "cos"])
+        .fails_with(&["error: invalid value 'cos'", "cosine"]);
 }

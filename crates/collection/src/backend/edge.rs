@@ -9,10 +9,11 @@ use std::{
 };
 
 use qdrant_edge::{
-    CountRequest, CreateIndex, EdgeConfig, EdgeShard, FieldIndexOperations, Filter as EdgeFilter, Fusion, NamedQuery,
-    Payload, PayloadFieldSchema, PayloadSchemaType, PointId as EdgeId, PointInsertOperations, PointOperations,
-    PointStructPersisted, Prefetch, QueryEnum, QueryRequest, Record, ScoredPoint, ScoringQuery, ScrollRequest,
-    SparseVector, UpdateOperation, VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
+    CountRequest, CreateIndex, EdgeConfig, EdgeShard, FieldIndexOperations, Filter as EdgeFilter,
+    Fusion, NamedQuery, Payload, PayloadFieldSchema, PayloadSchemaType, PointId as EdgeId,
+    PointInsertOperations, PointOperations, PointStructPersisted, Prefetch, QueryEnum,
+    QueryRequest, Record, ScoredPoint, ScoringQuery, ScrollRequest, SparseVector, UpdateOperation,
+    VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
     WithPayloadInterface, WithVector, external::uuid::Uuid,
 };
 use serde_json::Value;
@@ -35,12 +36,16 @@ const FLUSH_PANICS: [&str; 2] = ["segments flushed", "WAL flushed"];
 
 /// Whether a panic is one that this library catches and reports as an error: a hook need not show it.
 pub fn is_reported(panic: &PanicHookInfo<'_>) -> bool {
-    message(panic.payload()).is_some_and(|message| FLUSH_PANICS.iter().any(|start| message.starts_with(start)))
+    message(panic.payload())
+        .is_some_and(|message| FLUSH_PANICS.iter().any(|start| message.starts_with(start)))
 }
 
 /// What a panic says.
 fn message(payload: &dyn Any) -> Option<&str> {
-    payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied())
+    payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
 }
 
 /// What Linux calls a full disk.
@@ -68,12 +73,17 @@ impl Edge {
         std::fs::create_dir_all(path).map_err(CollectionError::io("create", path))?;
         let config = config(manifest);
         let shard = EdgeShard::new(path, config).map_err(failed("create", path))?;
-        let edge = Self { shard: Some(shard), path: path.to_owned() };
+        let edge = Self {
+            shard: Some(shard),
+            path: path.to_owned(),
+        };
         let index = CreateIndex {
             field_name: ID.parse().expect("a plain name"),
             field_schema: Some(PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword)),
         };
-        edge.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index)))?;
+        edge.update(UpdateOperation::FieldIndexOperation(
+            FieldIndexOperations::CreateIndex(index),
+        ))?;
         Ok(edge)
     }
 
@@ -83,10 +93,13 @@ impl Edge {
     /// [`CollectionError::InUse`] if another process has it open.
     pub fn open(path: &Path) -> Result<Self, CollectionError> {
         match EdgeShard::load(path, None) {
-            Ok(shard) => Ok(Self { shard: Some(shard), path: path.to_owned() }),
-            Err(error) if error.to_string().contains("WouldBlock") => {
-                Err(CollectionError::InUse { path: path.to_owned() })
-            }
+            Ok(shard) => Ok(Self {
+                shard: Some(shard),
+                path: path.to_owned(),
+            }),
+            Err(error) if error.to_string().contains("WouldBlock") => Err(CollectionError::InUse {
+                path: path.to_owned(),
+            }),
             Err(error) => Err(failed("open", path)(error)),
         }
     }
@@ -97,20 +110,25 @@ impl Edge {
 
     /// Merges what was added in pieces, drops what was deleted, and builds the index.
     pub fn optimize(&self) -> Result<(), CollectionError> {
-        self.shard().optimize().map_err(failed("optimize", &self.path))?;
+        self.shard()
+            .optimize()
+            .map_err(failed("optimize", &self.path))?;
         self.flush()
     }
 
     fn update(&self, operation: UpdateOperation) -> Result<(), CollectionError> {
-        self.shard().update(operation).map_err(failed("write to", &self.path))?;
+        self.shard()
+            .update(operation)
+            .map_err(failed("write to", &self.path))?;
         self.flush()
     }
 
     fn flush(&self) -> Result<(), CollectionError> {
         // The engine panics where a file cannot be written.
         let flushed = catch_unwind(AssertUnwindSafe(|| self.shard().flush()));
-        flushed
-            .map_err(|panic| failed("write to", &self.path)(message(&*panic).unwrap_or("a file cannot be written")))?;
+        flushed.map_err(|panic| {
+            failed("write to", &self.path)(message(&*panic).unwrap_or("a file cannot be written"))
+        })?;
         prune_log(&self.path);
         Ok(())
     }
@@ -118,16 +136,29 @@ impl Edge {
 
 impl Backend for Edge {
     fn upsert(&self, points: Vec<Point>) -> Result<(), CollectionError> {
-        let floats = |point: &Point| point.vectors.iter().map(|(_, vector)| vector.len()).sum::<usize>();
-        check_room(&self.path, points.iter().map(floats).sum::<usize>() as u64 * 16)?;
+        let floats = |point: &Point| {
+            point
+                .vectors
+                .iter()
+                .map(|(_, vector)| vector.len())
+                .sum::<usize>()
+        };
+        check_room(
+            &self.path,
+            points.iter().map(floats).sum::<usize>() as u64 * 16,
+        )?;
         let points = points.into_iter().map(persisted).collect();
         let list = PointInsertOperations::PointsList(points);
-        self.update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(list)))
+        self.update(UpdateOperation::PointOperation(
+            PointOperations::UpsertPoints(list),
+        ))
     }
 
     fn delete(&self, ids: &[PointId]) -> Result<(), CollectionError> {
         let ids = ids.iter().map(edge_id).collect();
-        self.update(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }))
+        self.update(UpdateOperation::PointOperation(
+            PointOperations::DeletePoints { ids },
+        ))
     }
 
     fn scroll(
@@ -145,30 +176,50 @@ impl Backend for Edge {
             with_vector: WithVector::Bool(with_vectors),
             order_by: None,
         };
-        let (records, next) = self.shard().scroll(request).map_err(failed("read", &self.path))?;
-        Ok((records.into_iter().map(read_record).collect(), next.map(point_id)))
+        let (records, next) = self
+            .shard()
+            .scroll(request)
+            .map_err(failed("read", &self.path))?;
+        Ok((
+            records.into_iter().map(read_record).collect(),
+            next.map(point_id),
+        ))
     }
 
     fn count(&self, filter: Option<&Value>) -> Result<usize, CollectionError> {
-        let request = CountRequest { filter: self.filter(filter)?, exact: true };
-        self.shard().count(request).map_err(failed("count in", &self.path))
+        let request = CountRequest {
+            filter: self.filter(filter)?,
+            exact: true,
+        };
+        self.shard()
+            .count(request)
+            .map_err(failed("count in", &self.path))
     }
 
     fn query(&self, query: &Query) -> Result<Vec<Scored>, CollectionError> {
         let request = request(Plan::of(query), &|filter| self.filter(filter))?;
-        let found = self.shard().query(request).map_err(failed("search", &self.path))?;
+        let found = self
+            .shard()
+            .query(request)
+            .map_err(failed("search", &self.path))?;
         Ok(found.into_iter().map(read_scored).collect())
     }
 
     fn condition(&self) -> Result<Condition, CollectionError> {
         let info = self.shard().info();
-        Ok(Condition { points: info.points_count, indexed: info.indexed_vectors_count, segments: info.segments_count })
+        Ok(Condition {
+            points: info.points_count,
+            indexed: info.indexed_vectors_count,
+            segments: info.segments_count,
+        })
     }
 }
 
 impl Edge {
     fn filter(&self, filter: Option<&Value>) -> Result<Option<EdgeFilter>, CollectionError> {
-        let read = |filter: &Value| serde_json::from_value(filter.clone()).map_err(failed("filter", &self.path));
+        let read = |filter: &Value| {
+            serde_json::from_value(filter.clone()).map_err(failed("filter", &self.path))
+        };
         filter.map(read).transpose()
     }
 }
@@ -198,10 +249,17 @@ fn prefetch(
     let scoring = match plan.scoring {
         Scoring::Nearest(stage) => nearest(stage),
         Scoring::Words(words) => by_words(words),
-        Scoring::Fusion => ScoringQuery::Fusion(Fusion::Rrf { k: RRF_K, weights: None }),
+        Scoring::Fusion => ScoringQuery::Fusion(Fusion::Rrf {
+            k: RRF_K,
+            weights: None,
+        }),
     };
     Ok(Prefetch {
-        prefetches: plan.prefetch.into_iter().map(|inner| prefetch(inner, read)).collect::<Result<_, _>>()?,
+        prefetches: plan
+            .prefetch
+            .into_iter()
+            .map(|inner| prefetch(inner, read))
+            .collect::<Result<_, _>>()?,
         query: Some(scoring),
         limit: plan.limit,
         params: Some(serde_json::from_value(plan.params).expect("parameters of our own")),
@@ -212,7 +270,10 @@ fn prefetch(
 
 fn nearest(stage: &DenseStage) -> ScoringQuery {
     let vector = VectorInternal::Dense(stage.vector.clone());
-    ScoringQuery::Vector(QueryEnum::Nearest(NamedQuery::new(vector, stage.name.clone())))
+    ScoringQuery::Vector(QueryEnum::Nearest(NamedQuery::new(
+        vector,
+        stage.name.clone(),
+    )))
 }
 
 fn by_words(words: &Words) -> ScoringQuery {
@@ -225,8 +286,11 @@ fn config(manifest: &Manifest) -> EdgeConfig {
 }
 
 fn persisted(point: Point) -> PointStructPersisted {
-    let mut vectors: HashMap<_, _> =
-        point.vectors.into_iter().map(|(name, vector)| (name, VectorPersisted::Dense(vector))).collect();
+    let mut vectors: HashMap<_, _> = point
+        .vectors
+        .into_iter()
+        .map(|(name, vector)| (name, VectorPersisted::Dense(vector)))
+        .collect();
     if let Some(words) = &point.words {
         vectors.insert(WORDS.to_owned(), VectorPersisted::Sparse(sparse(words)));
     }
@@ -238,7 +302,10 @@ fn persisted(point: Point) -> PointStructPersisted {
 }
 
 fn sparse(words: &Words) -> SparseVector {
-    SparseVector { indices: words.indices.clone(), values: words.values.clone() }
+    SparseVector {
+        indices: words.indices.clone(),
+        values: words.values.clone(),
+    }
 }
 
 fn edge_id(id: &PointId) -> EdgeId {
@@ -276,8 +343,16 @@ fn read_record(record: Record) -> Point {
 
 fn read_scored(scored: ScoredPoint) -> Scored {
     let payload = scored.payload.map(|payload| payload.0).unwrap_or_default();
-    let point = Point { id: point_id(scored.id), vectors: Vec::new(), words: None, payload };
-    Scored { point, score: scored.score }
+    let point = Point {
+        id: point_id(scored.id),
+        vectors: Vec::new(),
+        words: None,
+        payload,
+    };
+    Scored {
+        point,
+        score: scored.score,
+    }
 }
 
 fn failed<E: fmt::Display>(action: &'static str, path: &Path) -> impl FnOnce(E) -> CollectionError {
@@ -286,20 +361,36 @@ fn failed<E: fmt::Display>(action: &'static str, path: &Path) -> impl FnOnce(E) 
         let reason = error.to_string();
         // The engine hands the system's reason on as text.
         if reason.contains(NO_SPACE) {
-            return CollectionError::Io { action, path, source: io::ErrorKind::StorageFull.into() };
+            return CollectionError::Io {
+                action,
+                path,
+                source: io::ErrorKind::StorageFull.into(),
+            };
         }
-        CollectionError::Engine { action, path, reason: EngineFailure(reason) }
+        CollectionError::Engine {
+            action,
+            path,
+            reason: EngineFailure(reason),
+        }
     }
 }
 
 /// Fails unless there is room for `bytes` and what the engine writes besides. It writes through mapped memory, where a full
 /// disk ends the process instead of returning an error.
 pub(crate) fn check_room(path: &Path, bytes: u64) -> Result<(), CollectionError> {
-    let there = path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let available = fs4::available_space(there).map_err(CollectionError::io("look at", there))? >> 20;
+    let there = path
+        .ancestors()
+        .find(|folder| folder.is_dir())
+        .unwrap_or(Path::new("."));
+    let available =
+        fs4::available_space(there).map_err(CollectionError::io("look at", there))? >> 20;
     let needed = (bytes >> 20) + ROOM_MB;
     if available < needed {
-        return Err(CollectionError::DiskFull { path: path.to_owned(), available, needed });
+        return Err(CollectionError::DiskFull {
+            path: path.to_owned(),
+            available,
+            needed,
+        });
     }
     Ok(())
 }
@@ -314,10 +405,14 @@ fn prune(log: &Path) -> io::Result<()> {
     let mut closed: Vec<(u64, PathBuf)> = Vec::new();
     for entry in std::fs::read_dir(log)? {
         let path = entry?.path();
-        let start = path.file_name().and_then(|name| name.to_str()?.strip_prefix("closed-")?.parse().ok());
+        let start = path
+            .file_name()
+            .and_then(|name| name.to_str()?.strip_prefix("closed-")?.parse().ok());
         closed.extend(start.map(|start| (start, path)));
     }
     closed.sort();
     closed.pop();
-    closed.iter().try_for_each(|(_, path)| std::fs::remove_file(path))
+    closed
+        .iter()
+        .try_for_each(|(_, path)| std::fs::remove_file(path))
 }

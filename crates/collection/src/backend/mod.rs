@@ -109,7 +109,11 @@ impl<'a> Plan<'a> {
         };
         let mut dense: Option<Self> = None;
         for stage in &query.stages {
-            dense = Some(node(Scoring::Nearest(stage), Vec::from_iter(dense), stage.keep));
+            dense = Some(node(
+                Scoring::Nearest(stage),
+                Vec::from_iter(dense),
+                stage.keep,
+            ));
         }
         match (dense, &query.words) {
             (Some(mut last), None) => {
@@ -136,7 +140,8 @@ const EFFORT: usize = 256;
 fn search_params(query: &Query) -> Value {
     let mut params = json!({ "exact": query.exact, "hnsw_ef": query.effort.unwrap_or(EFFORT) });
     if query.storage != VectorStorage::Float32 {
-        params["quantization"] = json!({ "rescore": true, "oversampling": query.storage.oversampling() });
+        params["quantization"] =
+            json!({ "rescore": true, "oversampling": query.storage.oversampling() });
     }
     params
 }
@@ -149,14 +154,22 @@ fn vectors_config(manifest: &Manifest) -> Value {
         SimilarityFn::Euclidean => "Euclid",
         SimilarityFn::Manhattan => "Manhattan",
     };
-    let params = |&dim: &usize| (dim.to_string(), json!({ "size": dim, "distance": distance, "on_disk": true }));
+    let params = |&dim: &usize| {
+        (
+            dim.to_string(),
+            json!({ "size": dim, "distance": distance, "on_disk": true }),
+        )
+    };
     let mut config = json!({ "vectors": manifest.dims.iter().map(params).collect::<Map<_, _>>() });
     match manifest.storage {
         VectorStorage::Float32 => {}
         VectorStorage::Int8 => {
-            config["quantization_config"] = json!({ "scalar": { "type": "int8", "always_ram": true } });
+            config["quantization_config"] =
+                json!({ "scalar": { "type": "int8", "always_ram": true } });
         }
-        VectorStorage::Binary => config["quantization_config"] = json!({ "binary": { "always_ram": true } }),
+        VectorStorage::Binary => {
+            config["quantization_config"] = json!({ "binary": { "always_ram": true } })
+        }
     }
     if manifest.hybrid {
         config["sparse_vectors"] = json!({ WORDS: { "modifier": "idf" } });

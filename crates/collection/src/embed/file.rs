@@ -44,13 +44,22 @@ impl Tags {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(CollectionError::io("read", path)(error)),
         };
-        let failed = |source| CollectionError::Parquet { action: "read", path: path.to_owned(), source };
-        let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).map_err(failed)?;
+        let failed = |source| CollectionError::Parquet {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let metadata = ParquetMetaDataReader::new()
+            .parse_and_finish(&file)
+            .map_err(failed)?;
         let pairs = metadata.file_metadata().key_value_metadata();
         let value = |key: &str| pairs?.iter().find(|pair| pair.key == key)?.value.clone();
         match (value(MODEL), value(DOCUMENTS)) {
             (Some(model), Some(documents)) => Ok(Some(Self { model, documents })),
-            _ => Err(CollectionError::OtherShard { path: path.to_owned(), of: "that another program wrote" }),
+            _ => Err(CollectionError::OtherShard {
+                path: path.to_owned(),
+                of: "that another program wrote",
+            }),
         }
     }
 
@@ -62,13 +71,20 @@ impl Tags {
 }
 
 /// Writes documents and a row of `embeddings` each. The file appears whole or not at all.
-pub(super) fn write(path: &Path, documents: &[Document], embeddings: &Mat, tags: &Tags) -> Result<(), CollectionError> {
+pub(super) fn write(
+    path: &Path,
+    documents: &[Document],
+    embeddings: &Mat,
+    tags: &Tags,
+) -> Result<(), CollectionError> {
     let batch = batch(documents, embeddings).map_err(|error| CollectionError::Parquet {
         action: "write",
         path: path.to_owned(),
         source: error.into(),
     })?;
-    let properties = WriterProperties::builder().set_key_value_metadata(Some(tags.pairs())).build();
+    let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(tags.pairs()))
+        .build();
     write_atomic(path, |out| {
         let written = || {
             let mut writer = ArrowWriter::try_new(out, batch.schema(), Some(properties))?;
@@ -77,7 +93,9 @@ pub(super) fn write(path: &Path, documents: &[Document], embeddings: &Mat, tags:
             }
             writer.close()
         };
-        written().map(drop).map_err(|error: ParquetError| parquet_io_error(error))
+        written()
+            .map(drop)
+            .map_err(|error: ParquetError| parquet_io_error(error))
     })?;
     Ok(())
 }
@@ -87,8 +105,16 @@ fn batch(documents: &[Document], embeddings: &Mat) -> Result<RecordBatch, ArrowE
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let values: ArrayRef = Arc::new(Float32Array::from(embeddings.data().to_vec()));
     let width = i32::try_from(embeddings.cols()).expect("an embedding of fewer than 2^31 values");
-    named.push((EMBEDDING.to_owned(), Arc::new(FixedSizeListArray::try_new(item, width, values, None)?)));
-    let fields: Vec<Field> =
-        named.iter().map(|(name, array)| Field::new(name, array.data_type().clone(), array.is_nullable())).collect();
-    RecordBatch::try_new(Arc::new(Schema::new(fields)), named.into_iter().map(|(_, array)| array).collect())
+    named.push((
+        EMBEDDING.to_owned(),
+        Arc::new(FixedSizeListArray::try_new(item, width, values, None)?),
+    ));
+    let fields: Vec<Field> = named
+        .iter()
+        .map(|(name, array)| Field::new(name, array.data_type().clone(), array.is_nullable()))
+        .collect();
+    RecordBatch::try_new(
+        Arc::new(Schema::new(fields)),
+        named.into_iter().map(|(_, array)| array).collect(),
+    )
 }

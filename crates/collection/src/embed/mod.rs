@@ -24,7 +24,11 @@ pub struct EmbedOptions<'a> {
 
 impl Default for EmbedOptions<'_> {
     fn default() -> Self {
-        Self { documents_per_file: 10_000, tokens_per_batch: None, progress: None }
+        Self {
+            documents_per_file: 10_000,
+            tokens_per_batch: None,
+            progress: None,
+        }
     }
 }
 
@@ -66,13 +70,23 @@ pub fn embed_documents(
     std::fs::create_dir_all(folder).map_err(CollectionError::io("create", folder))?;
     let identity = ModelIdentity::of(model, "")?;
     let identity = serde_json::to_string(&identity).expect("texts and numbers are plain data");
-    let mut embedding = Embedding { model, identity, folder, options, report: EmbedReport::default() };
+    let mut embedding = Embedding {
+        model,
+        identity,
+        folder,
+        options,
+        report: EmbedReport::default(),
+    };
     let mut batch = Vec::new();
     for path in paths {
         read_documents(path, columns, |document| {
             batch.push(document);
             let full = batch.len() == options.documents_per_file.max(1);
-            if full { embedding.file(&std::mem::take(&mut batch)) } else { Ok(()) }
+            if full {
+                embedding.file(&std::mem::take(&mut batch))
+            } else {
+                Ok(())
+            }
         })?;
     }
     if !batch.is_empty() {
@@ -98,10 +112,19 @@ impl Embedding<'_> {
     /// The next file.
     fn file(&mut self, documents: &[Document]) -> Result<(), CollectionError> {
         let path = self.path(self.report.files);
-        let tags = Tags { model: self.identity.clone(), documents: digest_of(documents) };
+        let tags = Tags {
+            model: self.identity.clone(),
+            documents: digest_of(documents),
+        };
         let there = Tags::of(&path)?;
-        if there.as_ref().is_some_and(|there| there.model != tags.model) {
-            return Err(CollectionError::OtherShard { path, of: "of another model" });
+        if there
+            .as_ref()
+            .is_some_and(|there| there.model != tags.model)
+        {
+            return Err(CollectionError::OtherShard {
+                path,
+                of: "of another model",
+            });
         }
         if there.is_some_and(|there| there.documents == tags.documents) {
             self.report.unchanged += documents.len();
@@ -117,7 +140,10 @@ impl Embedding<'_> {
     }
 
     fn encode(&self, documents: &[Document]) -> Result<Encoded, ModelError> {
-        let texts: Vec<&str> = documents.iter().map(|document| document.text.as_str()).collect();
+        let texts: Vec<&str> = documents
+            .iter()
+            .map(|document| document.text.as_str())
+            .collect();
         let progress = |done: usize, _: usize| self.tell(done);
         let options = EncodeOptions {
             role: Role::Document,
@@ -130,7 +156,9 @@ impl Embedding<'_> {
 
     /// Tells that `more` documents are done besides those in files.
     fn tell(&self, more: usize) {
-        self.options.progress.inspect(|progress| progress(self.report.documents + more));
+        self.options
+            .progress
+            .inspect(|progress| progress(self.report.documents + more));
     }
 
     /// Removes the files that an earlier call with more documents left.
@@ -149,8 +177,16 @@ impl Embedding<'_> {
 /// Of ids, texts and fields.
 fn digest_of(documents: &[Document]) -> String {
     let mut all = Sha256::new();
-    documents
+    documents.iter().for_each(|document| {
+        all.update(format!(
+            "{} {}{}",
+            document.id.len(),
+            document.id,
+            digest(document)
+        ))
+    });
+    all.finalize()
         .iter()
-        .for_each(|document| all.update(format!("{} {}{}", document.id.len(), document.id, digest(document))));
-    all.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

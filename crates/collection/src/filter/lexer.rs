@@ -26,7 +26,9 @@ pub(super) enum Kind {
 }
 
 /// Longer signs first, so that `<=` is not read as `<`.
-const SIGNS: [&str; 13] = ["==", "!=", "<=", ">=", "=", "<", ">", "(", ")", "[", "]", ",", "-"];
+const SIGNS: [&str; 13] = [
+    "==", "!=", "<=", ">=", "=", "<", ">", "(", ")", "[", "]", ",", "-",
+];
 
 pub(super) fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
     let mut tokens = Vec::new();
@@ -43,23 +45,35 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, FilterError> {
         };
         tokens.push(Token { kind, start });
     }
-    tokens.push(Token { kind: Kind::End, start: text.len() });
+    tokens.push(Token {
+        kind: Kind::End,
+        start: text.len(),
+    });
     Ok(tokens)
 }
 
-fn plain(text: &str, start: usize, letter: char, rest: &mut Peekable<CharIndices<'_>>) -> Result<Kind, FilterError> {
+fn plain(
+    text: &str,
+    start: usize,
+    letter: char,
+    rest: &mut Peekable<CharIndices<'_>>,
+) -> Result<Kind, FilterError> {
     if letter.is_ascii_digit() || letter == '-' {
         return number(text, start, rest);
     }
     if letter.is_alphabetic() || letter == '_' {
-        let word = taken(text, start, rest, |c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'));
+        let word = taken(text, start, rest, |c| {
+            c.is_alphanumeric() || matches!(c, '_' | '.' | '-')
+        });
         return Ok(match word {
             "true" => Kind::Value(true.into()),
             "false" => Kind::Value(false.into()),
             _ => Kind::Word(word.to_owned()),
         });
     }
-    let sign = SIGNS.into_iter().find(|sign| text[start..].starts_with(sign));
+    let sign = SIGNS
+        .into_iter()
+        .find(|sign| text[start..].starts_with(sign));
     let sign = sign.ok_or_else(|| error(text, start, "a field, a value or a comparison"))?;
     (0..sign.len()).for_each(|_| {
         rest.next();
@@ -67,10 +81,18 @@ fn plain(text: &str, start: usize, letter: char, rest: &mut Peekable<CharIndices
     Ok(Kind::Sign(sign))
 }
 
-fn number(text: &str, start: usize, rest: &mut Peekable<CharIndices<'_>>) -> Result<Kind, FilterError> {
-    let digits = taken(text, start, rest, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'));
+fn number(
+    text: &str,
+    start: usize,
+    rest: &mut Peekable<CharIndices<'_>>,
+) -> Result<Kind, FilterError> {
+    let digits = taken(text, start, rest, |c| {
+        c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+')
+    });
     let number: Result<Number, _> = serde_json::from_str(digits);
-    number.map(|number| Kind::Value(number.into())).map_err(|_| error(text, start, "a number"))
+    number
+        .map(|number| Kind::Value(number.into()))
+        .map_err(|_| error(text, start, "a number"))
 }
 
 fn taken<'a>(
@@ -101,6 +123,15 @@ fn quoted(text: &str, rest: &mut Peekable<CharIndices<'_>>) -> Result<String, Fi
 pub(super) fn error(text: &str, start: usize, expected: &'static str) -> FilterError {
     let rest = &text[start..];
     let found: String = rest.chars().take(12).collect();
-    let found = if rest.is_empty() { "the end".to_owned() } else { format!("`{found}`") };
-    FilterError { text: text.to_owned(), at: text[..start].chars().count() + 1, expected, found }
+    let found = if rest.is_empty() {
+        "the end".to_owned()
+    } else {
+        format!("`{found}`")
+    };
+    FilterError {
+        text: text.to_owned(),
+        at: text[..start].chars().count() + 1,
+        expected,
+        found,
+    }
 }

@@ -15,7 +15,13 @@ const DEEPEST: usize = 64;
 /// The condition, and the fields it names.
 pub(super) fn parse(text: &str) -> Result<(Value, BTreeSet<String>), FilterError> {
     let tokens = lexer::tokens(text)?;
-    let mut parser = Parser { text, tokens, at: 0, depth: 0, fields: BTreeSet::new() };
+    let mut parser = Parser {
+        text,
+        tokens,
+        at: 0,
+        depth: 0,
+        fields: BTreeSet::new(),
+    };
     let condition = parser.any()?;
     parser.expect_end()?;
     Ok((whole(condition), parser.fields))
@@ -23,7 +29,11 @@ pub(super) fn parse(text: &str) -> Result<(Value, BTreeSet<String>), FilterError
 
 /// Qdrant takes an object of clauses; a condition on a field is not one.
 fn whole(condition: Value) -> Value {
-    if condition.get("key").is_some() { json!({ "must": [condition] }) } else { condition }
+    if condition.get("key").is_some() {
+        json!({ "must": [condition] })
+    } else {
+        condition
+    }
 }
 
 struct Parser<'a> {
@@ -53,7 +63,11 @@ impl Parser<'_> {
         while self.takes_word(word) {
             parts.push(part(self)?);
         }
-        Ok(if parts.len() == 1 { parts.remove(0) } else { json!({ clause: parts }) })
+        Ok(if parts.len() == 1 {
+            parts.remove(0)
+        } else {
+            json!({ clause: parts })
+        })
     }
 
     fn one(&mut self) -> Result<Value, FilterError> {
@@ -91,7 +105,11 @@ impl Parser<'_> {
             self.compared(&field)?
         };
         self.fields.insert(field);
-        Ok(if negated { json!({ "must_not": [condition] }) } else { condition })
+        Ok(if negated {
+            json!({ "must_not": [condition] })
+        } else {
+            condition
+        })
     }
 
     fn compared(&mut self, field: &str) -> Result<Value, FilterError> {
@@ -182,7 +200,11 @@ impl Parser<'_> {
     }
 
     fn expect_end(&self) -> Result<(), FilterError> {
-        if self.tokens[self.at].kind == Kind::End { Ok(()) } else { Err(self.error("`and`, `or` or the end")) }
+        if self.tokens[self.at].kind == Kind::End {
+            Ok(())
+        } else {
+            Err(self.error("`and`, `or` or the end"))
+        }
     }
 
     fn error(&self, expected: &'static str) -> FilterError {
@@ -201,6 +223,10 @@ fn equal(field: &str, value: Value) -> Value {
 /// Whether it starts as `2024-12-31` does; Qdrant reads the rest.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
-    let digits = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|it| it.iter().all(u8::is_ascii_digit));
+    let digits = |range: std::ops::Range<usize>| {
+        bytes
+            .get(range)
+            .is_some_and(|it| it.iter().all(u8::is_ascii_digit))
+    };
     digits(0..4) && digits(5..7) && digits(8..10) && bytes[4] == b'-' && bytes[7] == b'-'
 }

@@ -68,21 +68,54 @@ impl fmt::Display for Finding {
                 write!(f, "{rows} rows are fewer than a batch of {batch_size}")
             }
             Self::DuplicateRows { count, first } => {
-                write!(f, "{count} {} an earlier row{}", verb(*count, "row repeats", "rows repeat"), at(*count, first))
+                write!(
+                    f,
+                    "{count} {} an earlier row{}",
+                    verb(*count, "row repeats", "rows repeat"),
+                    at(*count, first)
+                )
             }
-            Self::BlankTexts { column, count, first } => {
+            Self::BlankTexts {
+                column,
+                count,
+                first,
+            } => {
                 let texts = verb(*count, "text is", "texts are");
-                write!(f, "{count} {texts} blank in column `{column}`{}", at(*count, first))
+                write!(
+                    f,
+                    "{count} {texts} blank in column `{column}`{}",
+                    at(*count, first)
+                )
             }
             Self::SameTextInRow { count, first } => {
                 let rows = verb(*count, "row has", "rows have");
-                write!(f, "{count} {rows} the same text in two columns{}", at(*count, first))
+                write!(
+                    f,
+                    "{count} {rows} the same text in two columns{}",
+                    at(*count, first)
+                )
             }
-            Self::QuestionsInTraining { count, of, examples } => {
-                write!(f, "{count} of {of} evaluation questions are also trained on, such as {}", quote(examples))
+            Self::QuestionsInTraining {
+                count,
+                of,
+                examples,
+            } => {
+                write!(
+                    f,
+                    "{count} of {of} evaluation questions are also trained on, such as {}",
+                    quote(examples)
+                )
             }
-            Self::PassagesInTraining { count, of, examples } => {
-                write!(f, "{count} of {of} evaluation passages are also trained on, such as {}", quote(examples))
+            Self::PassagesInTraining {
+                count,
+                of,
+                examples,
+            } => {
+                write!(
+                    f,
+                    "{count} of {of} evaluation passages are also trained on, such as {}",
+                    quote(examples)
+                )
             }
         }
     }

@@ -25,7 +25,15 @@ impl LengthStatistics {
             sum += length;
             count += 1;
         }
-        if count == 0 { Self::default() } else { Self { min, mean: sum as f64 / f64::from(count), max } }
+        if count == 0 {
+            Self::default()
+        } else {
+            Self {
+                min,
+                mean: sum as f64 / f64::from(count),
+                max,
+            }
+        }
     }
 }
 
@@ -41,7 +49,14 @@ pub struct ColumnLengths {
 }
 
 pub(super) fn column_lengths(rows: &dyn Rows, ids: &TextIds, column: usize) -> ColumnLengths {
-    let characters = LengthStatistics::of((0..rows.len()).map(|row| rows.text(row, column).chars().count()));
-    let distinct: HashSet<u32> = (0..rows.len()).map(|row| ids.of(row as u32)[column]).collect();
-    ColumnLengths { column: rows.columns()[column].clone(), characters, distinct: distinct.len() }
+    let characters =
+        LengthStatistics::of((0..rows.len()).map(|row| rows.text(row, column).chars().count()));
+    let distinct: HashSet<u32> = (0..rows.len())
+        .map(|row| ids.of(row as u32)[column])
+        .collect();
+    ColumnLengths {
+        column: rows.columns()[column].clone(),
+        characters,
+        distinct: distinct.len(),
+    }
 }

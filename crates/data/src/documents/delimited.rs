@@ -12,14 +12,23 @@ use crate::reader::{BARE_COLUMN, Cell, Visitor, read as read_rows};
 
 /// Rows of texts; blank lines of a text file are passed over.
 pub(super) fn read(path: &Path, each: &mut EachRecord<'_>) -> Result<(), DataError> {
-    read_rows(path, &mut Collecting { columns: Vec::new(), each })
+    read_rows(
+        path,
+        &mut Collecting {
+            columns: Vec::new(),
+            each,
+        },
+    )
 }
 
 /// Makes numbers and truth values of texts that JSON writes so: `007` and `1e999` stay texts. Empty ones are dropped.
 pub(super) fn type_fields(fields: &mut Record) {
     fields.retain(|_, value| value.as_str() != Some(""));
     fields.values_mut().for_each(|value| {
-        if let Some(typed) = value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        if let Some(typed) = value
+            .as_str()
+            .and_then(|text| serde_json::from_str(text).ok())
+        {
             let plain: &Value = &typed;
             if plain.is_number() || plain.is_boolean() {
                 *value = typed;
@@ -50,7 +59,12 @@ impl Visitor for Collecting<'_, '_> {
             Cell::Text(text) => Value::String((*text).to_owned()),
             _ => Value::Null,
         };
-        let record: Record = self.columns.iter().cloned().zip(cells.iter().map(value)).collect();
+        let record: Record = self
+            .columns
+            .iter()
+            .cloned()
+            .zip(cells.iter().map(value))
+            .collect();
         (self.each)(place, record)
     }
 }

@@ -9,7 +9,11 @@ use crate::error::DataError;
 use crate::location::Location;
 use crate::reader::{BARE_COLUMN, Codec, Lines, Source, parse_line};
 
-pub(super) fn read(path: &Path, codec: Option<Codec>, each: &mut EachRecord<'_>) -> Result<(), DataError> {
+pub(super) fn read(
+    path: &Path,
+    codec: Option<Codec>,
+    each: &mut EachRecord<'_>,
+) -> Result<(), DataError> {
     let mut lines = Lines::new(Source::open(path, codec)?);
     while let Some((place, line)) = lines.next()? {
         if line.trim().is_empty() {
@@ -30,5 +34,8 @@ fn record(line: Value, at: impl Fn() -> Location) -> Result<Record, DataError> {
         Value::Bool(_) => "true or false",
         Value::Number(_) => "a number",
     };
-    Err(DataError::NotAnObject { at: at(), found: found.to_owned() })
+    Err(DataError::NotAnObject {
+        at: at(),
+        found: found.to_owned(),
+    })
 }

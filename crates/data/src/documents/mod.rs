@@ -88,25 +88,51 @@ pub fn check_documents(path: &Path, columns: &DocumentColumns) -> Result<usize, 
         if let Some(found) = document.embedding.as_ref().map(Vec::len) {
             let expected = *width.get_or_insert(found);
             if found != expected {
-                return Err(DataError::EmbeddingWidth { at, found, expected });
+                return Err(DataError::EmbeddingWidth {
+                    at,
+                    found,
+                    expected,
+                });
             }
         }
         let place = at.place.unwrap_or(Place::Row(1));
         match seen.insert(short_digest(&document.id), place) {
             Some(first) if document.id != digest_of(&document.text) => {
-                Err(DataError::DuplicateId { at, id: document.id, first })
+                Err(DataError::DuplicateId {
+                    at,
+                    id: document.id,
+                    first,
+                })
             }
             _ => Ok(()),
         }
     })?;
-    if seen.is_empty() { Err(DataError::Empty { path: path.to_path_buf() }) } else { Ok(seen.len()) }
+    if seen.is_empty() {
+        Err(DataError::Empty {
+            path: path.to_path_buf(),
+        })
+    } else {
+        Ok(seen.len())
+    }
 }
 
-fn read(path: &Path, columns: &DocumentColumns, each: &mut EachDocument<'_>) -> Result<(), DataError> {
-    if path.is_dir() { folder::read(path, columns, each) } else { read_rows(path, columns, each) }
+fn read(
+    path: &Path,
+    columns: &DocumentColumns,
+    each: &mut EachDocument<'_>,
+) -> Result<(), DataError> {
+    if path.is_dir() {
+        folder::read(path, columns, each)
+    } else {
+        read_rows(path, columns, each)
+    }
 }
 
-fn read_rows(path: &Path, columns: &DocumentColumns, each: &mut EachDocument<'_>) -> Result<(), DataError> {
+fn read_rows(
+    path: &Path,
+    columns: &DocumentColumns,
+    each: &mut EachDocument<'_>,
+) -> Result<(), DataError> {
     let (format, codec) = detect(path)?;
     let mut chosen = None;
     let mut take = |place, record| {

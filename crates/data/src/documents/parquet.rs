@@ -4,8 +4,8 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
@@ -31,14 +31,23 @@ pub(super) fn read(path: &Path, each: &mut EachRecord<'_>) -> Result<(), DataErr
 fn record(batch: &RecordBatch, row: usize, at: impl Fn() -> Location) -> Result<Record, DataError> {
     let schema = batch.schema();
     let named = schema.fields().iter().zip(batch.columns());
-    named.map(|(field, column)| Ok((field.name().clone(), value(column, row, field.name(), &at)?))).collect()
+    named
+        .map(|(field, column)| Ok((field.name().clone(), value(column, row, field.name(), &at)?)))
+        .collect()
 }
 
 fn list(items: &dyn Array, name: &str, at: &dyn Fn() -> Location) -> Result<Value, DataError> {
-    (0..items.len()).map(|item| value(items, item, name, at)).collect()
+    (0..items.len())
+        .map(|item| value(items, item, name, at))
+        .collect()
 }
 
-fn value(column: &dyn Array, row: usize, name: &str, at: &dyn Fn() -> Location) -> Result<Value, DataError> {
+fn value(
+    column: &dyn Array,
+    row: usize,
+    name: &str,
+    at: &dyn Fn() -> Location,
+) -> Result<Value, DataError> {
     if column.is_null(row) {
         return Ok(Value::Null);
     }
@@ -60,7 +69,11 @@ fn value(column: &dyn Array, row: usize, name: &str, at: &dyn Fn() -> Location) 
         DataType::FixedSizeList(..) => list(&column.as_fixed_size_list().value(row), name, at)?,
         other => {
             let found = format!("values of type {other}");
-            return Err(DataError::WrongType { at: at(), column: name.to_owned(), found });
+            return Err(DataError::WrongType {
+                at: at(),
+                column: name.to_owned(),
+                found,
+            });
         }
     })
 }

@@ -32,7 +32,11 @@ impl Codec {
 
 /// The format and compression that a file's name tells.
 pub(crate) fn detect(path: &Path) -> Result<(Format, Option<Codec>), DataError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     let (stem, codec) = strip_codec(&name);
     let extension = stem.rsplit_once('.').map(|(_, extension)| extension);
     let format = match extension {
@@ -43,7 +47,10 @@ pub(crate) fn detect(path: &Path) -> Result<(Format, Option<Codec>), DataError> 
         Some("parquet") if codec.is_none() => Format::Parquet,
         _ => {
             let extension = extension.map(|start| format!("{start}{}", &name[stem.len()..]));
-            return Err(DataError::UnknownFormat { path: path.to_path_buf(), extension });
+            return Err(DataError::UnknownFormat {
+                path: path.to_path_buf(),
+                extension,
+            });
         }
     };
     Ok((format, codec))
@@ -51,6 +58,8 @@ pub(crate) fn detect(path: &Path) -> Result<(Format, Option<Codec>), DataError> 
 
 fn strip_codec(name: &str) -> (&str, Option<Codec>) {
     let endings = [(".gz", Codec::Gzip), (".zst", Codec::Zstd)];
-    let found = endings.iter().find_map(|(ending, codec)| Some((name.strip_suffix(ending)?, Some(*codec))));
+    let found = endings
+        .iter()
+        .find_map(|(ending, codec)| Some((name.strip_suffix(ending)?, Some(*codec))));
     found.unwrap_or((name, None))
 }

@@ -71,7 +71,8 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Number::from_f64(number).map_or(Json::Other("a number that is not finite"), Json::Number))
+        Ok(Number::from_f64(number)
+            .map_or(Json::Other("a number that is not finite"), Json::Number))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {

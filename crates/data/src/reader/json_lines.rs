@@ -36,11 +36,22 @@ pub(super) fn read(lines: &mut Lines<'_>, visitor: &mut dyn Visitor) -> Result<(
 }
 
 /// A line as JSON; the error says where in the line it is none.
-pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str, at: impl Fn() -> Location) -> Result<T, DataError> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(
+    line: &'a str,
+    at: impl Fn() -> Location,
+) -> Result<T, DataError> {
     serde_json::from_str(line).map_err(|error| {
         let message = error.to_string();
-        let reason = message.split(" at line ").next().unwrap_or_default().to_owned();
-        DataError::Json { at: at(), column: error.column(), reason }
+        let reason = message
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        DataError::Json {
+            at: at(),
+            column: error.column(),
+            reason,
+        }
     })
 }
 
@@ -48,7 +59,10 @@ fn entries(line: Json<'_>, at: impl Fn() -> Location) -> Result<Entries<'_>, Dat
     match line {
         Json::Object(entries) => Ok(entries),
         Json::Text(text) => Ok(vec![(Cow::Borrowed(BARE_COLUMN), Json::Text(text))]),
-        other => Err(DataError::NotAnObject { at: at(), found: other.kind().to_owned() }),
+        other => Err(DataError::NotAnObject {
+            at: at(),
+            found: other.kind().to_owned(),
+        }),
     }
 }
 
@@ -66,12 +80,20 @@ impl Keys {
         let selection = visitor.select(&found)?;
         selection.check(&Location::file(path), &found)?;
         let places = places(&selection, &found);
-        Ok(Self { last: found, selection, places })
+        Ok(Self {
+            last: found,
+            selection,
+            places,
+        })
     }
 
     /// Fails unless the line has the keys it should have. Costs a comparison while the keys stay as they are.
     fn check(&mut self, at: impl Fn() -> Location, entries: &Entries<'_>) -> Result<(), DataError> {
-        if entries.iter().map(|(key, _)| key.as_ref()).eq(self.last.iter().map(String::as_str)) {
+        if entries
+            .iter()
+            .map(|(key, _)| key.as_ref())
+            .eq(self.last.iter().map(String::as_str))
+        {
             return Ok(());
         }
         let found = names(entries);
@@ -82,7 +104,10 @@ impl Keys {
     }
 
     fn cells<'a>(&self, entries: &'a Entries<'_>) -> Vec<Cell<'a>> {
-        self.places.iter().map(|place| place.map_or(Cell::Missing, |index| cell(&entries[index].1))).collect()
+        self.places
+            .iter()
+            .map(|place| place.map_or(Cell::Missing, |index| cell(&entries[index].1)))
+            .collect()
     }
 }
 
@@ -91,7 +116,10 @@ fn names(entries: &Entries<'_>) -> Vec<String> {
 }
 
 fn places(selection: &Selection, found: &[String]) -> Vec<Option<usize>> {
-    selection.taken().map(|name| found.iter().position(|other| other == name)).collect()
+    selection
+        .taken()
+        .map(|name| found.iter().position(|other| other == name))
+        .collect()
 }
 
 fn cell<'a>(value: &'a Json<'_>) -> Cell<'a> {

@@ -16,7 +16,11 @@ pub(crate) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(source: Source<'a>) -> Self {
-        Self { source, buffer: Vec::new(), number: 0 }
+        Self {
+            source,
+            buffer: Vec::new(),
+            number: 0,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -35,7 +39,11 @@ impl<'a> Lines<'a> {
         let line = trim_end(&self.buffer);
         let within = || "the line".to_owned();
         let text = utf8(line, || (Location::at(self.source.path(), place), within()))?;
-        let marked = if self.number == 1 { text.strip_prefix('\u{feff}') } else { None };
+        let marked = if self.number == 1 {
+            text.strip_prefix('\u{feff}')
+        } else {
+            None
+        };
         Ok(Some((place, marked.unwrap_or(text))))
     }
 }
@@ -46,10 +54,18 @@ fn trim_end(line: &[u8]) -> &[u8] {
 }
 
 /// The bytes as text, or the error that says which byte is wrong; `place` gives its location and what it lies within.
-pub(crate) fn utf8(bytes: &[u8], place: impl FnOnce() -> (Location, String)) -> Result<&str, DataError> {
+pub(crate) fn utf8(
+    bytes: &[u8],
+    place: impl FnOnce() -> (Location, String),
+) -> Result<&str, DataError> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (at, within) = place();
         let index = error.valid_up_to();
-        DataError::NotUtf8 { at, within, byte: index + 1, value: bytes[index] }
+        DataError::NotUtf8 {
+            at,
+            within,
+            byte: index + 1,
+            value: bytes[index],
+        }
     })
 }

@@ -40,12 +40,24 @@ pub(crate) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The text; null and other types are errors.
-    pub(crate) fn text(&self, path: &Path, place: Place, column: &str) -> Result<&'a str, DataError> {
+    pub(crate) fn text(
+        &self,
+        path: &Path,
+        place: Place,
+        column: &str,
+    ) -> Result<&'a str, DataError> {
         let (at, column) = (|| Location::at(path, place), || column.to_owned());
         match self {
             Self::Text(text) => Ok(text),
-            Self::Null | Self::Missing => Err(DataError::Null { at: at(), column: column() }),
-            other => Err(DataError::WrongType { at: at(), column: column(), found: other.kind().to_owned() }),
+            Self::Null | Self::Missing => Err(DataError::Null {
+                at: at(),
+                column: column(),
+            }),
+            other => Err(DataError::WrongType {
+                at: at(),
+                column: column(),
+                found: other.kind().to_owned(),
+            }),
         }
     }
 
@@ -57,13 +69,26 @@ impl<'a> Cell<'a> {
             _ => None,
         };
         number.filter(|number| number.is_finite()).ok_or_else(|| {
-            let found = if let Self::Text(text) = self { format!("`{text}`") } else { self.kind().to_owned() };
-            DataError::NotANumber { at: Location::at(path, place), column: column.to_owned(), found }
+            let found = if let Self::Text(text) = self {
+                format!("`{text}`")
+            } else {
+                self.kind().to_owned()
+            };
+            DataError::NotANumber {
+                at: Location::at(path, place),
+                column: column.to_owned(),
+                found,
+            }
         })
     }
 
     /// The name of a class: a text, or a number as it is written.
-    pub(crate) fn label(&self, path: &Path, place: Place, column: &str) -> Result<Cow<'a, str>, DataError> {
+    pub(crate) fn label(
+        &self,
+        path: &Path,
+        place: Place,
+        column: &str,
+    ) -> Result<Cow<'a, str>, DataError> {
         match self {
             Self::Number(number) => Ok(Cow::Owned(number.to_string())),
             _ => self.text(path, place, column).map(Cow::Borrowed),
@@ -94,7 +119,9 @@ pub(crate) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataErr
     let (format, codec) = detect(path)?;
     match format {
         Format::JsonLines => json_lines::read(&mut Lines::new(Source::open(path, codec)?), visitor),
-        Format::Delimited(separator) => delimited::read(Source::open(path, codec)?, separator, visitor),
+        Format::Delimited(separator) => {
+            delimited::read(Source::open(path, codec)?, separator, visitor)
+        }
         Format::Parquet => parquet::read(path, visitor),
         Format::Text => text(&mut Lines::new(Source::open(path, codec)?), visitor),
     }
@@ -104,7 +131,9 @@ pub(crate) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataErr
 fn text(lines: &mut Lines<'_>, visitor: &mut dyn Visitor) -> Result<(), DataError> {
     let path = lines.path().to_path_buf();
     let found = [BARE_COLUMN.to_owned()];
-    visitor.select(&found)?.check(&Location::file(&path), &found)?;
+    visitor
+        .select(&found)?
+        .check(&Location::file(&path), &found)?;
     while let Some((place, line)) = lines.next()? {
         visitor.row(place, &[Cell::Text(line)])?;
     }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type,
-    UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field};
@@ -26,18 +26,24 @@ use crate::location::{Location, Place};
 const ROWS_PER_BATCH: usize = 1024;
 
 pub(super) fn read(path: &Path, visitor: &mut dyn Visitor) -> Result<(), DataError> {
-    let Some(builder) = open(path)? else { return Ok(()) };
+    let Some(builder) = open(path)? else {
+        return Ok(());
+    };
     let fields: Vec<_> = builder.schema().fields().iter().cloned().collect();
     let found: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let selection = visitor.select(&found)?;
     selection.check(&Location::file(path), &found)?;
-    for field in fields.iter().filter(|field| selection.taken().any(|name| name == field.name())) {
+    for field in fields
+        .iter()
+        .filter(|field| selection.taken().any(|name| name == field.name()))
+    {
         if !(selection.numbers.contains(field.name()) && is_number(field.data_type())) {
             is_text(field, path)?;
         }
     }
 
-    let wanted = (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
+    let wanted =
+        (0..found.len()).filter(|&index| selection.taken().any(|name| *name == found[index]));
     let mask = ProjectionMask::roots(builder.parquet_schema(), wanted);
     let mut rows_before = 0;
     each_batch(path, builder.with_projection(mask), &mut |batch| {
@@ -61,8 +67,15 @@ fn each_batch(
     each: &mut EachBatch<'_>,
 ) -> Result<(), DataError> {
     let builder = builder.with_batch_size(ROWS_PER_BATCH);
-    let mut batches = guarded(path, || builder.build().map_err(|error| broken(path, error)))?;
-    while let Some(batch) = guarded(path, || batches.next().transpose().map_err(|error| broken(path, error)))? {
+    let mut batches = guarded(path, || {
+        builder.build().map_err(|error| broken(path, error))
+    })?;
+    while let Some(batch) = guarded(path, || {
+        batches
+            .next()
+            .transpose()
+            .map_err(|error| broken(path, error))
+    })? {
         each(&batch)?;
     }
     Ok(())
@@ -71,24 +84,33 @@ fn each_batch(
 /// The file, or `None` when it has no bytes. Without the writer's Arrow schema every kind of text column (large, view,
 /// dictionary) is read as plain text.
 fn open(path: &Path) -> Result<Option<ParquetRecordBatchReaderBuilder<File>>, DataError> {
-    let failed = |source| DataError::Read { path: path.to_path_buf(), source };
+    let failed = |source| DataError::Read {
+        path: path.to_path_buf(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.len() == 0 {
         return Ok(None);
     }
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = || ParquetRecordBatchReaderBuilder::try_new_with_options(file, options);
-    guarded(path, || builder().map(Some).map_err(|error| broken(path, error)))
+    guarded(path, || {
+        builder().map(Some).map_err(|error| broken(path, error))
+    })
 }
 
 /// Runs a step of the decoder, which panics on some damaged files (a few in ten thousand with changed bytes, parquet
 /// 60.1) where it should fail.
 fn guarded<T>(path: &Path, step: impl FnOnce() -> Result<T, DataError>) -> Result<T, DataError> {
-    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Err(broken(path, io::Error::other("damaged data"))))
+    catch_unwind(AssertUnwindSafe(step))
+        .unwrap_or_else(|_| Err(broken(path, io::Error::other("damaged data"))))
 }
 
 fn broken(path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> DataError {
-    DataError::Parquet { path: path.to_path_buf(), source: Box::new(error) }
+    DataError::Parquet {
+        path: path.to_path_buf(),
+        source: Box::new(error),
+    }
 }
 
 fn is_text(field: &Field, path: &Path) -> Result<(), DataError> {
@@ -102,7 +124,11 @@ fn is_text(field: &Field, path: &Path) -> Result<(), DataError> {
         number if number.is_numeric() => format!("numbers ({number})"),
         other => format!("values of type {other}"),
     };
-    Err(DataError::WrongType { at: Location::file(path), column: field.name().clone(), found })
+    Err(DataError::WrongType {
+        at: Location::file(path),
+        column: field.name().clone(),
+        found,
+    })
 }
 
 fn hand_over(
@@ -111,8 +137,10 @@ fn hand_over(
     rows_before: u64,
     visitor: &mut dyn Visitor,
 ) -> Result<(), DataError> {
-    let columns: Vec<Option<&dyn Array>> =
-        selection.taken().map(|name| batch.column_by_name(name).map(AsRef::as_ref)).collect();
+    let columns: Vec<Option<&dyn Array>> = selection
+        .taken()
+        .map(|name| batch.column_by_name(name).map(AsRef::as_ref))
+        .collect();
     for row in 0..batch.num_rows() {
         let cells: Vec<_> = columns.iter().map(|column| cell(*column, row)).collect();
         visitor.row(Place::Row(rows_before + row as u64 + 1), &cells)?;
@@ -126,7 +154,9 @@ fn cell(column: Option<&dyn Array>, row: usize) -> Cell<'_> {
         Some(column) if column.is_null(row) => Cell::Null,
         Some(column) => match column.as_string_opt::<i32>() {
             Some(texts) => Cell::Text(texts.value(row)),
-            None => number(column, row).map_or(Cell::Other("a number that is not finite"), Cell::Number),
+            None => {
+                number(column, row).map_or(Cell::Other("a number that is not finite"), Cell::Number)
+            }
         },
     }
 }

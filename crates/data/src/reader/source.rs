@@ -19,19 +19,34 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// A file.
     pub(crate) fn open(path: &Path, codec: Option<Codec>) -> Result<Self, DataError> {
-        let failed = |source| DataError::Read { path: path.to_path_buf(), source };
+        let failed = |source| DataError::Read {
+            path: path.to_path_buf(),
+            source,
+        };
         let file = File::open(path).map_err(failed)?;
         let bytes: Box<dyn BufRead> = match codec {
             None => Box::new(BufReader::new(file)),
-            Some(Codec::Gzip) => Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(file)))),
-            Some(Codec::Zstd) => Box::new(BufReader::new(zstd::Decoder::new(file).map_err(failed)?)),
+            Some(Codec::Gzip) => {
+                Box::new(BufReader::new(MultiGzDecoder::new(BufReader::new(file))))
+            }
+            Some(Codec::Zstd) => {
+                Box::new(BufReader::new(zstd::Decoder::new(file).map_err(failed)?))
+            }
         };
-        Ok(Self { bytes, path: path.to_path_buf(), codec })
+        Ok(Self {
+            bytes,
+            path: path.to_path_buf(),
+            codec,
+        })
     }
 
     /// Bytes from elsewhere, called `path` in messages.
     pub(crate) fn new(bytes: impl BufRead + 'a, path: &Path) -> Self {
-        Self { bytes: Box::new(bytes), path: path.to_path_buf(), codec: None }
+        Self {
+            bytes: Box::new(bytes),
+            path: path.to_path_buf(),
+            codec: None,
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -42,9 +57,11 @@ impl<'a> Source<'a> {
     pub(super) fn error(&self, source: io::Error) -> DataError {
         let path = self.path.clone();
         match self.codec {
-            Some(codec) if source.raw_os_error().is_none() => {
-                DataError::Compression { path, codec: codec.name(), source }
-            }
+            Some(codec) if source.raw_os_error().is_none() => DataError::Compression {
+                path,
+                codec: codec.name(),
+                source,
+            },
             _ => DataError::Read { path, source },
         }
     }

@@ -38,9 +38,15 @@ impl RetrievalData {
     /// # Errors
     /// Missing files, null or wrong types, an id used twice, a judgement about an unknown id, no relevant pair.
     pub fn open(path: &Path) -> Result<Self, DataError> {
-        let data = if path.is_dir() { beir::open(path)? } else { pairs::open(path)? };
+        let data = if path.is_dir() {
+            beir::open(path)?
+        } else {
+            pairs::open(path)?
+        };
         if data.relevant.is_empty() {
-            return Err(DataError::NoRelevantPairs { path: path.to_path_buf() });
+            return Err(DataError::NoRelevantPairs {
+                path: path.to_path_buf(),
+            });
         }
         Ok(data)
     }
@@ -52,7 +58,10 @@ impl RetrievalData {
         let mut digest = TextDigest::default();
         for texts in [&self.queries, &self.corpus] {
             digest.number(texts.len());
-            texts.iter().flat_map(|(id, text)| [id, text]).for_each(|text| digest.text(text));
+            texts
+                .iter()
+                .flat_map(|(id, text)| [id, text])
+                .for_each(|text| digest.text(text));
         }
         digest.number(self.relevant.len());
         for (query, documents) in &self.relevant {

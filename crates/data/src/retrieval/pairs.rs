@@ -10,7 +10,14 @@ use crate::location::Place;
 use crate::reader::{Cell, Visitor, read};
 
 const QUESTION_NAMES: [&str; 4] = ["anchor", "query", "question", "sentence1"];
-const PASSAGE_NAMES: [&str; 6] = ["positive", "passage", "document", "context", "answer", "sentence2"];
+const PASSAGE_NAMES: [&str; 6] = [
+    "positive",
+    "passage",
+    "document",
+    "context",
+    "answer",
+    "sentence2",
+];
 
 pub(super) fn open(path: &Path) -> Result<RetrievalData, DataError> {
     let mut pairs = Pairs {
@@ -22,14 +29,20 @@ pub(super) fn open(path: &Path) -> Result<RetrievalData, DataError> {
     };
     read(path, &mut pairs)?;
     if pairs.data.queries.is_empty() {
-        return Err(DataError::Empty { path: path.to_path_buf() });
+        return Err(DataError::Empty {
+            path: path.to_path_buf(),
+        });
     }
     Ok(pairs.data)
 }
 
 /// The question's and the passage's column.
 fn roles(found: &[String]) -> Option<[&String; 2]> {
-    let named = |names: &[&str]| names.iter().find_map(|name| found.iter().find(|other| other == name));
+    let named = |names: &[&str]| {
+        names
+            .iter()
+            .find_map(|name| found.iter().find(|other| other == name))
+    };
     let other_than = |taken: &String| found.iter().find(|name| *name != taken);
     match (named(&QUESTION_NAMES), named(&PASSAGE_NAMES)) {
         (Some(question), Some(passage)) => Some([question, passage]),
@@ -47,7 +60,10 @@ struct Ids {
 
 impl Ids {
     fn new(prefix: &'static str) -> Self {
-        Self { prefix, known: HashMap::new() }
+        Self {
+            prefix,
+            known: HashMap::new(),
+        }
     }
 
     /// The text's id; a new one is entered in `texts`.
@@ -72,9 +88,15 @@ struct Pairs<'a> {
 
 impl Visitor for Pairs<'_> {
     fn select(&mut self, found: &[String]) -> Result<Selection, DataError> {
-        let no_pair = || DataError::NoPair { path: self.path.to_path_buf(), column: found.join(", ") };
+        let no_pair = || DataError::NoPair {
+            path: self.path.to_path_buf(),
+            column: found.join(", "),
+        };
         self.names = roles(found).ok_or_else(no_pair)?.map(String::clone);
-        Ok(Selection::among_others(&[&self.names[0], &self.names[1]], &[]))
+        Ok(Selection::among_others(
+            &[&self.names[0], &self.names[1]],
+            &[],
+        ))
     }
 
     fn row(&mut self, place: Place, cells: &[Cell<'_>]) -> Result<(), DataError> {
@@ -82,7 +104,11 @@ impl Visitor for Pairs<'_> {
         let passage = cells[1].text(self.path, place, &self.names[1])?;
         let question = self.questions.of(question, &mut self.data.queries);
         let passage = self.passages.of(passage, &mut self.data.corpus);
-        self.data.relevant.entry(question).or_default().insert(passage);
+        self.data
+            .relevant
+            .entry(question)
+            .or_default()
+            .insert(passage);
         Ok(())
     }
 }

@@ -30,7 +30,10 @@ pub struct BatchSampler {
 impl BatchSampler {
     fn order(&self, rows: usize, epoch: u64) -> Vec<u32> {
         match self.compat {
-            Compat::Current => randperm(rows, self.data_seed.unwrap_or(self.seed).wrapping_add(epoch)),
+            Compat::Current => randperm(
+                rows,
+                self.data_seed.unwrap_or(self.seed).wrapping_add(epoch),
+            ),
             Compat::V3_0 => {
                 let seed = if self.seed == 0 { UNSEEDED } else { self.seed };
                 let mut generator = Mt19937::new(seed as u32);
@@ -47,6 +50,10 @@ impl Sampler for BatchSampler {
         assert!(self.batch_size > 0, "batches of at least one row");
         let order = self.order(rows.len(), epoch);
         let keep = |batch: &&[u32]| !self.drop_last || batch.len() == self.batch_size;
-        order.chunks(self.batch_size).filter(keep).map(<[u32]>::to_vec).collect()
+        order
+            .chunks(self.batch_size)
+            .filter(keep)
+            .map(<[u32]>::to_vec)
+            .collect()
     }
 }

@@ -29,5 +29,9 @@ pub enum Compat {
 /// Batches that upstream's loader reckons with: `ceil(rows / batch_size)`, or rounded down when the last one is dropped.
 /// A sampler may make more: [`NoDuplicates`] does when duplicates leave batches short.
 pub fn batches_per_epoch(rows: usize, batch_size: usize, drop_last: bool) -> usize {
-    if drop_last { rows / batch_size } else { rows.div_ceil(batch_size) }
+    if drop_last {
+        rows / batch_size
+    } else {
+        rows.div_ceil(batch_size)
+    }
 }

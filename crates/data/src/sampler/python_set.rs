@@ -27,12 +27,20 @@ impl PythonSet {
                 table = table_for(used);
             }
         }
-        Self { table, used: n, removed: 0 }
+        Self {
+            table,
+            used: n,
+            removed: 0,
+        }
     }
 
     /// Takes `count` numbers out. When this rebuilds the table, the new order of `rest`, the numbers left, which it
     /// wants in the old order.
-    pub(super) fn remove(&mut self, count: usize, rest: impl FnOnce() -> Vec<u32>) -> Option<Vec<u32>> {
+    pub(super) fn remove(
+        &mut self,
+        count: usize,
+        rest: impl FnOnce() -> Vec<u32>,
+    ) -> Option<Vec<u32>> {
         self.used -= count;
         self.removed += count;
         if self.removed <= (self.table - 1) / 4 {
@@ -66,7 +74,11 @@ fn free_slot(table: &[Option<u32>], hash: usize) -> usize {
     let mask = table.len() - 1;
     let (mut perturb, mut start) = (hash, hash & mask);
     loop {
-        let probes = if start + LINEAR_PROBES <= mask { LINEAR_PROBES } else { 0 };
+        let probes = if start + LINEAR_PROBES <= mask {
+            LINEAR_PROBES
+        } else {
+            0
+        };
         if let Some(slot) = (start..=start + probes).find(|&slot| table[slot].is_none()) {
             return slot;
         }

@@ -53,7 +53,12 @@ impl<'a> Walk<'a> {
 
     /// Those rows, in order.
     pub(super) fn rest(&self) -> Vec<u32> {
-        self.order.iter().zip(&self.taken).filter(|(_, taken)| !**taken).map(|(row, _)| *row).collect()
+        self.order
+            .iter()
+            .zip(&self.taken)
+            .filter(|(_, taken)| !**taken)
+            .map(|(row, _)| *row)
+            .collect()
     }
 
     /// The next batch: `size` rows, or as many as there are without a common text.
@@ -62,7 +67,9 @@ impl<'a> Walk<'a> {
         self.offer_changed();
         let mut batch = Vec::with_capacity(size.min(self.left));
         while batch.len() < size {
-            let Some(place) = self.next_candidate() else { break };
+            let Some(place) = self.next_candidate() else {
+                break;
+            };
             let row = self.order[place];
             match self.conflict(row) {
                 Some(text) => self.wait(place, text),
@@ -78,7 +85,11 @@ impl<'a> Walk<'a> {
     /// The first place that may suit the batch, removed from where it was. Places that wait come before fresh ones.
     fn next_candidate(&mut self) -> Option<usize> {
         while let Some(Reverse((place, text))) = self.heads.pop() {
-            let Some(queue) = self.waiting.get_mut(&text).filter(|queue| queue.peek() == Some(&Reverse(place))) else {
+            let Some(queue) = self
+                .waiting
+                .get_mut(&text)
+                .filter(|queue| queue.peek() == Some(&Reverse(place)))
+            else {
                 continue;
             };
             if self.in_batch[text as usize] == self.batch {
@@ -96,7 +107,11 @@ impl<'a> Walk<'a> {
 
     /// A text of the row that the batch already has.
     fn conflict(&self, row: u32) -> Option<u32> {
-        self.ids.of(row).iter().copied().find(|&text| self.in_batch[text as usize] == self.batch)
+        self.ids
+            .of(row)
+            .iter()
+            .copied()
+            .find(|&text| self.in_batch[text as usize] == self.batch)
     }
 
     fn wait(&mut self, place: usize, text: u32) {
@@ -124,7 +139,9 @@ impl<'a> Walk<'a> {
 
     /// Puts the head of a text's queue among the heads.
     fn offer(&mut self, text: u32) {
-        let Some(queue) = self.waiting.get(&text) else { return };
+        let Some(queue) = self.waiting.get(&text) else {
+            return;
+        };
         match queue.peek() {
             Some(&Reverse(place)) => self.heads.push(Reverse((place, text))),
             None => drop(self.waiting.remove(&text)),

@@ -9,16 +9,39 @@ fn equals_torch() {
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 25);
     for case in cases {
-        let (n, seed) = (case["n"].as_u64().unwrap() as usize, case["seed"].as_u64().unwrap());
+        let (n, seed) = (
+            case["n"].as_u64().unwrap() as usize,
+            case["seed"].as_u64().unwrap(),
+        );
         let order = randperm(n, seed);
         if let Some(expected) = case.get("order") {
-            assert_eq!(serde_json::to_value(&order).unwrap(), *expected, "n {n}, seed {seed}");
+            assert_eq!(
+                serde_json::to_value(&order).unwrap(),
+                *expected,
+                "n {n}, seed {seed}"
+            );
             continue;
         }
-        assert_eq!(serde_json::to_value(&order[..10]).unwrap(), case["start"], "n {n}, seed {seed}");
-        assert_eq!(serde_json::to_value(&order[n - 10..]).unwrap(), case["end"], "n {n}, seed {seed}");
-        let weighted_sum: u64 = order.iter().enumerate().map(|(i, &x)| i as u64 * u64::from(x)).sum();
-        assert_eq!(weighted_sum, case["weighted_sum"].as_u64().unwrap(), "n {n}, seed {seed}");
+        assert_eq!(
+            serde_json::to_value(&order[..10]).unwrap(),
+            case["start"],
+            "n {n}, seed {seed}"
+        );
+        assert_eq!(
+            serde_json::to_value(&order[n - 10..]).unwrap(),
+            case["end"],
+            "n {n}, seed {seed}"
+        );
+        let weighted_sum: u64 = order
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| i as u64 * u64::from(x))
+            .sum();
+        assert_eq!(
+            weighted_sum,
+            case["weighted_sum"].as_u64().unwrap(),
+            "n {n}, seed {seed}"
+        );
     }
 }
 

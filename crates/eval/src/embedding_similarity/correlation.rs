@@ -5,7 +5,11 @@ pub fn pearson(x: &[f64], y: &[f64]) -> f64 {
     assert_eq!(x.len(), y.len(), "pairs of values");
     let (x, y) = (deviations(x), deviations(y));
     let (x_length, y_length) = (length(&x), length(&y));
-    let sum: f64 = x.iter().zip(&y).map(|(x, y)| x / x_length * (y / y_length)).sum();
+    let sum: f64 = x
+        .iter()
+        .zip(&y)
+        .map(|(x, y)| x / x_length * (y / y_length))
+        .sum();
     sum.clamp(-1.0, 1.0)
 }
 
@@ -43,12 +47,18 @@ mod tests {
 
     #[test]
     fn equal_values_share_the_mean_of_their_ranks() {
-        assert_eq!(ranks(&[3.0, -0.0, 7.0, 0.0, 3.0, 3.0]), [4.0, 1.5, 6.0, 1.5, 4.0, 4.0]);
+        assert_eq!(
+            ranks(&[3.0, -0.0, 7.0, 0.0, 3.0, 3.0]),
+            [4.0, 1.5, 6.0, 1.5, 4.0, 4.0]
+        );
     }
 
     #[test]
     fn a_constant_correlates_with_nothing() {
-        assert!(pearson(&[1.0, 2.0], &[3.0, 3.0]).is_nan() && spearman(&[1.0, 1.0], &[3.0, 4.0]).is_nan());
+        assert!(
+            pearson(&[1.0, 2.0], &[3.0, 3.0]).is_nan()
+                && spearman(&[1.0, 1.0], &[3.0, 4.0]).is_nan()
+        );
     }
 
     #[test]

@@ -40,19 +40,35 @@ impl EmbeddingSimilarityEvaluator {
     /// # Errors
     /// [`EvalError::NoScores`] without scores, [`EvalError::TooFewPairs`] below two pairs, and
     /// [`EvalError::MainScoreFunction`].
-    pub fn new(pairs: SentencePairs, options: EmbeddingSimilarityOptions) -> Result<Self, EvalError> {
-        let SentencePairs { sentences1, sentences2, scores } = pairs;
+    pub fn new(
+        pairs: SentencePairs,
+        options: EmbeddingSimilarityOptions,
+    ) -> Result<Self, EvalError> {
+        let SentencePairs {
+            sentences1,
+            sentences2,
+            scores,
+        } = pairs;
         let scores = scores.ok_or(EvalError::NoScores)?;
         if scores.len() < 2 {
-            return Err(EvalError::TooFewPairs { pairs: scores.len() });
+            return Err(EvalError::TooFewPairs {
+                pairs: scores.len(),
+            });
         }
         let mut options = options;
         if options.similarity_fn_names.is_empty() {
             options.similarity_fn_names = vec![options.main_similarity.unwrap_or_default()];
         }
         match options.main_similarity {
-            Some(main) if !options.similarity_fn_names.contains(&main) => Err(EvalError::MainScoreFunction { main }),
-            _ => Ok(Self { sentences1, sentences2, scores, options }),
+            Some(main) if !options.similarity_fn_names.contains(&main) => {
+                Err(EvalError::MainScoreFunction { main })
+            }
+            _ => Ok(Self {
+                sentences1,
+                sentences2,
+                scores,
+                options,
+            }),
         }
     }
 
@@ -63,27 +79,51 @@ impl EmbeddingSimilarityEvaluator {
 
     /// The report on embeddings `[pairs, dim]` of the first sentences and of the second. Panics on other shapes.
     pub fn measure(&self, first: MatRef<'_>, second: MatRef<'_>) -> Report {
-        assert_eq!((first.rows(), second.rows()), (self.pairs(), self.pairs()), "an embedding a sentence");
+        assert_eq!(
+            (first.rows(), second.rows()),
+            (self.pairs(), self.pairs()),
+            "an embedding a sentence"
+        );
         let scores_of = |function| -> Vec<f64> {
-            pairwise_similarity(function, first, second).into_iter().map(f64::from).collect()
+            pairwise_similarity(function, first, second)
+                .into_iter()
+                .map(f64::from)
+                .collect()
         };
         let functions = &self.options.similarity_fn_names;
         let mut metrics = Vec::new();
         let (mut best_pearson, mut best_spearman) = (f64::NEG_INFINITY, f64::NEG_INFINITY);
         for &function in functions {
             let scores = scores_of(function);
-            let (pearson, spearman) = (pearson(&self.scores, &scores), spearman(&self.scores, &scores));
-            (best_pearson, best_spearman) = (best_pearson.max(pearson), best_spearman.max(spearman));
-            metrics.extend([(format!("pearson_{function}"), pearson), (format!("spearman_{function}"), spearman)]);
+            let (pearson, spearman) = (
+                pearson(&self.scores, &scores),
+                spearman(&self.scores, &scores),
+            );
+            (best_pearson, best_spearman) =
+                (best_pearson.max(pearson), best_spearman.max(spearman));
+            metrics.extend([
+                (format!("pearson_{function}"), pearson),
+                (format!("spearman_{function}"), spearman),
+            ]);
         }
         if functions.len() > 1 {
-            metrics.extend([("pearson_max".to_owned(), best_pearson), ("spearman_max".to_owned(), best_spearman)]);
+            metrics.extend([
+                ("pearson_max".to_owned(), best_pearson),
+                ("spearman_max".to_owned(), best_spearman),
+            ]);
         }
-        Report { name: self.options.name.clone(), primary: self.primary(), metrics }
+        Report {
+            name: self.options.name.clone(),
+            primary: self.primary(),
+            metrics,
+        }
     }
 
     fn primary(&self) -> String {
-        match (self.options.main_similarity, &self.options.similarity_fn_names[..]) {
+        match (
+            self.options.main_similarity,
+            &self.options.similarity_fn_names[..],
+        ) {
             (Some(function), _) | (None, &[function]) => format!("spearman_{function}"),
             _ => "spearman_max".to_owned(),
         }
@@ -93,7 +133,10 @@ impl EmbeddingSimilarityEvaluator {
 impl Evaluator for EmbeddingSimilarityEvaluator {
     fn check(&self, dim: usize) -> Result<(), EvalError> {
         match self.options.truncate_dim {
-            Some(asked) if asked > dim => Err(EvalError::DimTooLarge { dim: asked, model_dim: dim }),
+            Some(asked) if asked > dim => Err(EvalError::DimTooLarge {
+                dim: asked,
+                model_dim: dim,
+            }),
             _ => Ok(()),
         }
     }

@@ -20,14 +20,26 @@ struct Column<'a> {
 /// missing. The file is replaced as a whole, so that an interruption leaves no half line.
 pub fn write_csv(dir: &Path, report: &Report, epoch: f64, step: u64) -> Result<(), EvalError> {
     fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
-    let name = if report.name.is_empty() { String::new() } else { format!("_{}", report.name) };
-    let path = dir.join(format!("Information-Retrieval_evaluation{name}_results.csv"));
+    let name = if report.name.is_empty() {
+        String::new()
+    } else {
+        format!("_{}", report.name)
+    };
+    let path = dir.join(format!(
+        "Information-Retrieval_evaluation{name}_results.csv"
+    ));
     let columns = columns(report)?;
-    let header = columns.iter().fold("epoch,steps".to_owned(), |line, c| format!("{line},{}", c.header()));
+    let header = columns.iter().fold("epoch,steps".to_owned(), |line, c| {
+        format!("{line},{}", c.header())
+    });
     let start = format!("{},{step}", python_float(epoch));
-    let line = columns.iter().fold(start, |line, c| format!("{line},{}", python_float(c.value)));
+    let line = columns
+        .iter()
+        .fold(start, |line, c| format!("{line},{}", python_float(c.value)));
     let before = existing(&path, &header)?.unwrap_or_else(|| format!("{header}\n"));
-    Ok(write_atomic(&path, |file| writeln!(file, "{before}{line}"))?)
+    Ok(write_atomic(&path, |file| {
+        writeln!(file, "{before}{line}")
+    })?)
 }
 
 /// The file as it is, if it is there; its columns must be those of `header`.
@@ -38,24 +50,46 @@ fn existing(path: &Path, header: &str) -> Result<Option<String>, EvalError> {
     let text = fs::read_to_string(path).map_err(EvalError::io("read", path))?;
     match text.lines().next() {
         None => Ok(None),
-        Some(found) if found == header => Ok(Some(if text.ends_with('\n') { text } else { text + "\n" })),
-        Some(found) => {
-            Err(EvalError::CsvColumns { path: path.to_owned(), found: found.to_owned(), expected: header.to_owned() })
-        }
+        Some(found) if found == header => Ok(Some(if text.ends_with('\n') {
+            text
+        } else {
+            text + "\n"
+        })),
+        Some(found) => Err(EvalError::CsvColumns {
+            path: path.to_owned(),
+            found: found.to_owned(),
+            expected: header.to_owned(),
+        }),
     }
 }
 
 /// The columns in upstream's order: score functions by name; accuracy, precision and recall in turns, MRR, NDCG, MAP.
 fn columns(report: &Report) -> Result<Vec<Column<'_>>, EvalError> {
-    let columns = report.metrics.iter().map(Column::parse).collect::<Result<Vec<_>, _>>()?;
+    let columns = report
+        .metrics
+        .iter()
+        .map(Column::parse)
+        .collect::<Result<Vec<_>, _>>()?;
     let mut functions: Vec<_> = columns.iter().map(|column| column.function).collect();
     functions.sort_unstable();
     functions.dedup();
-    let of = |function, metric| columns.iter().copied().filter(move |c| c.function == function && c.metric == metric);
+    let of = |function, metric| {
+        columns
+            .iter()
+            .copied()
+            .filter(move |c| c.function == function && c.metric == metric)
+    };
     let of_function = |function| {
-        let turns = of(function, Metric::Precision).zip(of(function, Metric::Recall)).flat_map(|(p, r)| [p, r]);
-        let rest = [Metric::Mrr, Metric::Ndcg, Metric::Map].into_iter().flat_map(|metric| of(function, metric));
-        of(function, Metric::Accuracy).chain(turns).chain(rest).collect::<Vec<_>>()
+        let turns = of(function, Metric::Precision)
+            .zip(of(function, Metric::Recall))
+            .flat_map(|(p, r)| [p, r]);
+        let rest = [Metric::Mrr, Metric::Ndcg, Metric::Map]
+            .into_iter()
+            .flat_map(|metric| of(function, metric));
+        of(function, Metric::Accuracy)
+            .chain(turns)
+            .chain(rest)
+            .collect::<Vec<_>>()
     };
     Ok(functions.into_iter().flat_map(of_function).collect())
 }
@@ -66,8 +100,15 @@ impl<'a> Column<'a> {
         let parts = || {
             let (function, rest) = key.split_once('_')?;
             let (name, k) = rest.split_once('@')?;
-            let metric = Metric::ALL.into_iter().find(|metric| metric.name() == name)?;
-            Some(Self { function, metric, k, value: *value })
+            let metric = Metric::ALL
+                .into_iter()
+                .find(|metric| metric.name() == name)?;
+            Some(Self {
+                function,
+                metric,
+                k,
+                value: *value,
+            })
         };
         parts().ok_or_else(|| EvalError::NotRetrieval { key: key.clone() })
     }

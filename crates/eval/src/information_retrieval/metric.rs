@@ -21,7 +21,14 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of a report.
-    pub const ALL: [Self; 6] = [Self::Accuracy, Self::Precision, Self::Recall, Self::Ndcg, Self::Mrr, Self::Map];
+    pub const ALL: [Self; 6] = [
+        Self::Accuracy,
+        Self::Precision,
+        Self::Recall,
+        Self::Ndcg,
+        Self::Mrr,
+        Self::Map,
+    ];
 
     /// As it stands in keys: `ndcg`.
     pub fn name(self) -> &'static str {
@@ -45,7 +52,10 @@ impl Metric {
             Self::Precision => hits() / k as f64,
             Self::Recall => hits() / relevant as f64,
             Self::Ndcg => gain(found.iter().copied()) / gain((0..relevant.min(k)).map(|_| true)),
-            Self::Mrr => found.iter().position(|hit| *hit).map_or(0.0, |rank| 1.0 / (rank + 1) as f64),
+            Self::Mrr => found
+                .iter()
+                .position(|hit| *hit)
+                .map_or(0.0, |rank| 1.0 / (rank + 1) as f64),
             Self::Map => sum_of_precisions(found) / k.min(relevant) as f64,
         }
     }
@@ -68,12 +78,23 @@ impl fmt::Display for Metric {
 
 /// Discounted cumulative gain (Järvelin & Kekäläinen 2002) of binary relevance.
 fn gain(found: impl Iterator<Item = bool>) -> f64 {
-    found.enumerate().filter(|(_, hit)| *hit).map(|(rank, _)| 1.0 / (rank as f64 + 2.0).log2()).sum()
+    found
+        .enumerate()
+        .filter(|(_, hit)| *hit)
+        .map(|(rank, _)| 1.0 / (rank as f64 + 2.0).log2())
+        .sum()
 }
 
 fn sum_of_precisions(found: &[bool]) -> f64 {
-    let ranks = found.iter().enumerate().filter(|(_, hit)| **hit).map(|(rank, _)| rank + 1);
-    ranks.zip(1..).map(|(rank, hits)| f64::from(hits) / rank as f64).sum()
+    let ranks = found
+        .iter()
+        .enumerate()
+        .filter(|(_, hit)| **hit)
+        .map(|(rank, _)| rank + 1);
+    ranks
+        .zip(1..)
+        .map(|(rank, hits)| f64::from(hits) / rank as f64)
+        .sum()
 }
 
 /// The order in which numpy adds the numbers of one array: eight running sums over blocks of up to 128, blocks in halves
@@ -86,7 +107,9 @@ fn pairwise_sum(values: &[f64]) -> f64 {
         return pairwise_sum(first) + pairwise_sum(second);
     }
     let (eights, rest) = values.as_chunks::<8>();
-    let Some((first, others)) = eights.split_first() else { return rest.iter().sum() };
+    let Some((first, others)) = eights.split_first() else {
+        return rest.iter().sum();
+    };
     let mut sums = *first;
     for eight in others {
         (0..8).for_each(|i| sums[i] += eight[i]);
@@ -105,13 +128,27 @@ mod tests {
     fn a_ranking_by_hand() {
         let found = [false, true, false, true, false];
         let of = |metric: Metric, k| metric.of_query(&found, 3, k);
-        assert_eq!([of(Metric::Accuracy, 1), of(Metric::Accuracy, 2)], [0.0, 1.0]);
-        assert_eq!([of(Metric::Precision, 4), of(Metric::Precision, 10)], [0.5, 0.2]);
-        assert_eq!([of(Metric::Recall, 2), of(Metric::Recall, 10)], [1.0 / 3.0, 2.0 / 3.0]);
+        assert_eq!(
+            [of(Metric::Accuracy, 1), of(Metric::Accuracy, 2)],
+            [0.0, 1.0]
+        );
+        assert_eq!(
+            [of(Metric::Precision, 4), of(Metric::Precision, 10)],
+            [0.5, 0.2]
+        );
+        assert_eq!(
+            [of(Metric::Recall, 2), of(Metric::Recall, 10)],
+            [1.0 / 3.0, 2.0 / 3.0]
+        );
         assert_eq!([of(Metric::Mrr, 1), of(Metric::Mrr, 5)], [0.0, 0.5]);
-        assert_eq!([of(Metric::Map, 100), of(Metric::Map, 2)], [(0.5 + 0.5) / 3.0, 0.25]);
+        assert_eq!(
+            [of(Metric::Map, 100), of(Metric::Map, 2)],
+            [(0.5 + 0.5) / 3.0, 0.25]
+        );
         let ideal = 1.0 + 1.0 / 3f64.log2() + 0.5;
-        assert!((of(Metric::Ndcg, 10) - (1.0 / 3f64.log2() + 1.0 / 5f64.log2()) / ideal).abs() < 1e-15);
+        assert!(
+            (of(Metric::Ndcg, 10) - (1.0 / 3f64.log2() + 1.0 / 5f64.log2()) / ideal).abs() < 1e-15
+        );
         let ideal_of_two = 1.0 + 1.0 / 3f64.log2();
         assert!((of(Metric::Ndcg, 2) - (1.0 / 3f64.log2()) / ideal_of_two).abs() < 1e-15);
     }

@@ -77,26 +77,51 @@ pub struct PerQuery {
 
 impl InformationRetrievalEvaluator {
     /// Measures on `data`; fails on options or data that could give no result.
-    pub fn new(data: RetrievalData, options: InformationRetrievalOptions) -> Result<Self, EvalError> {
+    pub fn new(
+        data: RetrievalData,
+        options: InformationRetrievalOptions,
+    ) -> Result<Self, EvalError> {
         options.validate()?;
-        let RetrievalData { queries, corpus, relevant, .. } = data;
+        let RetrievalData {
+            queries,
+            corpus,
+            relevant,
+            ..
+        } = data;
         if corpus.is_empty() {
             return Err(EvalError::NoDocuments);
         }
         require_unique("query", &queries)?;
         require_unique("document", &corpus)?;
-        let rows: HashMap<&str, usize> = corpus.iter().enumerate().map(|(row, (id, _))| (id.as_str(), row)).collect();
+        let rows: HashMap<&str, usize> = corpus
+            .iter()
+            .enumerate()
+            .map(|(row, (id, _))| (id.as_str(), row))
+            .collect();
         let total = queries.len();
         let with_relevant = queries.into_iter().filter_map(|(id, text)| {
             let ids = relevant.get(&id).filter(|ids| !ids.is_empty())?;
-            let rows = ids.iter().filter_map(|id| rows.get(id.as_str()).copied()).collect();
-            Some(Query { id, text, rows, relevant: ids.len() })
+            let rows = ids
+                .iter()
+                .filter_map(|id| rows.get(id.as_str()).copied())
+                .collect();
+            Some(Query {
+                id,
+                text,
+                rows,
+                relevant: ids.len(),
+            })
         });
         let queries: Vec<_> = with_relevant.collect();
         if queries.is_empty() {
             return Err(EvalError::NoQueries { queries: total });
         }
-        Ok(Self { queries, ranks: ranks(&corpus), corpus, options })
+        Ok(Self {
+            queries,
+            ranks: ranks(&corpus),
+            corpus,
+            options,
+        })
     }
 
     /// Ids of the queries that count.
@@ -119,41 +144,84 @@ impl InformationRetrievalEvaluator {
         self.check(model.dim())?;
         let found = self.retrieve(model)?;
         let named = self.options.names().into_iter().zip(found);
-        Ok(named.map(|(name, rankings)| self.evaluation(name, rankings)).collect())
+        Ok(named
+            .map(|(name, rankings)| self.evaluation(name, rankings))
+            .collect())
     }
 
     fn evaluation(&self, name: String, found: Vec<Found>) -> Evaluation {
         let rankings: Vec<_> = found.into_iter().map(|found| self.ranking(found)).collect();
         let key = |r: &Ranking, m: &PerQuery| format!("{}_{}@{}", r.function, m.metric, m.k);
-        let of_ranking = |r: &Ranking| r.metrics.iter().map(|m| (key(r, m), m.average())).collect::<Vec<_>>();
+        let of_ranking = |r: &Ranking| {
+            r.metrics
+                .iter()
+                .map(|m| (key(r, m), m.average()))
+                .collect::<Vec<_>>()
+        };
         let metrics = rankings.iter().flat_map(of_ranking).collect();
         let primary = self.options.primary_key(&rankings);
-        Evaluation { report: Report { name, primary, metrics }, rankings }
+        Evaluation {
+            report: Report {
+                name,
+                primary,
+                metrics,
+            },
+            rankings,
+        }
     }
 
     fn ranking(&self, Found { function, hits }: Found) -> Ranking {
         let is_relevant = |(query, hits): (&Query, &Vec<Hit>)| {
-            hits.iter().map(|hit| query.rows.contains(&hit.row)).collect::<Vec<_>>()
+            hits.iter()
+                .map(|hit| query.rows.contains(&hit.row))
+                .collect::<Vec<_>>()
         };
         let relevance: Vec<_> = self.queries.iter().zip(&hits).map(is_relevant).collect();
         let of_query = |metric: Metric, k| {
             let pairs = self.queries.iter().zip(&relevance);
-            pairs.map(|(query, found)| metric.of_query(found, query.relevant, k)).collect()
+            pairs
+                .map(|(query, found)| metric.of_query(found, query.relevant, k))
+                .collect()
         };
         let columns = self.options.columns().into_iter();
-        let metrics = columns.map(|(metric, k)| PerQuery { metric, k, values: of_query(metric, k) }).collect();
-        Ranking { function, hits, metrics }
+        let metrics = columns
+            .map(|(metric, k)| PerQuery {
+                metric,
+                k,
+                values: of_query(metric, k),
+            })
+            .collect();
+        Ranking {
+            function,
+            hits,
+            metrics,
+        }
     }
 }
 
 impl Evaluator for InformationRetrievalEvaluator {
     fn check(&self, dim: usize) -> Result<(), EvalError> {
-        let too_large = self.options.dims.iter().flatten().copied().find(|&d| d > dim);
-        too_large.map_or(Ok(()), |d| Err(EvalError::DimTooLarge { dim: d, model_dim: dim }))
+        let too_large = self
+            .options
+            .dims
+            .iter()
+            .flatten()
+            .copied()
+            .find(|&d| d > dim);
+        too_large.map_or(Ok(()), |d| {
+            Err(EvalError::DimTooLarge {
+                dim: d,
+                model_dim: dim,
+            })
+        })
     }
 
     fn run(&self, model: &dyn Embed) -> Result<Vec<Report>, EvalError> {
-        Ok(self.evaluate(model)?.into_iter().map(|evaluation| evaluation.report).collect())
+        Ok(self
+            .evaluate(model)?
+            .into_iter()
+            .map(|evaluation| evaluation.report)
+            .collect())
     }
 }
 
@@ -167,7 +235,10 @@ impl PerQuery {
 fn require_unique(kind: &'static str, entries: &[(String, String)]) -> Result<(), EvalError> {
     let mut seen = HashSet::new();
     match entries.iter().find(|(id, _)| !seen.insert(id)) {
-        Some((id, _)) => Err(EvalError::DuplicateId { kind, id: id.clone() }),
+        Some((id, _)) => Err(EvalError::DuplicateId {
+            kind,
+            id: id.clone(),
+        }),
         None => Ok(()),
     }
 }

@@ -65,7 +65,11 @@ impl InformationRetrievalOptions {
         let positive = |setting, values: &[usize]| {
             let found = || format!("{values:?}");
             if values.is_empty() || values.contains(&0) {
-                return Err(EvalError::Setting { setting, found: found(), expected: "positive whole numbers" });
+                return Err(EvalError::Setting {
+                    setting,
+                    found: found(),
+                    expected: "positive whole numbers",
+                });
             }
             Ok(())
         };
@@ -75,17 +79,25 @@ impl InformationRetrievalOptions {
         positive("mrr_at_k", &self.mrr_at_k)?;
         positive("map_at_k", &self.map_at_k)?;
         positive("corpus_chunk_size", &[self.corpus_chunk_size])?;
-        self.dims.as_ref().map_or(Ok(()), |dims| positive("dims", dims))?;
+        self.dims
+            .as_ref()
+            .map_or(Ok(()), |dims| positive("dims", dims))?;
         self.validate_functions()
     }
 
     fn validate_functions(&self) -> Result<(), EvalError> {
         if self.score_functions.is_empty() {
             let found = "empty".to_owned();
-            return Err(EvalError::Setting { setting: "score_functions", found, expected: "at least one" });
+            return Err(EvalError::Setting {
+                setting: "score_functions",
+                found,
+                expected: "at least one",
+            });
         }
         match self.main_score_function {
-            Some(main) if !self.score_functions.contains(&main) => Err(EvalError::MainScoreFunction { main }),
+            Some(main) if !self.score_functions.contains(&main) => {
+                Err(EvalError::MainScoreFunction { main })
+            }
             _ => Ok(()),
         }
     }
@@ -100,19 +112,34 @@ impl InformationRetrievalOptions {
             (Metric::Mrr, &self.mrr_at_k),
             (Metric::Map, &self.map_at_k),
         ];
-        lists.into_iter().flat_map(|(metric, ks)| ks.iter().map(move |&k| (metric, k))).collect()
+        lists
+            .into_iter()
+            .flat_map(|(metric, ks)| ks.iter().map(move |&k| (metric, k)))
+            .collect()
     }
 
     /// Documents that have to be found for each query.
     pub(super) fn max_k(&self) -> usize {
-        self.columns().into_iter().map(|(_, k)| k).max().unwrap_or(0)
+        self.columns()
+            .into_iter()
+            .map(|(_, k)| k)
+            .max()
+            .unwrap_or(0)
     }
 
     /// The name of each report.
     pub(super) fn names(&self) -> Vec<String> {
-        let Some(dims) = &self.dims else { return vec![self.name.clone()] };
-        let prefix = if self.name.is_empty() { String::new() } else { format!("{}_", self.name) };
-        dims.iter().map(|dim| format!("{prefix}dim_{dim}")).collect()
+        let Some(dims) = &self.dims else {
+            return vec![self.name.clone()];
+        };
+        let prefix = if self.name.is_empty() {
+            String::new()
+        } else {
+            format!("{}_", self.name)
+        };
+        dims.iter()
+            .map(|dim| format!("{prefix}dim_{dim}"))
+            .collect()
     }
 
     /// Key of the primary metric; among several score functions the best one's, the first by name if they are equal.
@@ -122,15 +149,24 @@ impl InformationRetrievalOptions {
             PrimaryMetric::Map => (Metric::Map, &self.map_at_k),
         };
         let k = ks.iter().copied().max().unwrap_or(0);
-        let function = self.main_score_function.unwrap_or_else(|| best_function(rankings, metric, k));
+        let function = self
+            .main_score_function
+            .unwrap_or_else(|| best_function(rankings, metric, k));
         format!("{function}_{metric}@{k}")
     }
 }
 
 fn best_function(rankings: &[Ranking], metric: Metric, k: usize) -> SimilarityFn {
-    let average = |r: &Ranking| r.metrics.iter().find(|m| m.metric == metric && m.k == k).map_or(0.0, |m| m.average());
+    let average = |r: &Ranking| {
+        r.metrics
+            .iter()
+            .find(|m| m.metric == metric && m.k == k)
+            .map_or(0.0, |m| m.average())
+    };
     let mut scored: Vec<_> = rankings.iter().map(|r| (r.function, average(r))).collect();
     scored.sort_by_key(|(function, _)| function.name());
-    let best = scored.into_iter().reduce(|best, next| if next.1 > best.1 { next } else { best });
+    let best = scored
+        .into_iter()
+        .reduce(|best, next| if next.1 > best.1 { next } else { best });
     best.map(|(function, _)| function).unwrap_or_default()
 }

@@ -18,11 +18,19 @@ pub fn write_predictions(
 ) -> Result<(), EvalError> {
     fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
     let name = &evaluation.report.name;
-    let name = if name.is_empty() { String::new() } else { format!("_{name}") };
+    let name = if name.is_empty() {
+        String::new()
+    } else {
+        format!("_{name}")
+    };
     for ranking in &evaluation.rankings {
-        let path = dir.join(format!("Information-Retrieval_evaluation{name}_predictions_{}.jsonl", ranking.function));
+        let path = dir.join(format!(
+            "Information-Retrieval_evaluation{name}_predictions_{}.jsonl",
+            ranking.function
+        ));
         write_atomic(&path, |file| {
-            let mut lines = (0..ranking.hits.len()).map(|query| line(evaluator, &ranking.hits, query));
+            let mut lines =
+                (0..ranking.hits.len()).map(|query| line(evaluator, &ranking.hits, query));
             lines.try_for_each(|line| writeln!(file, "{line}"))
         })?;
     }

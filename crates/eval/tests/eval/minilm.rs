@@ -9,8 +9,8 @@ use std::{env, fs, path::PathBuf};
 
 use matryo_data::{RetrievalData, SentencePairs};
 use matryo_eval::{
-    EmbeddingSimilarityEvaluator, EmbeddingSimilarityOptions, Evaluation, Evaluator, InformationRetrievalEvaluator,
-    InformationRetrievalOptions,
+    EmbeddingSimilarityEvaluator, EmbeddingSimilarityOptions, Evaluation, Evaluator,
+    InformationRetrievalEvaluator, InformationRetrievalOptions,
 };
 use matryo_model::{Precision, SentenceEncoder, SimilarityFn};
 use matryo_testkit::read_json;
@@ -22,7 +22,9 @@ const METRICS: f64 = 5e-5;
 const NEAR: f64 = 1e-6;
 
 fn folder(variable: &str) -> PathBuf {
-    env::var_os(variable).unwrap_or_else(|| panic!("{variable} names a folder")).into()
+    env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} names a folder"))
+        .into()
 }
 
 fn options(dims: &[usize]) -> InformationRetrievalOptions {
@@ -37,17 +39,32 @@ fn options(dims: &[usize]) -> InformationRetrievalOptions {
 
 fn assert_metrics(evaluation: &Evaluation, expected: &Value, what: &str) {
     for (key, value) in &evaluation.report.metrics {
-        let upstream = expected[key].as_f64().unwrap_or_else(|| panic!("{what} has no {key}"));
-        assert!((value - upstream).abs() < METRICS, "{what}: {key} is {value}, expected {upstream}");
+        let upstream = expected[key]
+            .as_f64()
+            .unwrap_or_else(|| panic!("{what} has no {key}"));
+        assert!(
+            (value - upstream).abs() < METRICS,
+            "{what}: {key} is {value}, expected {upstream}"
+        );
     }
-    assert_eq!(evaluation.report.metrics.len(), expected.as_object().unwrap().len(), "{what}");
+    assert_eq!(
+        evaluation.report.metrics.len(),
+        expected.as_object().unwrap().len(),
+        "{what}"
+    );
 }
 
 /// The ten best by cosine, for the queries whose lists were recorded.
-fn assert_top_10(evaluator: &InformationRetrievalEvaluator, evaluation: &Evaluation, expected: &Value) {
+fn assert_top_10(
+    evaluator: &InformationRetrievalEvaluator,
+    evaluation: &Evaluation,
+    expected: &Value,
+) {
     let mut compared = 0;
     for (query, hits) in evaluator.query_ids().zip(&evaluation.rankings[0].hits) {
-        let Some(upstream) = expected[query].as_array() else { continue };
+        let Some(upstream) = expected[query].as_array() else {
+            continue;
+        };
         for (hit, upstream) in hits.iter().zip(upstream) {
             let (id, score) = (upstream[0].as_str().unwrap(), upstream[1].as_f64().unwrap());
             let near = (f64::from(hit.score) - score).abs() < 2.0 * NEAR;
@@ -57,12 +74,23 @@ fn assert_top_10(evaluator: &InformationRetrievalEvaluator, evaluation: &Evaluat
                 evaluator.document_id(hit.row),
                 hit.score
             );
-            let swapped = hits.iter().filter(|other| (other.score - hit.score).abs() < NEAR as f32).count() > 1;
-            assert!(swapped || evaluator.document_id(hit.row) == id, "query {query}: {id} is not in its place");
+            let swapped = hits
+                .iter()
+                .filter(|other| (other.score - hit.score).abs() < NEAR as f32)
+                .count()
+                > 1;
+            assert!(
+                swapped || evaluator.document_id(hit.row) == id,
+                "query {query}: {id} is not in its place"
+            );
         }
         compared += 1;
     }
-    assert_eq!(compared, expected.as_object().unwrap().len(), "every recorded query is compared");
+    assert_eq!(
+        compared,
+        expected.as_object().unwrap().len(),
+        "every recorded query is compared"
+    );
 }
 
 /// The first of `dims` is the model's own width.
@@ -73,10 +101,18 @@ fn assert_equals_upstream(data: RetrievalData, tag: &str, dims: &[usize]) {
     let evaluator = InformationRetrievalEvaluator::new(data, options(dims)).unwrap();
     let evaluations = evaluator.evaluate(&model).unwrap();
     for (i, (dim, evaluation)) in dims.iter().zip(&evaluations).enumerate() {
-        let tag = if i == 0 { tag.to_owned() } else { format!("{tag}_dim{dim}") };
+        let tag = if i == 0 {
+            tag.to_owned()
+        } else {
+            format!("{tag}_dim{dim}")
+        };
         assert_metrics(evaluation, &metrics[&tag], &tag);
     }
-    assert_top_10(&evaluator, &evaluations[0], &read_json(golden.join(format!("{tag}_top10.json"))));
+    assert_top_10(
+        &evaluator,
+        &evaluations[0],
+        &read_json(golden.join(format!("{tag}_top10.json"))),
+    );
     assert_as_good(&evaluator, &evaluations, Precision::Bf16, 0.003);
     assert_as_good(&evaluator, &evaluations, Precision::Int16, 0.001);
     assert_as_good(&evaluator, &evaluations, Precision::Int8, 0.003);
@@ -93,10 +129,22 @@ fn assert_as_good(
     for (found, expected) in evaluator.evaluate(&model).unwrap().iter().zip(expected) {
         let of = |evaluation: &Evaluation| {
             let mut metrics = evaluation.report.metrics.iter();
-            metrics.find(|(key, _)| key == "cosine_ndcg@10").map(|(_, value)| *value).expect("a metric of all")
+            metrics
+                .find(|(key, _)| key == "cosine_ndcg@10")
+                .map(|(_, value)| *value)
+                .expect("a metric of all")
         };
-        println!("{}: ndcg@10 {:.5} for {:.5}", precision.name(), of(found), of(expected));
-        assert!((of(found) - of(expected)).abs() < tolerance, "{}", precision.name());
+        println!(
+            "{}: ndcg@10 {:.5} for {:.5}",
+            precision.name(),
+            of(found),
+            of(expected)
+        );
+        assert!(
+            (of(found) - of(expected)).abs() < tolerance,
+            "{}",
+            precision.name()
+        );
     }
 }
 
@@ -105,7 +153,9 @@ fn assert_as_good(
 fn tatqa() {
     let dir = tempfile::tempdir().unwrap();
     for file in ["corpus.jsonl", "queries.jsonl", "qrels.tsv"] {
-        let from = folder("MATRYO_DATA").join("tatqa").join(format!("test_{file}"));
+        let from = folder("MATRYO_DATA")
+            .join("tatqa")
+            .join(format!("test_{file}"));
         fs::copy(from, dir.path().join(file)).unwrap();
     }
     let data = RetrievalData::open(dir.path()).unwrap();
@@ -122,13 +172,18 @@ fn scifact() {
 #[test]
 #[ignore = "needs a model and data that are not in the repository"]
 fn stsb() {
-    let pairs = SentencePairs::open(&folder("MATRYO_DATA").join("stsb_open/test.jsonl"), None).unwrap();
+    let pairs =
+        SentencePairs::open(&folder("MATRYO_DATA").join("stsb_open/test.jsonl"), None).unwrap();
     let options = EmbeddingSimilarityOptions {
         similarity_fn_names: SimilarityFn::ALL.to_vec(),
         ..EmbeddingSimilarityOptions::default()
     };
     let model = SentenceEncoder::open(folder("MATRYO_MINILM")).unwrap();
-    let report = EmbeddingSimilarityEvaluator::new(pairs, options).unwrap().run(&model).unwrap().remove(0);
+    let report = EmbeddingSimilarityEvaluator::new(pairs, options)
+        .unwrap()
+        .run(&model)
+        .unwrap()
+        .remove(0);
     let golden = read_json(folder("MATRYO_GOLDEN").join("eval/eval.json"));
     let expected = golden["sts_stsb_open_test"].as_object().unwrap();
     assert_eq!(report.metrics.len(), expected.len());

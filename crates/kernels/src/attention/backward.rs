@@ -27,7 +27,11 @@ pub(super) struct Backward<'a> {
 /// Keys and values in strips, keys in panels; of a block of queries: q and dy transposed, q and dy in panels, `p` and `ds`.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
-    2 * len * dim + head.panels_len() + 2 * dim * PANEL + 2 * dim.next_multiple_of(PANEL) * PANEL + 2 * len * PANEL
+    2 * len * dim
+        + head.panels_len()
+        + 2 * dim * PANEL
+        + 2 * dim.next_multiple_of(PANEL) * PANEL
+        + 2 * len * PANEL
 }
 
 /// Of each query of a block.
@@ -39,7 +43,14 @@ struct QueryTerms {
 impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { head, dqkv, dy, y, lse, scratch } = self;
+        let Self {
+            head,
+            dqkv,
+            dy,
+            y,
+            lse,
+            scratch,
+        } = self;
         let (len, dim) = (head.len(), head.shape.head_dim);
         let (p, rest) = scratch.split_at_mut(len * PANEL);
         let (ds, rest) = rest.split_at_mut(len * PANEL);
@@ -53,30 +64,76 @@ impl Kernel for Backward<'_> {
         pack::transpose_strips::<V>(values, head.part(2), height);
         pack::copy_panels(key_panels, head.part(1));
         for block in head.blocks() {
-            let (q, g) = (head.part(0).row_range(block.start, block.end), dy.row_range(block.start, block.end));
+            let (q, g) = (
+                head.part(0).row_range(block.start, block.end),
+                dy.row_range(block.start, block.end),
+            );
             pack::transpose_panel::<V>(transposed, q);
             transposed_scores::<V>(p, keys, transposed, block.len(), height);
             pack::transpose_panel::<V>(transposed, g);
             transposed_scores::<V>(ds, values, transposed, block.len(), height);
             let terms = QueryTerms::new(&head, g, y.row_range(block.start, block.end), lse, &block);
-            gradients::<V>(p, ds, &terms, head.shape.scale(), head.masks(&block).as_ref());
+            gradients::<V>(
+                p,
+                ds,
+                &terms,
+                head.shape.scale(),
+                head.masks(&block).as_ref(),
+            );
 
             let queries = block.len();
-            let write = Write { head: &head, dqkv, add: block.start > 0 };
-            let product = ScoreProduct { scores: ds, by_query: true, queries, panels: key_panels, width: dim };
+            let write = Write {
+                head: &head,
+                dqkv,
+                add: block.start > 0,
+            };
+            let product = ScoreProduct {
+                scores: ds,
+                by_query: true,
+                queries,
+                panels: key_panels,
+                width: dim,
+            };
             write.assign_queries::<V>(product, block.start);
             pack::copy_panels(block_panels, q);
-            write.keys::<V>(1, ScoreProduct { scores: ds, by_query: false, queries, panels: block_panels, width: dim });
+            write.keys::<V>(
+                1,
+                ScoreProduct {
+                    scores: ds,
+                    by_query: false,
+                    queries,
+                    panels: block_panels,
+                    width: dim,
+                },
+            );
             pack::copy_panels(block_panels, g);
-            write.keys::<V>(2, ScoreProduct { scores: p, by_query: false, queries, panels: block_panels, width: dim });
+            write.keys::<V>(
+                2,
+                ScoreProduct {
+                    scores: p,
+                    by_query: false,
+                    queries,
+                    panels: block_panels,
+                    width: dim,
+                },
+            );
         }
     }
 }
 
 impl QueryTerms {
     #[inline(always)]
-    fn new(head: &Head<'_>, g: MatRef<'_>, y: MatRef<'_>, lse: MatRef<'_>, block: &Range<usize>) -> Self {
-        let mut terms = Self { lse: [0.0; PANEL], d: [0.0; PANEL] };
+    fn new(
+        head: &Head<'_>,
+        g: MatRef<'_>,
+        y: MatRef<'_>,
+        lse: MatRef<'_>,
+        block: &Range<usize>,
+    ) -> Self {
+        let mut terms = Self {
+            lse: [0.0; PANEL],
+            d: [0.0; PANEL],
+        };
         for (i, query) in block.clone().enumerate() {
             terms.lse[i] = lse.row(head.rows.start + query)[head.head];
             terms.d[i] = g.row(i).iter().zip(y.row(i)).map(|(g, y)| g * y).sum();
@@ -87,16 +144,31 @@ impl QueryTerms {
 
 /// `p` holds scores and becomes masked probabilities; `ds` holds `g . v` and becomes the gradient of `q . k`.
 #[inline(always)]
-fn gradients<V: Vector>(p: &mut [f32], ds: &mut [f32], terms: &QueryTerms, scale: f32, masks: Option<&Masks>) {
+fn gradients<V: Vector>(
+    p: &mut [f32],
+    ds: &mut [f32],
+    terms: &QueryTerms,
+    scale: f32,
+    masks: Option<&Masks>,
+) {
     let scale = V::splat(scale);
-    for (i, (p, ds)) in p.chunks_exact_mut(PANEL).zip(ds.chunks_exact_mut(PANEL)).enumerate() {
+    for (i, (p, ds)) in p
+        .chunks_exact_mut(PANEL)
+        .zip(ds.chunks_exact_mut(PANEL))
+        .enumerate()
+    {
         let mask = masks.map_or([1.0; PANEL], |masks| masks.of_key(i));
         for lane in (0..PANEL).step_by(V::LANES) {
             let shift = V::splat(0.0).sub(V::load(&terms.lse[lane..]));
             let probability = math::exp(V::load(&p[lane..]).fma(scale, shift));
             let mask = V::load(&mask[lane..]);
-            let d_probability = V::load(&ds[lane..]).mul(mask).sub(V::load(&terms.d[lane..]));
-            d_probability.mul(probability).mul(scale).store(&mut ds[lane..]);
+            let d_probability = V::load(&ds[lane..])
+                .mul(mask)
+                .sub(V::load(&terms.d[lane..]));
+            d_probability
+                .mul(probability)
+                .mul(scale)
+                .store(&mut ds[lane..]);
             probability.mul(mask).store(&mut p[lane..]);
         }
     }

@@ -26,7 +26,12 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        let Self { head, y, lse, scratch } = self;
+        let Self {
+            head,
+            y,
+            lse,
+            scratch,
+        } = self;
         let (len, dim, heads) = (head.len(), head.shape.head_dim, head.shape.heads);
         let (scores, rest) = scratch.split_at_mut(len * PANEL);
         let (values, rest) = rest.split_at_mut(head.panels_len());
@@ -37,7 +42,8 @@ impl Kernel for Forward<'_> {
         for block in head.blocks() {
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
             transposed_scores::<V>(scores, keys, queries, block.len(), height);
-            let (inverse, log_sum) = softmax::<V>(scores, head.shape.scale(), head.masks(&block).as_ref());
+            let (inverse, log_sum) =
+                softmax::<V>(scores, head.shape.scale(), head.masks(&block).as_ref());
             let first = head.rows.start + block.start;
             if let Some(lse) = lse {
                 for (i, log_sum) in log_sum.iter().enumerate().take(block.len()) {
@@ -45,7 +51,13 @@ impl Kernel for Forward<'_> {
                     unsafe { lse.piece((first + i) * heads + head.head, 1)[0] = *log_sum };
                 }
             }
-            let product = ScoreProduct { scores, by_query: true, queries: block.len(), panels: values, width: dim };
+            let product = ScoreProduct {
+                scores,
+                by_query: true,
+                queries: block.len(),
+                panels: values,
+                width: dim,
+            };
             product.run::<V>(
                 #[inline(always)]
                 |i, col, sums| {
@@ -62,7 +74,11 @@ impl Kernel for Forward<'_> {
 /// Scores `[keys][PANEL]` to masked `exp(scale * (score - largest))` in place; returns the factor that makes them
 /// probabilities, and the log-sum-exp, of each query.
 #[inline(always)]
-fn softmax<V: Vector>(scores: &mut [f32], scale: f32, masks: Option<&Masks>) -> ([f32; PANEL], [f32; PANEL]) {
+fn softmax<V: Vector>(
+    scores: &mut [f32],
+    scale: f32,
+    masks: Option<&Masks>,
+) -> ([f32; PANEL], [f32; PANEL]) {
     let (mut largest, mut total) = ([0.0; PANEL], [0.0; PANEL]);
     let factor = V::splat(scale);
     for lane in (0..PANEL).step_by(V::LANES) {
@@ -85,5 +101,8 @@ fn softmax<V: Vector>(scores: &mut [f32], scale: f32, masks: Option<&Masks>) -> 
             rows::multiply::<V>(key, &masks.of_key(i));
         }
     }
-    (total.map(f32::recip), std::array::from_fn(|i| largest[i] + total[i].ln()))
+    (
+        total.map(f32::recip),
+        std::array::from_fn(|i| largest[i] + total[i].ln()),
+    )
 }

@@ -77,8 +77,15 @@ impl Spans<'_> {
 
     /// Panics unless the bounds ascend from 0 to `tokens`.
     pub(crate) fn check(&self, tokens: usize) {
-        assert!(self.bounds.first() == Some(&0) && self.bounds.is_sorted(), "bounds ascend from 0");
-        assert_eq!(self.bounds.last().map(|&b| b as usize), Some(tokens), "bounds end at the last token");
+        assert!(
+            self.bounds.first() == Some(&0) && self.bounds.is_sorted(),
+            "bounds ascend from 0"
+        );
+        assert_eq!(
+            self.bounds.last().map(|&b| b as usize),
+            Some(tokens),
+            "bounds end at the last token"
+        );
     }
 }
 
@@ -93,12 +100,21 @@ pub fn attention(
     dropout: Option<Dropout<'_>>,
 ) {
     check(qkv, y.as_ref(), spans, shape, dropout);
-    assert!(lse.as_ref().is_none_or(|lse| (lse.rows(), lse.cols()) == (qkv.rows(), shape.heads)), "attention: lse");
+    assert!(
+        lse.as_ref()
+            .is_none_or(|lse| (lse.rows(), lse.cols()) == (qkv.rows(), shape.heads)),
+        "attention: lse"
+    );
     let y = SharedMut::new(y.data());
     let lse = lse.as_mut().map(|lse| SharedMut::new(lse.data()));
     for_each_head(qkv, spans, shape, dropout, |head| {
         scratch::local(forward::scratch_len(&head), |scratch| {
-            level.run(forward::Forward { head, y, lse, scratch });
+            level.run(forward::Forward {
+                head,
+                y,
+                lse,
+                scratch,
+            });
         });
     });
 }
@@ -117,26 +133,54 @@ pub fn attention_bwd(
     dropout: Option<Dropout<'_>>,
 ) {
     check(qkv, y, spans, shape, dropout);
-    assert_eq!((dy.rows(), dy.cols()), (y.rows(), y.cols()), "attention_bwd: dy");
-    assert_eq!((dqkv.rows(), dqkv.cols()), (qkv.rows(), qkv.cols()), "attention_bwd: dqkv");
-    assert_eq!((lse.rows(), lse.cols()), (qkv.rows(), shape.heads), "attention_bwd: lse");
+    assert_eq!(
+        (dy.rows(), dy.cols()),
+        (y.rows(), y.cols()),
+        "attention_bwd: dy"
+    );
+    assert_eq!(
+        (dqkv.rows(), dqkv.cols()),
+        (qkv.rows(), qkv.cols()),
+        "attention_bwd: dqkv"
+    );
+    assert_eq!(
+        (lse.rows(), lse.cols()),
+        (qkv.rows(), shape.heads),
+        "attention_bwd: lse"
+    );
     let dqkv = SharedMut::new(dqkv.data());
     for_each_head(qkv, spans, shape, dropout, |head| {
         let [dy, y] = [dy, y].map(|m| head.columns_of(m, 0));
         scratch::local(backward::scratch_len(&head), |scratch| {
-            level.run(backward::Backward { head, dqkv, dy, y, lse, scratch });
+            level.run(backward::Backward {
+                head,
+                dqkv,
+                dy,
+                y,
+                lse,
+                scratch,
+            });
         });
     });
 }
 
-fn check(qkv: MatRef<'_>, y: MatRef<'_>, spans: Spans<'_>, shape: AttentionShape, dropout: Option<Dropout<'_>>) {
+fn check(
+    qkv: MatRef<'_>,
+    y: MatRef<'_>,
+    spans: Spans<'_>,
+    shape: AttentionShape,
+    dropout: Option<Dropout<'_>>,
+) {
     spans.check(qkv.rows());
     assert_eq!(
         (qkv.cols(), y.rows(), y.cols()),
         (3 * shape.width(), qkv.rows(), shape.width()),
         "attention: qkv and y"
     );
-    assert!(dropout.is_none_or(|d| d.rows.len() == qkv.rows()), "attention: one dropout key a row");
+    assert!(
+        dropout.is_none_or(|d| d.rows.len() == qkv.rows()),
+        "attention: one dropout key a row"
+    );
 }
 
 fn for_each_head<'a>(
@@ -149,7 +193,13 @@ fn for_each_head<'a>(
     team::for_each(spans.texts() * shape.heads, &|task| {
         let rows = spans.rows(task / shape.heads);
         if !rows.is_empty() {
-            f(Head { qkv, rows, head: task % shape.heads, shape, dropout });
+            f(Head {
+                qkv,
+                rows,
+                head: task % shape.heads,
+                shape,
+                dropout,
+            });
         }
     });
 }
@@ -177,7 +227,8 @@ impl<'a> Head<'a> {
     /// This head's columns of part `part` (of as many parts as `m` has: q, k, v or only one) of this text's rows.
     fn columns_of<'m>(&self, m: MatRef<'m>, part: usize) -> MatRef<'m> {
         let first = part * self.shape.width() + self.head * self.shape.head_dim;
-        m.row_range(self.rows.start, self.rows.end).col_range(first, first + self.shape.head_dim)
+        m.row_range(self.rows.start, self.rows.end)
+            .col_range(first, first + self.shape.head_dim)
     }
 
     /// This text's q (0), k (1) or v (2) of this head, `[len, head_dim]`.
@@ -188,7 +239,9 @@ impl<'a> Head<'a> {
     /// Blocks of up to [`PANEL`] queries.
     fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let len = self.len();
-        (0..len).step_by(PANEL).map(move |first| first..(first + PANEL).min(len))
+        (0..len)
+            .step_by(PANEL)
+            .map(move |first| first..(first + PANEL).min(len))
     }
 
     /// The dropout masks of a block of queries.
@@ -198,7 +251,10 @@ impl<'a> Head<'a> {
         for (words, query) in words.iter_mut().zip(queries.clone()) {
             *words = dropout.row(self.rows.start + query, self.head);
         }
-        Some(Masks { words, rate: dropout.rate() })
+        Some(Masks {
+            words,
+            rate: dropout.rate(),
+        })
     }
 }
 
@@ -227,9 +283,19 @@ fn strip_height<V: Vector>(len: usize) -> usize {
 
 /// `scores[key][query] = row key of the strips . column query of the panel`.
 #[inline(always)]
-fn transposed_scores<V: Vector>(scores: &mut [f32], strips: &[f32], panel: &[f32], queries: usize, height: usize) {
+fn transposed_scores<V: Vector>(
+    scores: &mut [f32],
+    strips: &[f32],
+    panel: &[f32],
+    queries: usize,
+    height: usize,
+) {
     let (k, len) = (panel.len() / PANEL, scores.len() / PANEL);
-    assert_eq!((scores.len(), strips.len(), panel.len()), (len * PANEL, len * k, k * PANEL), "whole rows");
+    assert_eq!(
+        (scores.len(), strips.len(), panel.len()),
+        (len * PANEL, len * k, k * PANEL),
+        "whole rows"
+    );
     for first in (0..len).step_by(height) {
         let rows = height.min(len - first);
         let tile = Tile {
@@ -266,14 +332,26 @@ impl ScoreProduct<'_> {
     #[inline(always)]
     fn run<V: Vector>(&self, mut row: impl FnMut(usize, usize, &mut [f32])) {
         let keys = self.scores.len() / PANEL;
-        let (rows, k) = if self.by_query { (self.queries, keys) } else { (keys, self.queries) };
+        let (rows, k) = if self.by_query {
+            (self.queries, keys)
+        } else {
+            (keys, self.queries)
+        };
         let (height, layout, stride) = match self.by_query {
             true => (strip_height::<V>(rows), Rows::Adjacent { step: PANEL }, 1),
             false => (strip_height::<V>(rows), Rows::Panels, PANEL),
         };
-        assert!(self.scores.len() == keys * PANEL && self.queries <= PANEL && height <= MAX_ROWS, "a block of scores");
+        assert!(
+            self.scores.len() == keys * PANEL && self.queries <= PANEL && height <= MAX_ROWS,
+            "a block of scores"
+        );
         let mut sums = Sums::new();
-        for (i, panel) in self.panels.chunks_exact(k * PANEL).take(self.width.div_ceil(PANEL)).enumerate() {
+        for (i, panel) in self
+            .panels
+            .chunks_exact(k * PANEL)
+            .take(self.width.div_ceil(PANEL))
+            .enumerate()
+        {
             let columns = PANEL.min(self.width - i * PANEL);
             for first in (0..rows).step_by(height) {
                 let height = height.min(rows - first);

@@ -31,8 +31,14 @@ impl<'a> Head<'a> {
     }
 
     fn mask(&self, i: usize, j: usize) -> f64 {
-        let Some(dropout) = self.dropout else { return 1.0 };
-        f64::from(dropout.row(i, self.head).factor((j - self.first) as u32, dropout.rate()))
+        let Some(dropout) = self.dropout else {
+            return 1.0;
+        };
+        f64::from(
+            dropout
+                .row(i, self.head)
+                .factor((j - self.first) as u32, dropout.rate()),
+        )
     }
 }
 
@@ -52,7 +58,13 @@ pub fn attention(
 ) {
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
         for head in 0..shape.heads {
-            let at = Head { qkv, shape, dropout, first: rows.start, head };
+            let at = Head {
+                qkv,
+                shape,
+                dropout,
+                first: rows.start,
+                head,
+            };
             for i in rows.clone() {
                 let out = &mut y.row(i)[columns(shape, head)];
                 let log_sum = attend(at, i, rows.clone(), out);
@@ -66,8 +78,16 @@ pub fn attention(
 
 /// Output and log-sum-exp of one query.
 fn attend(at: Head<'_>, i: usize, rows: Range<usize>, out: &mut [f32]) -> f64 {
-    let max = rows.clone().map(|j| at.score(i, j)).fold(f64::NEG_INFINITY, f64::max);
-    let lse = max + rows.clone().map(|j| (at.score(i, j) - max).exp()).sum::<f64>().ln();
+    let max = rows
+        .clone()
+        .map(|j| at.score(i, j))
+        .fold(f64::NEG_INFINITY, f64::max);
+    let lse = max
+        + rows
+            .clone()
+            .map(|j| (at.score(i, j) - max).exp())
+            .sum::<f64>()
+            .ln();
     for (c, out) in out.iter_mut().enumerate() {
         let term = |j| at.mask(i, j) * (at.score(i, j) - lse).exp() * f64::from(at.part(2, j)[c]);
         *out = rows.clone().map(term).sum::<f64>() as f32;
@@ -90,7 +110,13 @@ pub fn attention_bwd(
     dqkv.data().fill(0.0);
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
         for head in 0..shape.heads {
-            let at = Head { qkv, shape, dropout, first: rows.start, head };
+            let at = Head {
+                qkv,
+                shape,
+                dropout,
+                first: rows.start,
+                head,
+            };
             for i in rows.clone() {
                 let g = &dy.row(i)[columns(shape, head)];
                 let d = dot(g, &y.row(i)[columns(shape, head)]);
@@ -104,7 +130,13 @@ pub fn attention_bwd(
 }
 
 /// What query `i` and key `j` add to the gradients; `p` is their probability, `d` the query's `D`.
-fn add_pair(dqkv: &mut MatMut<'_>, at: Head<'_>, (i, j): (usize, usize), g: &[f32], (p, d): (f64, f64)) {
+fn add_pair(
+    dqkv: &mut MatMut<'_>,
+    at: Head<'_>,
+    (i, j): (usize, usize),
+    g: &[f32],
+    (p, d): (f64, f64),
+) {
     let mask = at.mask(i, j);
     let ds = p * (mask * dot(g, at.part(2, j)) - d) * f64::from(at.shape.scale());
     let mut add = |part, row, factor: f64, x: &[f32]| {

@@ -18,14 +18,20 @@ pub fn layer_norm(
             *y = (standard * f64::from(gamma[col]) + f64::from(beta[col])) as f32;
         }
         if let Some(stats) = &mut stats {
-            stats.row(row).copy_from_slice(&[mean as f32, inverse as f32]);
+            stats
+                .row(row)
+                .copy_from_slice(&[mean as f32, inverse as f32]);
         }
     }
 }
 
 fn moments(x: &[f32], eps: f32) -> (f64, f64) {
     let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
-    let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / x.len() as f64;
+    let variance = x
+        .iter()
+        .map(|&x| (f64::from(x) - mean).powi(2))
+        .sum::<f64>()
+        / x.len() as f64;
     (mean, 1.0 / (variance + f64::from(eps)).sqrt())
 }
 
@@ -42,7 +48,9 @@ pub fn layer_norm_bwd(
 ) {
     let width = x.cols();
     for row in 0..x.rows() {
-        let &[mean, inverse] = stats.row(row) else { panic!("mean and deviation") };
+        let &[mean, inverse] = stats.row(row) else {
+            panic!("mean and deviation")
+        };
         let s = |col: usize| f64::from((x.row(row)[col] - mean) * inverse);
         let h = |col: usize| f64::from(dy.row(row)[col]) * f64::from(gamma[col]);
         let mean_h = (0..width).map(h).sum::<f64>() / width as f64;

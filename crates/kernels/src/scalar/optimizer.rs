@@ -4,7 +4,15 @@ use crate::AdamW;
 
 /// One update, all of it in f64.
 pub fn adamw(params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW) {
-    let AdamW { lr, beta1, beta2, eps, weight_decay, step, grad_scale } = update;
+    let AdamW {
+        lr,
+        beta1,
+        beta2,
+        eps,
+        weight_decay,
+        step,
+        grad_scale,
+    } = update;
     let [correction1, correction2] = [beta1, beta2].map(|beta| 1.0 - beta.powf(step as f64));
     for (((p, &g), m), v) in params.iter_mut().zip(grads).zip(m).zip(v) {
         let g = f64::from(g) * f64::from(grad_scale);

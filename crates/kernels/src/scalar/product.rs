@@ -27,7 +27,10 @@ fn finish(epilogue: &mut Epilogue<'_>, row: usize, col: usize, sum: f32) -> f32 
         kept.row(row)[col] = pre;
     }
     let active = epilogue.activation.map_or(pre, |f| activate(f, pre));
-    active + epilogue.residual.map_or(0.0, |residual| residual.row(row)[col])
+    active
+        + epilogue
+            .residual
+            .map_or(0.0, |residual| residual.row(row)[col])
 }
 
 /// `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`.
@@ -39,23 +42,43 @@ pub fn linear_bwd(
     x: MatRef<'_>,
     w: MatRef<'_>,
 ) {
-    if let Some(InputGradient { mut dx, activation, residual }) = dx {
-        each(dx.reborrow(), Operand::Normal(dy), Operand::Normal(w), |_, sum| sum as f32);
+    if let Some(InputGradient {
+        mut dx,
+        activation,
+        residual,
+    }) = dx
+    {
+        each(
+            dx.reborrow(),
+            Operand::Normal(dy),
+            Operand::Normal(w),
+            |_, sum| sum as f32,
+        );
         if let Some((activation, pre)) = activation {
             activation_bwd(dx.reborrow(), pre, activation);
         }
         if let Some(residual) = residual {
             for row in 0..residual.rows() {
-                dx.row(row).iter_mut().zip(residual.row(row)).for_each(|(dx, residual)| *dx += residual);
+                dx.row(row)
+                    .iter_mut()
+                    .zip(residual.row(row))
+                    .for_each(|(dx, residual)| *dx += residual);
             }
         }
     }
     if let Some(dw) = dw {
-        each(dw, Operand::Transposed(dy), Operand::Normal(x), |old, sum| old + sum as f32);
+        each(
+            dw,
+            Operand::Transposed(dy),
+            Operand::Normal(x),
+            |old, sum| old + sum as f32,
+        );
     }
     if let Some(db) = db {
         for (col, db) in db.iter_mut().enumerate() {
-            *db += (0..dy.rows()).map(|row| f64::from(dy.row(row)[col])).sum::<f64>() as f32;
+            *db += (0..dy.rows())
+                .map(|row| f64::from(dy.row(row)[col]))
+                .sum::<f64>() as f32;
         }
     }
 }
@@ -69,7 +92,9 @@ pub fn matmul(out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
 fn each(mut out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, f: impl Fn(f32, f64) -> f32) {
     for row in 0..out.rows() {
         for col in 0..out.cols() {
-            let sum = (0..a.cols()).map(|k| f64::from(at(a, row, k)) * f64::from(at(b, k, col))).sum();
+            let sum = (0..a.cols())
+                .map(|k| f64::from(at(a, row, k)) * f64::from(at(b, k, col)))
+                .sum();
             let value = &mut out.row(row)[col];
             *value = f(*value, sum);
         }
@@ -84,5 +109,8 @@ fn at(operand: Operand<'_>, row: usize, col: usize) -> f32 {
 }
 
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }

@@ -22,11 +22,22 @@ pub fn scan_bits(queries: RowsRef<'_, u8>, rows: RowsRef<'_, u8>) -> Vec<i32> {
     pairs(queries, rows, |a, b| (a ^ b).count_ones().cast_signed())
 }
 
-fn pairs<T: Copy>(queries: RowsRef<'_, T>, rows: RowsRef<'_, T>, f: impl Fn(T, T) -> i32) -> Vec<i32> {
+fn pairs<T: Copy>(
+    queries: RowsRef<'_, T>,
+    rows: RowsRef<'_, T>,
+    f: impl Fn(T, T) -> i32,
+) -> Vec<i32> {
     let mut totals = Vec::new();
     for query in 0..queries.rows() {
         for row in 0..rows.rows() {
-            totals.push(queries.row(query).iter().zip(rows.row(row)).map(|(&a, &b)| f(a, b)).sum());
+            totals.push(
+                queries
+                    .row(query)
+                    .iter()
+                    .zip(rows.row(row))
+                    .map(|(&a, &b)| f(a, b))
+                    .sum(),
+            );
         }
     }
     totals

@@ -65,7 +65,12 @@ impl ByteScan<'_> {
     /// The processor has what the unit needs.
     #[inline(always)]
     unsafe fn run<U: ByteUnit>(self) {
-        let offset = U::OFFSET * self.query.iter().map(|&byte| i32::from(byte.cast_signed())).sum::<i32>();
+        let offset = U::OFFSET
+            * self
+                .query
+                .iter()
+                .map(|&byte| i32::from(byte.cast_signed()))
+                .sum::<i32>();
         for first in (0..self.rows.rows()).step_by(TILE) {
             let count = TILE.min(self.rows.rows() - first);
             let totals = U::totals(self.tile::<U>(first));
@@ -78,7 +83,11 @@ impl ByteScan<'_> {
     /// Sums of four rows from `first` on; beyond the last they are those of the last.
     #[inline(always)]
     fn tile<U: ByteUnit>(&self, first: usize) -> [U::Sums; TILE] {
-        let (width, last, ahead) = (self.rows.cols(), self.rows.rows() - 1, ahead(self.rows.stride()));
+        let (width, last, ahead) = (
+            self.rows.cols(),
+            self.rows.rows() - 1,
+            ahead(self.rows.stride()),
+        );
         let mut rows = [self.rows.row(first); TILE];
         for (r, row) in rows.iter_mut().enumerate() {
             *row = self.rows.row((first + r).min(last));
@@ -111,24 +120,41 @@ impl ByteScan<'_> {
 /// `totals[q][r] = queries[q] . rows[r]`: `totals` `[q, r]`, `queries` `[q, dim]`, `rows` `[r, dim]`, `dim` at most 65,536. On this
 /// thread alone.
 pub fn scan_i8(level: Level, totals: &mut [i32], queries: RowsRef<'_, i8>, rows: RowsRef<'_, i8>) {
-    assert!(rows.cols() <= WIDEST, "rows of {} bytes, at most {WIDEST} are summed exactly", rows.cols());
+    assert!(
+        rows.cols() <= WIDEST,
+        "rows of {} bytes, at most {WIDEST} are summed exactly",
+        rows.cols()
+    );
     scan(dot_of(level), totals, queries.unsigned(), rows.unsigned());
 }
 
 /// `totals[q][r]` = number of bits in which `queries[q]` and `rows[r]` differ: `totals` `[q, r]`, `queries` `[q, bytes]`, `rows`
 /// `[r, bytes]`. On this thread alone.
-pub fn scan_bits(level: Level, totals: &mut [i32], queries: RowsRef<'_, u8>, rows: RowsRef<'_, u8>) {
+pub fn scan_bits(
+    level: Level,
+    totals: &mut [i32],
+    queries: RowsRef<'_, u8>,
+    rows: RowsRef<'_, u8>,
+) {
     scan(hamming_of(level), totals, queries, rows);
 }
 
 fn scan(run: Run, totals: &mut [i32], queries: RowsRef<'_, u8>, rows: RowsRef<'_, u8>) {
     let (count, block) = (rows.rows(), block_rows(rows.cols()));
-    assert_eq!((totals.len(), queries.cols()), (queries.rows() * count, rows.cols()), "scan: totals, queries and rows");
+    assert_eq!(
+        (totals.len(), queries.cols()),
+        (queries.rows() * count, rows.cols()),
+        "scan: totals, queries and rows"
+    );
     for first in (0..count).step_by(block) {
         let end = (first + block).min(count);
         for query in 0..queries.rows() {
             let totals = &mut totals[query * count + first..query * count + end];
-            let scan = ByteScan { totals, query: queries.row(query), rows: rows.row_range(first, end) };
+            let scan = ByteScan {
+                totals,
+                query: queries.row(query),
+                rows: rows.row_range(first, end),
+            };
             // SAFETY: `dot_of` and `hamming_of` checked the instruction set.
             unsafe { run(scan) };
         }

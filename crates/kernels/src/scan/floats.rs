@@ -8,8 +8,16 @@ use crate::{Level, MatMut, MatRef, cache::prefetch, cpu::Kernel, simd::Vector};
 /// `scores[q][r] = queries[q] . rows[r]`: `scores` `[q, r]`, `queries` `[q, dim]`, `rows` `[r, dim]`. On this thread alone.
 pub fn scan_f32(level: Level, scores: MatMut<'_>, queries: MatRef<'_>, rows: MatRef<'_>) {
     let shapes = (scores.rows(), scores.cols(), queries.cols());
-    assert_eq!(shapes, (queries.rows(), rows.rows(), rows.cols()), "scan: scores, queries and rows");
-    level.run(Scan { scores, queries, rows });
+    assert_eq!(
+        shapes,
+        (queries.rows(), rows.rows(), rows.cols()),
+        "scan: scores, queries and rows"
+    );
+    level.run(Scan {
+        scores,
+        queries,
+        rows,
+    });
 }
 
 struct Scan<'a> {
@@ -21,7 +29,10 @@ struct Scan<'a> {
 impl Kernel for Scan<'_> {
     #[inline(always)]
     fn run<V: Vector>(mut self) {
-        let (count, block) = (self.rows.rows(), block_rows(self.rows.cols() * size_of::<f32>()));
+        let (count, block) = (
+            self.rows.rows(),
+            block_rows(self.rows.cols() * size_of::<f32>()),
+        );
         for first in (0..count).step_by(block) {
             let rows = first..(first + block).min(count);
             let mut query = 0;
@@ -41,7 +52,10 @@ impl Scan<'_> {
     /// Scores of `Q` queries, `query` the first; returns `Q`.
     #[inline(always)]
     fn tiles<V: Vector, const Q: usize>(&mut self, query: usize, rows: Range<usize>) -> usize {
-        let (last, ahead) = (rows.end - 1, ahead(self.rows.stride() * size_of::<f32>()) / size_of::<f32>());
+        let (last, ahead) = (
+            rows.end - 1,
+            ahead(self.rows.stride() * size_of::<f32>()) / size_of::<f32>(),
+        );
         let mut queries = [self.queries.row(query); Q];
         for (q, row) in queries.iter_mut().enumerate() {
             *row = self.queries.row(query + q);
@@ -52,7 +66,10 @@ impl Scan<'_> {
                 *row = self.rows.row((first + r).min(last));
                 *next = row.as_ptr().wrapping_add(ahead);
             }
-            let (sums, count) = (tile::<V, Q>(queries, four, next), TILE.min(last + 1 - first));
+            let (sums, count) = (
+                tile::<V, Q>(queries, four, next),
+                TILE.min(last + 1 - first),
+            );
             for (q, sums) in sums.into_iter().enumerate() {
                 let scores = V::sum_each(sums);
                 self.scores.row(query + q)[first..first + count].copy_from_slice(&scores[..count]);

@@ -21,7 +21,13 @@ pub fn gather_f32(
         (numbers.len(), numbers.len()),
         "gather: products, squares and numbers"
     );
-    level.run(Gather { products, squares, query, rows, numbers });
+    level.run(Gather {
+        products,
+        squares,
+        query,
+        rows,
+        numbers,
+    });
 }
 
 struct Gather<'a> {
@@ -55,7 +61,9 @@ impl Gather<'_> {
     fn tile(&self, first: usize) -> [&[f32]; TILE] {
         let mut rows = [self.query; TILE];
         for (r, row) in rows.iter_mut().enumerate() {
-            *row = self.rows.row(self.numbers[(first + r).min(self.numbers.len() - 1)] as usize);
+            *row = self
+                .rows
+                .row(self.numbers[(first + r).min(self.numbers.len() - 1)] as usize);
         }
         rows
     }

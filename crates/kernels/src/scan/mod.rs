@@ -38,7 +38,9 @@ const LINE: usize = 64;
 
 /// Rows of a block, whole tiles, where a row has `width` bytes.
 fn block_rows(width: usize) -> usize {
-    (BLOCK / width.max(1)).next_multiple_of(TILE).clamp(TILE, BLOCK)
+    (BLOCK / width.max(1))
+        .next_multiple_of(TILE)
+        .clamp(TILE, BLOCK)
 }
 
 /// About [`AHEAD`], and whole rows, so that a line of a prefix is followed by the same line of a later row.

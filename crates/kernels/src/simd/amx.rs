@@ -84,7 +84,9 @@ impl Tiles {
     /// AMX is available, and no other `Tiles` lives on this thread.
     pub(crate) unsafe fn configure() -> Self {
         // SAFETY: the caller's promise; the block reads the 64 bytes of the shapes.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, preserves_flags)) };
+        unsafe {
+            asm!("ldtilecfg [{}]", in(reg) &raw const SHAPES, options(nostack, preserves_flags))
+        };
         Self(())
     }
 
@@ -122,7 +124,12 @@ impl Tiles {
     /// # Safety
     /// 32 rows of [`STEP`] words, `stride` words apart, are readable at `a`, and [`STEP`] rows of [`BLOCK`] words at `b`.
     #[inline(always)]
-    pub(crate) unsafe fn step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
+    pub(crate) unsafe fn step<const BYTES: bool>(
+        &mut self,
+        a: *const f32,
+        stride: usize,
+        b: *const f32,
+    ) {
         macro_rules! lower {
             ($dot:literal) => {
                 asm!(
@@ -137,7 +144,11 @@ impl Tiles {
         // SAFETY: tiles are configured; the caller's promise for the memory. The upper half leaves `b` in its tiles.
         unsafe {
             self.half_step::<BYTES>(a, stride, b);
-            if BYTES { lower!("tdpbusd") } else { lower!("tdpbf16ps") }
+            if BYTES {
+                lower!("tdpbusd")
+            } else {
+                lower!("tdpbf16ps")
+            }
         }
     }
 
@@ -146,7 +157,12 @@ impl Tiles {
     /// # Safety
     /// As [`Tiles::step`], with 16 rows at `a`.
     #[inline(always)]
-    pub(crate) unsafe fn half_step<const BYTES: bool>(&mut self, a: *const f32, stride: usize, b: *const f32) {
+    pub(crate) unsafe fn half_step<const BYTES: bool>(
+        &mut self,
+        a: *const f32,
+        stride: usize,
+        b: *const f32,
+    ) {
         macro_rules! upper {
             ($dot:literal) => {
                 asm!(
@@ -161,7 +177,13 @@ impl Tiles {
             };
         }
         // SAFETY: tiles are configured; the caller's promise for the memory.
-        unsafe { if BYTES { upper!("tdpbusd") } else { upper!("tdpbf16ps") } }
+        unsafe {
+            if BYTES {
+                upper!("tdpbusd")
+            } else {
+                upper!("tdpbf16ps")
+            }
+        }
     }
 
     /// Writes the sums as 32 rows of 32.

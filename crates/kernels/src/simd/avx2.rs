@@ -72,7 +72,10 @@ impl Vector for Avx2 {
         // SAFETY: as above. `n + 127` in the exponent bits is 2^n.
         unsafe {
             let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
-            Self(_mm256_mul_ps(self.0, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))))
+            Self(_mm256_mul_ps(
+                self.0,
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased)),
+            ))
         }
     }
 
@@ -136,7 +139,8 @@ impl Vector for Avx2 {
         unsafe {
             let lowest = _mm256_set1_epi32(0x0c08_0400);
             let shuffled = _mm256_shuffle_epi8(_mm256_castps_si256(self.0), lowest);
-            let joined = _mm256_permutevar8x32_epi32(shuffled, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
+            let joined =
+                _mm256_permutevar8x32_epi32(shuffled, _mm256_setr_epi32(0, 4, 0, 0, 0, 0, 0, 0));
             _mm_storel_epi64(p.cast(), _mm256_castsi256_si128(joined));
         }
     }
@@ -176,7 +180,10 @@ pub(super) unsafe fn sum_each(four: [__m256; 4]) -> [f32; 4] {
     unsafe {
         let [a, b, c, d] = four;
         let sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
-        let sums = _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps::<1>(sums));
+        let sums = _mm_add_ps(
+            _mm256_castps256_ps128(sums),
+            _mm256_extractf128_ps::<1>(sums),
+        );
         let mut each = [0.0; 4];
         _mm_storeu_ps(each.as_mut_ptr(), sums);
         each

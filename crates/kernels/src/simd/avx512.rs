@@ -68,7 +68,11 @@ impl Vector for Avx512 {
             let sum = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
             let rounded = _mm512_and_si512(sum, _mm512_set1_epi32(0xffff_0000_u32 as i32));
             let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
-            Self(_mm512_castsi512_ps(_mm512_mask_set1_epi32(rounded, is_nan, 0x7fc0_0000)))
+            Self(_mm512_castsi512_ps(_mm512_mask_set1_epi32(
+                rounded,
+                is_nan,
+                0x7fc0_0000,
+            )))
         }
     }
 
@@ -134,7 +138,14 @@ impl Vector for Avx512 {
     #[inline(always)]
     fn sum_each(four: [Self; 4]) -> [f32; 4] {
         // SAFETY: as above.
-        unsafe { super::avx2::sum_each([halves(four[0]), halves(four[1]), halves(four[2]), halves(four[3])]) }
+        unsafe {
+            super::avx2::sum_each([
+                halves(four[0]),
+                halves(four[1]),
+                halves(four[2]),
+                halves(four[3]),
+            ])
+        }
     }
 }
 
@@ -145,5 +156,10 @@ impl Vector for Avx512 {
 #[inline(always)]
 unsafe fn halves(x: Avx512) -> __m256 {
     // SAFETY: the caller's promise.
-    unsafe { _mm256_add_ps(_mm512_castps512_ps256(x.0), _mm512_extractf32x8_ps::<1>(x.0)) }
+    unsafe {
+        _mm256_add_ps(
+            _mm512_castps512_ps256(x.0),
+            _mm512_extractf32x8_ps::<1>(x.0),
+        )
+    }
 }

@@ -115,7 +115,10 @@ unsafe fn totals512(four: [__m512i; 4]) -> [i32; 4] {
     unsafe {
         let mut halves = [_mm256_setzero_si256(); 4];
         for (half, sums) in halves.iter_mut().zip(&four) {
-            *half = _mm256_add_epi32(_mm512_castsi512_si256(*sums), _mm512_extracti64x4_epi64::<1>(*sums));
+            *half = _mm256_add_epi32(
+                _mm512_castsi512_si256(*sums),
+                _mm512_extracti64x4_epi64::<1>(*sums),
+            );
         }
         totals256(halves)
     }
@@ -131,7 +134,10 @@ unsafe fn totals256(four: [__m256i; 4]) -> [i32; 4] {
     unsafe {
         let [a, b, c, d] = four;
         let sums = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-        let sums = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let sums = _mm_add_epi32(
+            _mm256_castsi256_si128(sums),
+            _mm256_extracti128_si256::<1>(sums),
+        );
         let mut totals = [0; 4];
         _mm_storeu_si128(totals.as_mut_ptr().cast(), sums);
         totals

@@ -17,7 +17,15 @@ pub(crate) fn exp<V: Vector>(x: V) -> V {
     let f = n.fma(V::splat(-0.693_359_4), x);
     let f = n.fma(V::splat(2.121_944_4e-4), f);
     let mut p = V::splat(1.0 / 5040.0);
-    for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+    for c in [
+        1.0 / 720.0,
+        1.0 / 120.0,
+        1.0 / 24.0,
+        1.0 / 6.0,
+        0.5,
+        1.0,
+        1.0,
+    ] {
         p = p.fma(f, V::splat(c));
     }
     p.times_power_of_two(n)
@@ -32,10 +40,21 @@ pub(crate) fn exp<V: Vector>(x: V) -> V {
 pub(crate) fn normal_tail<V: Vector>(x: V) -> (V, V) {
     let size = abs(x);
     let density = exp(size.mul(size).mul(V::splat(-0.5)));
-    let t = V::splat(1.0).div(size.fma(V::splat(0.55 * std::f32::consts::FRAC_1_SQRT_2), V::splat(1.0)));
+    let t = V::splat(1.0).div(size.fma(
+        V::splat(0.55 * std::f32::consts::FRAC_1_SQRT_2),
+        V::splat(1.0),
+    ));
     // Half of the fitted coefficients, highest degree first.
     let mut p = V::splat(-0.030_447_005);
-    for c in [0.166_575_21, -0.333_549_66, 0.236_492_4, 0.003_042_29, 0.149_479_05, 0.153_171_62, 0.155_236_13] {
+    for c in [
+        0.166_575_21,
+        -0.333_549_66,
+        0.236_492_4,
+        0.003_042_29,
+        0.149_479_05,
+        0.153_171_62,
+        0.155_236_13,
+    ] {
         p = p.fma(t, V::splat(c));
     }
     (p.mul(t).mul(density), density)

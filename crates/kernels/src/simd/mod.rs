@@ -127,14 +127,22 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     fn load_at(s: &[f32], i: usize, fill: f32) -> Self {
         let start = i * Self::LANES;
-        if start + Self::LANES <= s.len() { Self::load(&s[start..]) } else { Self::load_tail(&s[start..], fill) }
+        if start + Self::LANES <= s.len() {
+            Self::load(&s[start..])
+        } else {
+            Self::load_tail(&s[start..], fill)
+        }
     }
 
     /// Writes vector number `i` of `s`; the last one may be short.
     #[inline(always)]
     fn store_at(self, s: &mut [f32], i: usize) {
         let start = i * Self::LANES;
-        if start + Self::LANES <= s.len() { self.store(&mut s[start..]) } else { self.store_tail(&mut s[start..]) }
+        if start + Self::LANES <= s.len() {
+            self.store(&mut s[start..])
+        } else {
+            self.store_tail(&mut s[start..])
+        }
     }
 }
 

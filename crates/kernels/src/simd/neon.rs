@@ -69,7 +69,12 @@ impl Vector for Neon {
     #[inline(always)]
     fn times_power_of_two(self, n: Self) -> Self {
         // SAFETY: as above.
-        unsafe { Self(times_power_of_two(self.0, n.0), times_power_of_two(self.1, n.1)) }
+        unsafe {
+            Self(
+                times_power_of_two(self.0, n.0),
+                times_power_of_two(self.1, n.1),
+            )
+        }
     }
 
     #[inline(always)]
@@ -95,7 +100,10 @@ impl Vector for Neon {
         // SAFETY: the caller's promise. Narrowing keeps the lower half of a lane.
         unsafe {
             let lower = vmovn_u32(vreinterpretq_u32_f32(self.0));
-            vst1q_u16(p.cast(), vmovn_high_u32(lower, vreinterpretq_u32_f32(self.1)));
+            vst1q_u16(
+                p.cast(),
+                vmovn_high_u32(lower, vreinterpretq_u32_f32(self.1)),
+            );
         }
     }
 
@@ -105,7 +113,10 @@ impl Vector for Neon {
         unsafe {
             match distance {
                 1 => Self(vrev64q_f32(self.0), vrev64q_f32(self.1)),
-                2 => Self(vextq_f32::<2>(self.0, self.0), vextq_f32::<2>(self.1, self.1)),
+                2 => Self(
+                    vextq_f32::<2>(self.0, self.0),
+                    vextq_f32::<2>(self.1, self.1),
+                ),
                 _ => Self(self.1, self.0),
             }
         }
@@ -116,7 +127,10 @@ impl Vector for Neon {
         // SAFETY: the caller's promise. Narrowing keeps the lower half of a lane, twice.
         unsafe {
             let lower = vmovn_u32(vreinterpretq_u32_f32(self.0));
-            vst1_u8(p.cast(), vmovn_u16(vmovn_high_u32(lower, vreinterpretq_u32_f32(self.1))));
+            vst1_u8(
+                p.cast(),
+                vmovn_u16(vmovn_high_u32(lower, vreinterpretq_u32_f32(self.1))),
+            );
         }
     }
 
@@ -190,7 +204,12 @@ unsafe fn upper_halves(x: float32x4_t) -> float32x4_t {
 #[inline(always)]
 unsafe fn join_halves(lower: float32x4_t, upper: float32x4_t) -> float32x4_t {
     // SAFETY: the caller's promise.
-    unsafe { vreinterpretq_f32_u32(vsliq_n_u32::<16>(vreinterpretq_u32_f32(lower), vreinterpretq_u32_f32(upper))) }
+    unsafe {
+        vreinterpretq_f32_u32(vsliq_n_u32::<16>(
+            vreinterpretq_u32_f32(lower),
+            vreinterpretq_u32_f32(upper),
+        ))
+    }
 }
 
 /// Four rows of four, transposed in registers: pairs of rows are interleaved, then pairs of pairs.
@@ -211,8 +230,17 @@ unsafe fn transpose4(from: *const f32, stride: usize, to: *mut f32, step: usize)
             odd[i] = vreinterpretq_f64_f32(vtrn2q_f32(r[2 * i], r[2 * i + 1]));
         }
         vst1q_f32(to, vreinterpretq_f32_f64(vtrn1q_f64(even[0], even[1])));
-        vst1q_f32(to.add(step), vreinterpretq_f32_f64(vtrn1q_f64(odd[0], odd[1])));
-        vst1q_f32(to.add(2 * step), vreinterpretq_f32_f64(vtrn2q_f64(even[0], even[1])));
-        vst1q_f32(to.add(3 * step), vreinterpretq_f32_f64(vtrn2q_f64(odd[0], odd[1])));
+        vst1q_f32(
+            to.add(step),
+            vreinterpretq_f32_f64(vtrn1q_f64(odd[0], odd[1])),
+        );
+        vst1q_f32(
+            to.add(2 * step),
+            vreinterpretq_f32_f64(vtrn2q_f64(even[0], even[1])),
+        );
+        vst1q_f32(
+            to.add(3 * step),
+            vreinterpretq_f32_f64(vtrn2q_f64(odd[0], odd[1])),
+        );
     }
 }

@@ -37,7 +37,14 @@ impl ByteUnit for Dot {
     #[inline(always)]
     fn totals(four: [int32x4_t; 4]) -> [i32; 4] {
         // SAFETY: as above.
-        unsafe { [vaddvq_s32(four[0]), vaddvq_s32(four[1]), vaddvq_s32(four[2]), vaddvq_s32(four[3])] }
+        unsafe {
+            [
+                vaddvq_s32(four[0]),
+                vaddvq_s32(four[1]),
+                vaddvq_s32(four[2]),
+                vaddvq_s32(four[3]),
+            ]
+        }
     }
 }
 
@@ -71,7 +78,14 @@ impl ByteUnit for Popcnt {
     #[inline(always)]
     fn totals(four: [uint32x4_t; 4]) -> [i32; 4] {
         // SAFETY: as above.
-        let totals = unsafe { [vaddvq_u32(four[0]), vaddvq_u32(four[1]), vaddvq_u32(four[2]), vaddvq_u32(four[3])] };
+        let totals = unsafe {
+            [
+                vaddvq_u32(four[0]),
+                vaddvq_u32(four[1]),
+                vaddvq_u32(four[2]),
+                vaddvq_u32(four[3]),
+            ]
+        };
         totals.map(u32::cast_signed)
     }
 }

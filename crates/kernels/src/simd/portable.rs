@@ -85,7 +85,9 @@ impl Vector for Portable {
 
     #[inline(always)]
     fn times_power_of_two(self, n: Self) -> Self {
-        self.zip(n, |x, n| x * f32::from_bits(((n as i32 + 127) as u32) << 23))
+        self.zip(n, |x, n| {
+            x * f32::from_bits(((n as i32 + 127) as u32) << 23)
+        })
     }
 
     #[inline(always)]
@@ -104,12 +106,16 @@ impl Vector for Portable {
 
     #[inline(always)]
     fn join_halves(self, upper: Self) -> Self {
-        self.zip(upper, |a, b| f32::from_bits(a.to_bits() & 0xffff | b.to_bits() << 16))
+        self.zip(upper, |a, b| {
+            f32::from_bits(a.to_bits() & 0xffff | b.to_bits() << 16)
+        })
     }
 
     #[inline(always)]
     unsafe fn store_lower_halves(self, p: *mut f32) {
-        let word = |i: usize| f32::from_bits(self.0[2 * i].to_bits() & 0xffff | self.0[2 * i + 1].to_bits() << 16);
+        let word = |i: usize| {
+            f32::from_bits(self.0[2 * i].to_bits() & 0xffff | self.0[2 * i + 1].to_bits() << 16)
+        };
         // SAFETY: the caller's promise.
         unsafe { *p.cast::<[f32; 4]>() = std::array::from_fn(word) };
     }

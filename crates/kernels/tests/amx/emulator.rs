@@ -44,7 +44,11 @@ pub fn install() {
             let mut action: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = handle as *const () as usize;
             action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-            assert_eq!(libc::sigaction(libc::SIGILL, &action, std::ptr::null_mut()), 0, "sigaction");
+            assert_eq!(
+                libc::sigaction(libc::SIGILL, &action, std::ptr::null_mut()),
+                0,
+                "sigaction"
+            );
             assume_amx();
         }
     });
@@ -104,9 +108,13 @@ fn execute(code: &[u8], registers: &[i64; 23]) -> Option<usize> {
                 }
             }
             // tdpbf16ps
-            (0x5c, 2, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bf16),
+            (0x5c, 2, Some(a)) => {
+                tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bf16)
+            }
             // tdpbusd
-            (0x5e, 1, Some(a)) => tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bytes),
+            (0x5e, 1, Some(a)) => {
+                tiles[it.reg] = dot(&tiles[it.reg], &tiles[a], &tiles[it.vvvv], add_bytes)
+            }
             _ => return None,
         }
         Some(it.length)
@@ -114,7 +122,9 @@ fn execute(code: &[u8], registers: &[i64; 23]) -> Option<usize> {
 }
 
 fn decode(code: &[u8], registers: &[i64; 23]) -> Option<Decoded> {
-    let [0xc4, first, second, opcode, modrm, ..] = *code else { return None };
+    let [0xc4, first, second, opcode, modrm, ..] = *code else {
+        return None;
+    };
     // Map 0F38, W 0, L 0.
     if first & 0x1f != 2 || second & 0x84 != 0 {
         return None;
@@ -130,7 +140,11 @@ fn decode(code: &[u8], registers: &[i64; 23]) -> Option<Decoded> {
             length += 1;
             base = usize::from(sib & 7) + high(5);
             let number = usize::from(sib >> 3 & 7) + high(6);
-            index = if number == 4 { 0 } else { value(number) << (sib >> 6) };
+            index = if number == 4 {
+                0
+            } else {
+                value(number) << (sib >> 6)
+            };
         }
         // Addresses without a base are not used by our kernels.
         if mode == 0 && base % 8 == 5 {
@@ -138,7 +152,10 @@ fn decode(code: &[u8], registers: &[i64; 23]) -> Option<Decoded> {
         }
         let (displacement, bytes) = match mode {
             1 => (isize::from(code[length] as i8), 1),
-            2 => (i32::from_le_bytes(code[length..length + 4].try_into().ok()?) as isize, 4),
+            2 => (
+                i32::from_le_bytes(code[length..length + 4].try_into().ok()?) as isize,
+                4,
+            ),
             _ => (0, 0),
         };
         length += bytes;
@@ -179,5 +196,7 @@ fn add_bf16(sum: [u8; 4], a: [u8; 4], b: [u8; 4]) -> [u8; 4] {
 /// Four products of an unsigned and a signed byte.
 fn add_bytes(sum: [u8; 4], a: [u8; 4], b: [u8; 4]) -> [u8; 4] {
     let products = (0..4).map(|i| i32::from(a[i]) * i32::from(b[i] as i8));
-    i32::from_le_bytes(sum).wrapping_add(products.sum()).to_le_bytes()
+    i32::from_le_bytes(sum)
+        .wrapping_add(products.sum())
+        .to_le_bytes()
 }

@@ -41,7 +41,10 @@ impl Guarded {
     pub fn check(&mut self) -> &[f32] {
         let end = MARGIN + self.rows * self.cols;
         let outside = self.buffer[..MARGIN].iter().chain(&self.buffer[end..]);
-        assert!(outside.copied().all(|x| x == GUARD), "something was written outside");
+        assert!(
+            outside.copied().all(|x| x == GUARD),
+            "something was written outside"
+        );
         self.values()
     }
 }
@@ -52,7 +55,10 @@ pub struct Strided(Mat, usize);
 impl Strided {
     pub fn new(rows: usize, cols: usize, seed: u64) -> Self {
         let width = cols + 5;
-        Self(Mat::from_vec(rows, width, pseudo_random(rows * width, seed)), cols)
+        Self(
+            Mat::from_vec(rows, width, pseudo_random(rows * width, seed)),
+            cols,
+        )
     }
 
     pub fn view(&self) -> MatRef<'_> {
@@ -65,7 +71,14 @@ pub fn in_time<T>(shapes: impl IntoIterator<Item = T>, work: impl Fn(&T) -> usiz
     const STEPS: usize = 4000;
     const EVERY: usize = 4;
     let shapes = shapes.into_iter();
-    if cfg!(miri) { shapes.filter(|shape| work(shape) <= STEPS).step_by(EVERY).collect() } else { shapes.collect() }
+    if cfg!(miri) {
+        shapes
+            .filter(|shape| work(shape) <= STEPS)
+            .step_by(EVERY)
+            .collect()
+    } else {
+        shapes.collect()
+    }
 }
 
 /// Runs `test` at every level of this processor; the portable one is always there.
@@ -96,7 +109,10 @@ pub fn norm_products(
             let found = actual[row * expected.cols() + col];
             let error = (f64::from(found) - f64::from(wanted)).abs();
             let shape = (expected.rows(), a.cols(), expected.cols());
-            assert!(error <= tolerance * scale * norm, "{what}, {shape:?}, [{row}][{col}]: {found} for {wanted}");
+            assert!(
+                error <= tolerance * scale * norm,
+                "{what}, {shape:?}, [{row}][{col}]: {found} for {wanted}"
+            );
         }
     }
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use matryo_losses::{LOSSES, Loss, LossBatch, LossOutput, build};
 use matryo_ops::{Mat, MatRef};
 use matryo_testkit::{
-    Tensor, Tolerance, assert_close, assert_value, directional_derivative, pseudo_random, read_json, read_safetensors,
+    Tensor, Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
+    read_json, read_safetensors,
 };
 use serde_json::Value;
 
@@ -21,7 +22,9 @@ struct Case {
 }
 
 fn golden(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(file)
 }
 
 /// The first `rows` rows of a tensor.
@@ -33,13 +36,26 @@ fn rows_of(tensor: &Tensor, rows: usize) -> Mat {
 fn case(entry: &Value, tensors: &BTreeMap<String, Tensor>) -> Case {
     let name = entry["case"].as_str().unwrap().to_owned();
     let registered = entry["loss"].as_str().unwrap().to_owned();
-    let columns: Vec<_> = entry["columns"].as_array().unwrap().iter().map(|c| c.as_str().unwrap()).collect();
+    let columns: Vec<_> = entry["columns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c.as_str().unwrap())
+        .collect();
     let rows = entry["rows"].as_u64().unwrap() as usize;
     Case {
         loss: build(&registered, &entry["parameters"]).unwrap(),
-        inputs: columns.iter().map(|c| rows_of(&tensors[&format!("in.{c}")], rows)).collect(),
-        labels: entry["label"].as_str().map(|name| tensors[&format!("label.{name}")].data[..rows].to_vec()),
-        gradients: columns.iter().map(|c| tensors[&format!("{name}.grad.{c}")].clone()).collect(),
+        inputs: columns
+            .iter()
+            .map(|c| rows_of(&tensors[&format!("in.{c}")], rows))
+            .collect(),
+        labels: entry["label"]
+            .as_str()
+            .map(|name| tensors[&format!("label.{name}")].data[..rows].to_vec()),
+        gradients: columns
+            .iter()
+            .map(|c| tensors[&format!("{name}.grad.{c}")].clone())
+            .collect(),
         value: entry["value"].as_f64().unwrap(),
         config: entry["config"].clone(),
         name,
@@ -49,12 +65,21 @@ fn case(entry: &Value, tensors: &BTreeMap<String, Tensor>) -> Case {
 
 fn cases() -> Vec<Case> {
     let tensors = read_safetensors(golden("losses.safetensors"));
-    read_json(golden("losses.json")).as_array().unwrap().iter().map(|entry| case(entry, &tensors)).collect()
+    read_json(golden("losses.json"))
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| case(entry, &tensors))
+        .collect()
 }
 
 fn eval(case: &Case, columns: &[Mat]) -> LossOutput {
     let columns: Vec<MatRef<'_>> = columns.iter().map(Mat::view).collect();
-    let batch = LossBatch { columns: &columns, labels: case.labels.as_deref(), seed: 1 };
+    let batch = LossBatch {
+        columns: &columns,
+        labels: case.labels.as_deref(),
+        seed: 1,
+    };
     case.loss.eval(&*matryo_ops::cpu(), &batch)
 }
 
@@ -62,7 +87,11 @@ fn eval(case: &Case, columns: &[Mat]) -> LossOutput {
 fn every_registered_loss_has_a_case() {
     let cases = cases();
     for entry in LOSSES {
-        assert!(cases.iter().any(|case| case.registered == entry.name), "{} has no golden case", entry.name);
+        assert!(
+            cases.iter().any(|case| case.registered == entry.name),
+            "{} has no golden case",
+            entry.name
+        );
     }
 }
 
@@ -72,7 +101,12 @@ fn values_and_gradients_equal_upstream() {
         let output = eval(&case, &case.inputs);
         let what = format!("value of {}", case.name);
         // A value near 0 is the difference of scores around 20, which f32 knows to 1e-6.
-        assert_value(output.value, case.value, Tolerance::Absolute(1e-5 * case.value.abs().max(0.1)), &what);
+        assert_value(
+            output.value,
+            case.value,
+            Tolerance::Absolute(1e-5 * case.value.abs().max(0.1)),
+            &what,
+        );
         assert_eq!(output.d_columns.len(), case.gradients.len());
         for (i, (d, expected)) in output.d_columns.iter().zip(&case.gradients).enumerate() {
             let what = format!("gradient {i} of {}", case.name);
@@ -85,7 +119,12 @@ fn values_and_gradients_equal_upstream() {
 #[test]
 fn configurations_equal_upstream() {
     for case in cases() {
-        assert_eq!(case.loss.config().to_string(), case.config.to_string(), "{}", case.name);
+        assert_eq!(
+            case.loss.config().to_string(),
+            case.config.to_string(),
+            "{}",
+            case.name
+        );
     }
 }
 
@@ -95,7 +134,12 @@ fn gradients_equal_finite_differences() {
         let output = eval(&case, &case.inputs);
         for (i, d) in output.d_columns.iter().enumerate() {
             let direction = pseudo_random(d.data().len(), 31 + i as u64);
-            let slope: f64 = d.data().iter().zip(&direction).map(|(d, v)| f64::from(*d) * f64::from(*v)).sum();
+            let slope: f64 = d
+                .data()
+                .iter()
+                .zip(&direction)
+                .map(|(d, v)| f64::from(*d) * f64::from(*v))
+                .sum();
             let value = |x: &[f32]| {
                 let mut moved = case.inputs.clone();
                 moved[i] = Mat::from_vec(d.rows(), d.cols(), x.to_vec());
@@ -103,7 +147,12 @@ fn gradients_equal_finite_differences() {
             };
             let difference = directional_derivative(value, case.inputs[i].data(), &direction, 3e-3);
             let tolerance = Tolerance::Absolute(2e-3 * slope.abs().max(0.1));
-            assert_value(difference, slope, tolerance, &format!("slope of {} along column {i}", case.name));
+            assert_value(
+                difference,
+                slope,
+                tolerance,
+                &format!("slope of {} along column {i}", case.name),
+            );
         }
     }
 }

@@ -6,12 +6,16 @@ use matryo_testkit::{Tolerance, assert_close, pseudo_random};
 use serde_json::{Value, json};
 
 fn error(name: &str, parameters: Value) -> LossError {
-    build(name, &parameters).err().expect("the parameters are refused")
+    build(name, &parameters)
+        .err()
+        .expect("the parameters are refused")
 }
 
 fn message(name: &str, parameters: Value) -> String {
     let error = error(name, parameters);
-    error.hint().map_or(error.to_string(), |hint| format!("{error}; {hint}"))
+    error
+        .hint()
+        .map_or(error.to_string(), |hint| format!("{error}; {hint}"))
 }
 
 const MNRL: &str = "MultipleNegativesRankingLoss";
@@ -19,30 +23,49 @@ const MATRYOSHKA: &str = "MatryoshkaLoss";
 
 fn matryoshka(rest: Value) -> Value {
     let mut parameters = json!({ "loss": MNRL, "matryoshka_dims": [8, 4, 2] });
-    rest.as_object().unwrap().iter().for_each(|(k, v)| parameters[k] = v.clone());
+    rest.as_object()
+        .unwrap()
+        .iter()
+        .for_each(|(k, v)| parameters[k] = v.clone());
     parameters
 }
 
 #[test]
 fn unknown_names_point_to_the_nearest() {
     let near = message("MultipleNegativeRankingLoss", json!({}));
-    assert_eq!(near, "unknown loss `MultipleNegativeRankingLoss`; did you mean `MultipleNegativesRankingLoss`?");
+    assert_eq!(
+        near,
+        "unknown loss `MultipleNegativeRankingLoss`; did you mean `MultipleNegativesRankingLoss`?"
+    );
     let far = message("x", json!({}));
-    assert_eq!(far, "unknown loss `x`; there are MultipleNegativesRankingLoss, MatryoshkaLoss, CosineSimilarityLoss");
+    assert_eq!(
+        far,
+        "unknown loss `x`; there are MultipleNegativesRankingLoss, MatryoshkaLoss, CosineSimilarityLoss"
+    );
     let inner = message(MATRYOSHKA, matryoshka(json!({ "loss": "MatryoshkaLos" })));
-    assert_eq!(inner, "unknown loss `MatryoshkaLos`; did you mean `MatryoshkaLoss`?");
+    assert_eq!(
+        inner,
+        "unknown loss `MatryoshkaLos`; did you mean `MatryoshkaLoss`?"
+    );
 }
 
 #[test]
 fn unknown_keys_point_to_the_nearest() {
     let text = message(MNRL, json!({ "similarity_fn": "cos_sim" }));
-    assert_eq!(text, "MultipleNegativesRankingLoss has no parameter `similarity_fn`; did you mean `similarity_fct`?");
+    assert_eq!(
+        text,
+        "MultipleNegativesRankingLoss has no parameter `similarity_fn`; did you mean `similarity_fct`?"
+    );
 }
 
 #[test]
 fn wrong_values_are_shown() {
     let cases = [
-        (MNRL, json!({ "scale": 0 }), "`scale` of MultipleNegativesRankingLoss is 0, expected a positive number"),
+        (
+            MNRL,
+            json!({ "scale": 0 }),
+            "`scale` of MultipleNegativesRankingLoss is 0, expected a positive number",
+        ),
         (
             MNRL,
             json!({ "scale": "20" }),
@@ -53,7 +76,11 @@ fn wrong_values_are_shown() {
             json!({ "similarity_fct": "cosine" }),
             r#"`similarity_fct` of MultipleNegativesRankingLoss is "cosine", expected cos_sim or dot_score"#,
         ),
-        (MNRL, json!([1]), "`parameters` of MultipleNegativesRankingLoss is [1], expected a table"),
+        (
+            MNRL,
+            json!([1]),
+            "`parameters` of MultipleNegativesRankingLoss is [1], expected a table",
+        ),
         (
             MATRYOSHKA,
             matryoshka(json!({ "matryoshka_dims": [] })),
@@ -88,7 +115,10 @@ fn wrong_values_are_shown() {
 #[test]
 fn upstream_parameters_are_taken_at_their_defaults_only() {
     let loss = build(MNRL, &json!({})).unwrap();
-    assert!(build(MNRL, &loss.config()).is_ok(), "what a card prints can be given back");
+    assert!(
+        build(MNRL, &loss.config()).is_ok(),
+        "what a card prints can be given back"
+    );
     let text = message(MNRL, json!({ "partition_mode": "per_direction" }));
     assert_eq!(
         text,
@@ -101,7 +131,10 @@ fn dimensions_are_checked_against_the_model() {
     let loss = build(MATRYOSHKA, &matryoshka(json!({}))).unwrap();
     assert_eq!(loss.check(8), Ok(()));
     let error = loss.check(7).unwrap_err();
-    assert_eq!(error.to_string(), "`matryoshka_dims` names 8, but the model's embeddings have 7 values");
+    assert_eq!(
+        error.to_string(),
+        "`matryoshka_dims` names 8, but the model's embeddings have 7 values"
+    );
     assert_eq!(error.hint().unwrap(), "7 is the largest possible value");
 }
 
@@ -110,23 +143,44 @@ fn names_and_citations_go_from_the_outside_in() {
     let loss = build(MATRYOSHKA, &matryoshka(json!({}))).unwrap();
     assert_eq!(loss.names(), [MATRYOSHKA, MNRL]);
     let citations = loss.citations();
-    assert_eq!(citations.iter().map(|c| c.0).collect::<Vec<_>>(), [MATRYOSHKA, MNRL]);
-    assert!(citations.iter().all(|(_, entry)| entry.starts_with("@misc{") && entry.ends_with('}')));
+    assert_eq!(
+        citations.iter().map(|c| c.0).collect::<Vec<_>>(),
+        [MATRYOSHKA, MNRL]
+    );
+    assert!(
+        citations
+            .iter()
+            .all(|(_, entry)| entry.starts_with("@misc{") && entry.ends_with('}'))
+    );
 }
 
 #[test]
 fn registered_names_are_the_losses_own() {
     for entry in LOSSES {
-        let loss = build(entry.name, &json!({})).or_else(|_| build(entry.name, &matryoshka(json!({})))).unwrap();
+        let loss = build(entry.name, &json!({}))
+            .or_else(|_| build(entry.name, &matryoshka(json!({}))))
+            .unwrap();
         assert_eq!(loss.name(), entry.name);
         assert!(!entry.about.is_empty());
     }
 }
 
 fn gradient(loss: &dyn Loss, seed: u64) -> Vec<f32> {
-    let columns: Vec<_> = (0..2).map(|c| Mat::from_vec(4, 8, pseudo_random(32, c))).collect();
+    let columns: Vec<_> = (0..2)
+        .map(|c| Mat::from_vec(4, 8, pseudo_random(32, c)))
+        .collect();
     let views: Vec<MatRef<'_>> = columns.iter().map(Mat::view).collect();
-    loss.eval(&*matryo_ops::cpu(), &LossBatch { columns: &views, labels: None, seed }).d_columns[0].data().to_vec()
+    loss.eval(
+        &*matryo_ops::cpu(),
+        &LossBatch {
+            columns: &views,
+            labels: None,
+            seed,
+        },
+    )
+    .d_columns[0]
+        .data()
+        .to_vec()
 }
 
 #[test]
@@ -141,10 +195,18 @@ fn a_subset_of_dimensions_depends_on_the_seed_alone() {
     for seed in 0..20 {
         let d = gradient(&*one, seed);
         assert_eq!(d, gradient(&*one, seed));
-        drawn[single.iter().position(|s| *s == d).expect("one of the dimensions")] = true;
+        drawn[single
+            .iter()
+            .position(|s| *s == d)
+            .expect("one of the dimensions")] = true;
     }
     assert_eq!(drawn, [true; 3], "20 steps draw each of 3 dimensions");
     let all = build(MATRYOSHKA, &matryoshka(json!({ "n_dims_per_step": 3 }))).unwrap();
     let sum: Vec<f32> = (0..32).map(|i| single.iter().map(|s| s[i]).sum()).collect();
-    assert_close(&gradient(&*all, 0), &sum, Tolerance::Relative(1e-6), "all dimensions are their sum");
+    assert_close(
+        &gradient(&*all, 0),
+        &sum,
+        Tolerance::Relative(1e-6),
+        "all dimensions are their sum",
+    );
 }

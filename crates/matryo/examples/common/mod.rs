@@ -25,11 +25,20 @@ pub fn milliseconds<T>(work: impl FnOnce() -> T) -> (T, String) {
 /// Rows of f32, little-endian, one after another.
 pub fn read_rows(path: &str, dim: usize) -> Outcome<Mat> {
     let mut file = File::open(path)?;
-    let (mut values, mut buffer) = (Vec::with_capacity(file.metadata()?.len() as usize / 4), vec![0; 1 << 20]);
+    let (mut values, mut buffer) = (
+        Vec::with_capacity(file.metadata()?.len() as usize / 4),
+        vec![0; 1 << 20],
+    );
     while values.len() < values.capacity() {
         let len = buffer.len().min(4 * (values.capacity() - values.len()));
         file.read_exact(&mut buffer[..len])?;
-        values.extend(buffer[..len].as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        values.extend(
+            buffer[..len]
+                .as_chunks()
+                .0
+                .iter()
+                .map(|bytes| f32::from_le_bytes(*bytes)),
+        );
     }
     Ok(Mat::from_vec(values.len() / dim, dim, values))
 }
@@ -50,17 +59,25 @@ impl Flags {
     pub fn of_process() -> Outcome<Self> {
         let (mut flags, mut arguments) = (HashMap::new(), std::env::args().skip(1));
         while let Some(name) = arguments.next() {
-            let value = arguments.next().ok_or_else(|| format!("{name}: no value"))?;
+            let value = arguments
+                .next()
+                .ok_or_else(|| format!("{name}: no value"))?;
             flags.insert(name.trim_start_matches('-').to_owned(), value);
         }
         Ok(Self(flags))
     }
 
     pub fn text(&self, name: &str) -> Outcome<&str> {
-        Ok(self.0.get(name).ok_or_else(|| format!("--{name} is missing"))?)
+        Ok(self
+            .0
+            .get(name)
+            .ok_or_else(|| format!("--{name} is missing"))?)
     }
 
     pub fn number(&self, name: &str) -> Outcome<usize> {
-        Ok(self.text(name)?.parse().map_err(|error| format!("--{name}: {error}"))?)
+        Ok(self
+            .text(name)?
+            .parse()
+            .map_err(|error| format!("--{name}: {error}"))?)
     }
 }

@@ -33,14 +33,30 @@ impl Data<'_> {
         let nearest = |block: &std::ops::Range<usize>| {
             let rows = self.rows.row_range(block.start, block.end);
             let mut scores = Mat::zeros(block.len(), centres.rows());
-            let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
-            alone(|| linear(Level::chosen(), scores.view_mut(), rows, Weight::Packed(&packed), epilogue));
-            (0..block.len()).map(|i| largest(scores.row(i))).collect::<Vec<_>>()
+            let epilogue = Epilogue {
+                bias: Some(&bias),
+                ..Epilogue::default()
+            };
+            alone(|| {
+                linear(
+                    Level::chosen(),
+                    scores.view_mut(),
+                    rows,
+                    Weight::Packed(&packed),
+                    epilogue,
+                )
+            });
+            (0..block.len())
+                .map(|i| largest(scores.row(i)))
+                .collect::<Vec<_>>()
         };
         let nearest: Vec<Vec<(usize, f32)>> = blocks.par_iter().map(nearest).collect();
         let (labels, scores): (Vec<usize>, Vec<f32>) = nearest.into_iter().flatten().unzip();
-        let distances =
-            scores.iter().zip(&self.squares).map(|(score, square)| (square - 2.0 * score).max(0.0)).collect();
+        let distances = scores
+            .iter()
+            .zip(&self.squares)
+            .map(|(score, square)| (square - 2.0 * score).max(0.0))
+            .collect();
         let mut assignment = Assignment { labels, distances };
         assignment.fill_empty(centres.rows());
         assignment
@@ -63,12 +79,23 @@ impl Assignment {
     fn fill_empty(&mut self, clusters: usize) {
         let mut sizes = vec![0_usize; clusters];
         self.labels.iter().for_each(|&label| sizes[label] += 1);
-        let empty: Vec<usize> = (0..clusters).filter(|&cluster| sizes[cluster] == 0).collect();
+        let empty: Vec<usize> = (0..clusters)
+            .filter(|&cluster| sizes[cluster] == 0)
+            .collect();
         let mut moved = HashSet::new();
         for cluster in empty {
-            let free = (0..self.labels.len()).filter(|row| sizes[self.labels[*row]] > 1 && !moved.contains(row));
-            let farther = |a: usize, b: usize| if self.distances[b] > self.distances[a] { b } else { a };
-            let Some(row) = free.reduce(farther) else { return };
+            let free = (0..self.labels.len())
+                .filter(|row| sizes[self.labels[*row]] > 1 && !moved.contains(row));
+            let farther = |a: usize, b: usize| {
+                if self.distances[b] > self.distances[a] {
+                    b
+                } else {
+                    a
+                }
+            };
+            let Some(row) = free.reduce(farther) else {
+                return;
+            };
             sizes[self.labels[row]] -= 1;
             sizes[cluster] = 1;
             self.labels[row] = cluster;

@@ -16,7 +16,10 @@ impl Data<'_> {
         let members = members(labels, count);
         let mean = |members: &Vec<usize>| {
             let size = members.len() as f64;
-            sum_of(self.rows, members).into_iter().map(|sum| (sum / size) as f32).collect::<Vec<f32>>()
+            sum_of(self.rows, members)
+                .into_iter()
+                .map(|sum| (sum / size) as f32)
+                .collect::<Vec<f32>>()
         };
         let means: Vec<Vec<f32>> = members.par_iter().map(mean).collect();
         let mut moved = Mat::from_vec(count, cols, means.concat());
@@ -32,7 +35,10 @@ impl Data<'_> {
     pub(super) fn inertia(&self, centres: &Mat, labels: &[usize]) -> f64 {
         let blocks: Vec<_> = pieces(labels.len(), ROWS).collect();
         let of_row = |row: usize| squared_distance(self.rows.row(row), centres.row(labels[row]));
-        let sums: Vec<f64> = blocks.into_par_iter().map(|block| block.map(of_row).sum()).collect();
+        let sums: Vec<f64> = blocks
+            .into_par_iter()
+            .map(|block| block.map(of_row).sum())
+            .collect();
         sums.iter().sum()
     }
 }
@@ -40,20 +46,34 @@ impl Data<'_> {
 /// Rows of each cluster, in their order.
 fn members(labels: &[usize], clusters: usize) -> Vec<Vec<usize>> {
     let mut members = vec![Vec::new(); clusters];
-    labels.iter().enumerate().for_each(|(row, &label)| members[label].push(row));
+    labels
+        .iter()
+        .enumerate()
+        .for_each(|(row, &label)| members[label].push(row));
     members
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+        .sum()
 }
 
 /// Mean over the columns of their variances over the rows.
 pub(super) fn mean_variance(rows: MatRef<'_>) -> f64 {
     let count = rows.rows() as f64;
     let all: Vec<usize> = (0..rows.rows()).collect();
-    let means: Vec<f64> = sum_of(rows, &all).into_iter().map(|sum| sum / count).collect();
-    let deviation =
-        |row: usize| rows.row(row).iter().zip(&means).map(|(&x, mean)| (f64::from(x) - mean).powi(2)).sum::<f64>();
+    let means: Vec<f64> = sum_of(rows, &all)
+        .into_iter()
+        .map(|sum| sum / count)
+        .collect();
+    let deviation = |row: usize| {
+        rows.row(row)
+            .iter()
+            .zip(&means)
+            .map(|(&x, mean)| (f64::from(x) - mean).powi(2))
+            .sum::<f64>()
+    };
     (0..rows.rows()).map(deviation).sum::<f64>() / (count * rows.cols().max(1) as f64)
 }

@@ -75,14 +75,26 @@ pub struct KMeans {
 pub fn kmeans(embeddings: MatRef<'_>, options: &KMeansOptions<'_>) -> Result<KMeans, MiningError> {
     check(embeddings, options)?;
     check_finite(embeddings)?;
-    let unit = options.spherical.then(|| unit_rows(embeddings)).transpose()?;
+    let unit = options
+        .spherical
+        .then(|| unit_rows(embeddings))
+        .transpose()?;
     let data = Data::new(unit.as_ref().map_or(embeddings, Mat::view), options);
-    let starts = if options.init.is_some() { 1 } else { options.n_init };
+    let starts = if options.init.is_some() {
+        1
+    } else {
+        options.n_init
+    };
     let mut best: Option<KMeans> = None;
     for start in 0..starts {
         let found = data.run(data.initial_centres(start)?);
-        options.progress.inspect(|progress| progress(start + 1, starts));
-        if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
+        options
+            .progress
+            .inspect(|progress| progress(start + 1, starts));
+        if best
+            .as_ref()
+            .is_none_or(|best| found.inertia < best.inertia)
+        {
             best = Some(found);
         }
     }
@@ -97,7 +109,9 @@ fn check(embeddings: MatRef<'_>, options: &KMeansOptions<'_>) -> Result<(), Mini
     if clusters > rows {
         return Err(MiningError::TooManyClusters { clusters, rows });
     }
-    let Some(init) = options.init else { return Ok(()) };
+    let Some(init) = options.init else {
+        return Ok(());
+    };
     let (found, expected) = ((init.rows(), init.cols()), (clusters, embeddings.cols()));
     if found != expected {
         return Err(MiningError::Init { found, expected });
@@ -119,7 +133,12 @@ impl<'a> Data<'a> {
     fn new(rows: MatRef<'a>, options: &'a KMeansOptions<'a>) -> Self {
         let square = |row: usize| rows.row(row).iter().map(|x| x * x).sum();
         let squares = (0..rows.rows()).map(square).collect();
-        Self { rows, options, squares, tolerance: options.tol * centres::mean_variance(rows) }
+        Self {
+            rows,
+            options,
+            squares,
+            tolerance: options.tol * centres::mean_variance(rows),
+        }
     }
 
     fn initial_centres(&self, start: usize) -> Result<Mat, MiningError> {
@@ -150,6 +169,11 @@ impl<'a> Data<'a> {
             last = Some(labels);
         };
         let inertia = self.inertia(&centres, &labels);
-        KMeans { labels, cluster_centers: centres, inertia, n_iter }
+        KMeans {
+            labels,
+            cluster_centers: centres,
+            inertia,
+            n_iter,
+        }
     }
 }

@@ -22,20 +22,37 @@ impl Data<'_> {
         let mut nearest = self.distances_to(&[first]).remove(0);
         while chosen.len() < k {
             let candidates = draw(&nearest, trials, random);
-            let closer = |distances: Vec<f32>| nearest.iter().zip(distances).map(|(a, b)| a.min(b)).collect();
-            let trials: Vec<Vec<f32>> = self.distances_to(&candidates).into_iter().map(closer).collect();
+            let closer = |distances: Vec<f32>| {
+                nearest
+                    .iter()
+                    .zip(distances)
+                    .map(|(a, b)| a.min(b))
+                    .collect()
+            };
+            let trials: Vec<Vec<f32>> = self
+                .distances_to(&candidates)
+                .into_iter()
+                .map(closer)
+                .collect();
             let potential = |trial: &Vec<f32>| trial.iter().map(|&d| f64::from(d)).sum::<f64>();
             let potentials: Vec<f64> = trials.iter().map(potential).collect();
-            let best = (0..trials.len()).reduce(|a, b| if potentials[b] < potentials[a] { b } else { a });
+            let best =
+                (0..trials.len()).reduce(|a, b| if potentials[b] < potentials[a] { b } else { a });
             let best = best.expect("at least two trials");
             chosen.push(candidates[best]);
-            nearest = trials.into_iter().nth(best).expect("the best is one of them");
+            nearest = trials
+                .into_iter()
+                .nth(best)
+                .expect("the best is one of them");
         }
         self.gather(&chosen)
     }
 
     fn gather(&self, rows: &[usize]) -> Mat {
-        let values = rows.iter().flat_map(|&row| self.rows.row(row).iter().copied()).collect();
+        let values = rows
+            .iter()
+            .flat_map(|&row| self.rows.row(row).iter().copied())
+            .collect();
         Mat::from_vec(rows.len(), self.rows.cols(), values)
     }
 
@@ -44,16 +61,28 @@ impl Data<'_> {
         let centres = self.gather(candidates);
         let blocks: Vec<_> = pieces(self.rows.rows(), ROWS).collect();
         let of_block = |block: std::ops::Range<usize>| {
-            let scores = alone(|| products(centres.view(), self.rows.row_range(block.start, block.end)));
+            let scores =
+                alone(|| products(centres.view(), self.rows.row_range(block.start, block.end)));
             let distance = |c: usize, i: usize| {
                 let squares = self.squares[block.start + i] + self.squares[candidates[c]];
                 (squares - 2.0 * scores.row(c)[i]).max(0.0)
             };
-            let of_candidate = |c: usize| (0..block.len()).map(|i| distance(c, i)).collect::<Vec<f32>>();
+            let of_candidate = |c: usize| {
+                (0..block.len())
+                    .map(|i| distance(c, i))
+                    .collect::<Vec<f32>>()
+            };
             (0..candidates.len()).map(of_candidate).collect::<Vec<_>>()
         };
         let parts: Vec<Vec<Vec<f32>>> = blocks.into_par_iter().map(of_block).collect();
-        (0..candidates.len()).map(|c| parts.iter().flat_map(|part| part[c].iter().copied()).collect()).collect()
+        (0..candidates.len())
+            .map(|c| {
+                parts
+                    .iter()
+                    .flat_map(|part| part[c].iter().copied())
+                    .collect()
+            })
+            .collect()
     }
 }
 
@@ -65,6 +94,12 @@ fn draw(weights: &[f32], trials: usize, random: &mut Random) -> Vec<usize> {
         sum
     });
     let running: Vec<f64> = running.collect();
-    let at = |value: f64| running.partition_point(|&sum| sum < value).min(weights.len() - 1);
-    (0..trials).map(|_| at(random.uniform() * running[running.len() - 1])).collect()
+    let at = |value: f64| {
+        running
+            .partition_point(|&sum| sum < value)
+            .min(weights.len() - 1)
+    };
+    (0..trials)
+        .map(|_| at(random.uniform() * running[running.len() - 1]))
+        .collect()
 }

@@ -17,7 +17,10 @@ pub(super) fn main_plane(rows: MatRef<'_>) -> Vec<Point> {
     let first = direction(rows, &mean, &vec![0.0; mean.len()]);
     let second = direction(rows, &mean, &first);
     let along = |row: &[f32]| [&first, &second].map(|axis| centred_dot(row, &mean, axis));
-    (0..rows.rows()).into_par_iter().map(|i| along(rows.row(i))).collect()
+    (0..rows.rows())
+        .into_par_iter()
+        .map(|i| along(rows.row(i)))
+        .collect()
 }
 
 fn mean(rows: MatRef<'_>) -> Vec<f64> {
@@ -29,13 +32,19 @@ fn mean(rows: MatRef<'_>) -> Vec<f64> {
 /// A unit vector at right angles to `other`, or 0 where rows differ in no such direction.
 fn direction(rows: MatRef<'_>, mean: &[f64], other: &[f64]) -> Vec<f64> {
     // Any start that is not at right angles to the answer will do; this one has no symmetry.
-    let mut axis: Vec<f64> = (0..rows.cols()).map(|i| 1.0 + (i as f64 * 0.7).sin()).collect();
+    let mut axis: Vec<f64> = (0..rows.cols())
+        .map(|i| 1.0 + (i as f64 * 0.7).sin())
+        .collect();
     for _ in 0..ROUNDS {
-        let weights: Vec<f64> =
-            (0..rows.rows()).into_par_iter().map(|i| centred_dot(rows.row(i), mean, &axis)).collect();
+        let weights: Vec<f64> = (0..rows.rows())
+            .into_par_iter()
+            .map(|i| centred_dot(rows.row(i), mean, &axis))
+            .collect();
         axis = weighted_sum(rows, mean, &weights);
         let shared = dot(&axis, other);
-        axis.iter_mut().zip(other).for_each(|(x, o)| *x -= shared * o);
+        axis.iter_mut()
+            .zip(other)
+            .for_each(|(x, o)| *x -= shared * o);
         let length = dot(&axis, &axis).sqrt();
         if length == 0.0 {
             break;
@@ -51,18 +60,27 @@ fn weighted_sum(rows: MatRef<'_>, mean: &[f64], weights: &[f64]) -> Vec<f64> {
         let mut sum = vec![0.0; mean.len()];
         for (i, weight) in weights.iter().enumerate() {
             let row = rows.row(block * ROWS + i);
-            sum.iter_mut().zip(row).zip(mean).for_each(|((s, &x), m)| *s += weight * (f64::from(x) - m));
+            sum.iter_mut()
+                .zip(row)
+                .zip(mean)
+                .for_each(|((s, &x), m)| *s += weight * (f64::from(x) - m));
         }
         sum
     };
     let blocks: Vec<Vec<f64>> = weights.par_chunks(ROWS).enumerate().map(block).collect();
     let mut total = vec![0.0; mean.len()];
-    blocks.iter().for_each(|block| total.iter_mut().zip(block).for_each(|(t, b)| *t += b));
+    blocks
+        .iter()
+        .for_each(|block| total.iter_mut().zip(block).for_each(|(t, b)| *t += b));
     total
 }
 
 fn centred_dot(row: &[f32], mean: &[f64], axis: &[f64]) -> f64 {
-    row.iter().zip(mean).zip(axis).map(|((&x, m), a)| (f64::from(x) - m) * a).sum()
+    row.iter()
+        .zip(mean)
+        .zip(axis)
+        .map(|((&x, m), a)| (f64::from(x) - m) * a)
+        .sum()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
@@ -79,13 +97,27 @@ mod tests {
     fn a_stretched_cloud_lies_along_its_axes() {
         // 10 wide along (3, 4) / 5, 1 along (4, -3) / 5, around (7, 7), flat in the third direction.
         let at = |i: usize| [(i as f32 * 1.7).sin() * 10.0, (i as f32 * 2.9).sin()];
-        let row = |i: usize| [7.0 + 0.6 * at(i)[0] + 0.8 * at(i)[1], 7.0 + 0.8 * at(i)[0] - 0.6 * at(i)[1], 1.0];
+        let row = |i: usize| {
+            [
+                7.0 + 0.6 * at(i)[0] + 0.8 * at(i)[1],
+                7.0 + 0.8 * at(i)[0] - 0.6 * at(i)[1],
+                1.0,
+            ]
+        };
         let rows = Mat::from_vec(2000, 3, (0..2000).flat_map(row).collect());
         let plane = main_plane(rows.view());
         for (i, point) in plane.iter().enumerate() {
             // Sines have almost no mean, and almost no correlation.
-            assert!((point[0].abs() - f64::from(at(i)[0].abs())).abs() < 0.1, "{i}: {point:?}, {:?}", at(i));
-            assert!((point[1].abs() - f64::from(at(i)[1].abs())).abs() < 0.1, "{i}: {point:?}, {:?}", at(i));
+            assert!(
+                (point[0].abs() - f64::from(at(i)[0].abs())).abs() < 0.1,
+                "{i}: {point:?}, {:?}",
+                at(i)
+            );
+            assert!(
+                (point[1].abs() - f64::from(at(i)[1].abs())).abs() < 0.1,
+                "{i}: {point:?}, {:?}",
+                at(i)
+            );
         }
     }
 

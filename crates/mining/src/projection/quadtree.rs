@@ -25,11 +25,19 @@ struct Square {
 
 impl Quadtree {
     pub fn new(points: &[Point]) -> Self {
-        let bound = |pick: fn(f64, f64) -> f64, from: f64, axis: usize| points.iter().map(|p| p[axis]).fold(from, pick);
+        let bound = |pick: fn(f64, f64) -> f64, from: f64, axis: usize| {
+            points.iter().map(|p| p[axis]).fold(from, pick)
+        };
         let low = [0, 1].map(|axis| bound(f64::min, f64::INFINITY, axis));
         let high = [0, 1].map(|axis| bound(f64::max, f64::NEG_INFINITY, axis));
-        let half = ((high[0] - low[0]).max(high[1] - low[1]) / 2.0).max(f64::MIN_POSITIVE) * (1.0 + 1e-9);
-        let mut tree = Self { squares: vec![Square::new([(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0], half)] };
+        let half =
+            ((high[0] - low[0]).max(high[1] - low[1]) / 2.0).max(f64::MIN_POSITIVE) * (1.0 + 1e-9);
+        let mut tree = Self {
+            squares: vec![Square::new(
+                [(low[0] + high[0]) / 2.0, (low[1] + high[1]) / 2.0],
+                half,
+            )],
+        };
         points.iter().for_each(|point| tree.insert(*point));
         for square in &mut tree.squares {
             square.mass = square.mass.map(|sum| sum / square.count);
@@ -61,11 +69,17 @@ impl Quadtree {
 
     /// The quarter of a square in which a point lies; made if it is not there.
     fn child(&mut self, at: usize, point: Point) -> usize {
-        let Square { centre, half, children, .. } = &self.squares[at];
+        let Square {
+            centre,
+            half,
+            children,
+            ..
+        } = &self.squares[at];
         let right = [0, 1].map(|axis| point[axis] >= centre[axis]);
         let quarter = usize::from(right[0]) + 2 * usize::from(right[1]);
         if children[quarter] == NONE {
-            let quarter_of = |axis: usize| centre[axis] + if right[axis] { half / 2.0 } else { -half / 2.0 };
+            let quarter_of =
+                |axis: usize| centre[axis] + if right[axis] { half / 2.0 } else { -half / 2.0 };
             let child = Square::new([quarter_of(0), quarter_of(1)], half / 2.0);
             self.squares[at].children[quarter] = self.squares.len() as u32;
             self.squares.push(child);
@@ -88,7 +102,10 @@ impl Quadtree {
             if leaf || side * side < theta * theta * distance {
                 let q = 1.0 / (1.0 + distance);
                 sum += square.count * q;
-                force = [force[0] + square.count * q * q * away[0], force[1] + square.count * q * q * away[1]];
+                force = [
+                    force[0] + square.count * q * q * away[0],
+                    force[1] + square.count * q * q * away[1],
+                ];
             } else {
                 stack.extend(square.children.iter().filter(|&&child| child != NONE));
             }
@@ -100,7 +117,14 @@ impl Quadtree {
 
 impl Square {
     fn new(centre: Point, half: f64) -> Self {
-        Self { centre, half, mass: [0.0; 2], count: 0.0, only: None, children: [NONE; 4] }
+        Self {
+            centre,
+            half,
+            mass: [0.0; 2],
+            count: 0.0,
+            only: None,
+            children: [NONE; 4],
+        }
     }
 }
 
@@ -109,7 +133,9 @@ mod tests {
     use super::*;
 
     fn points(count: usize) -> Vec<Point> {
-        (0..count).map(|i| [(i as f64 * 1.7).sin() * 3.0, (i as f64 * 2.3).cos()]).collect()
+        (0..count)
+            .map(|i| [(i as f64 * 1.7).sin() * 3.0, (i as f64 * 2.3).cos()])
+            .collect()
     }
 
     fn exactly(points: &[Point], i: usize) -> (Point, f64) {
@@ -126,8 +152,16 @@ mod tests {
 
     fn assert_near(found: (Point, f64), expected: (Point, f64), tolerance: f64) {
         let scale = expected.1;
-        assert!((found.1 - expected.1).abs() <= tolerance * scale, "{found:?} {expected:?}");
-        (0..2).for_each(|a| assert!((found.0[a] - expected.0[a]).abs() <= tolerance * scale, "{found:?} {expected:?}"));
+        assert!(
+            (found.1 - expected.1).abs() <= tolerance * scale,
+            "{found:?} {expected:?}"
+        );
+        (0..2).for_each(|a| {
+            assert!(
+                (found.0[a] - expected.0[a]).abs() <= tolerance * scale,
+                "{found:?} {expected:?}"
+            )
+        });
     }
 
     #[test]
@@ -135,7 +169,11 @@ mod tests {
         let points = points(200);
         let tree = Quadtree::new(&points);
         for i in 0..points.len() {
-            assert_near(tree.repulsion(points[i], 0.0, &mut Vec::new()), exactly(&points, i), 1e-12);
+            assert_near(
+                tree.repulsion(points[i], 0.0, &mut Vec::new()),
+                exactly(&points, i),
+                1e-12,
+            );
         }
     }
 
@@ -144,15 +182,27 @@ mod tests {
         let points = points(500);
         let tree = Quadtree::new(&points);
         for i in 0..points.len() {
-            assert_near(tree.repulsion(points[i], 0.5, &mut Vec::new()), exactly(&points, i), 0.02);
+            assert_near(
+                tree.repulsion(points[i], 0.5, &mut Vec::new()),
+                exactly(&points, i),
+                0.02,
+            );
         }
     }
 
     #[test]
     fn equal_points_and_a_single_one_are_no_trouble() {
         let tree = Quadtree::new(&[[1.0, 1.0]; 5]);
-        assert_near(tree.repulsion([1.0, 1.0], 0.5, &mut Vec::new()), ([0.0; 2], 4.0), 1e-12);
+        assert_near(
+            tree.repulsion([1.0, 1.0], 0.5, &mut Vec::new()),
+            ([0.0; 2], 4.0),
+            1e-12,
+        );
         let tree = Quadtree::new(&[[3.0, 4.0]]);
-        assert_near(tree.repulsion([3.0, 4.0], 0.5, &mut Vec::new()), ([0.0; 2], 0.0), 1e-12);
+        assert_near(
+            tree.repulsion([3.0, 4.0], 0.5, &mut Vec::new()),
+            ([0.0; 2], 0.0),
+            1e-12,
+        );
     }
 }

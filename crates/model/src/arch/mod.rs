@@ -52,8 +52,13 @@ impl Slot {
 
 /// The architecture of a folder and its properties.
 pub(crate) fn read(folder: &ModelFolder) -> Result<(&'static Arch, Spec), ModelError> {
-    let config = Object::new(&folder.transformer_dir().join("config.json"), folder.config.clone())?;
-    let found = config.text("model_type")?.ok_or_else(|| config.wrong("model_type", &supported()))?;
+    let config = Object::new(
+        &folder.transformer_dir().join("config.json"),
+        folder.config.clone(),
+    )?;
+    let found = config
+        .text("model_type")?
+        .ok_or_else(|| config.wrong("model_type", &supported()))?;
     let arch = ARCHS.iter().find(|arch| arch.model_type == found);
     let arch = arch.ok_or_else(|| ModelError::UnknownArchitecture {
         path: config.path().to_owned(),
@@ -64,5 +69,9 @@ pub(crate) fn read(folder: &ModelFolder) -> Result<(&'static Arch, Spec), ModelE
 }
 
 fn supported() -> String {
-    ARCHS.iter().map(|arch| arch.model_type).collect::<Vec<_>>().join(", ")
+    ARCHS
+        .iter()
+        .map(|arch| arch.model_type)
+        .collect::<Vec<_>>()
+        .join(", ")
 }

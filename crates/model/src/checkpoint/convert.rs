@@ -24,7 +24,12 @@ pub(crate) fn to_f32(dtype: Dtype, bytes: &[u8], out: &mut [f32]) {
 
 fn convert<const N: usize>(bytes: &[u8], out: &mut [f32], value: impl Fn([u8; N]) -> f32) {
     let (values, rest) = bytes.as_chunks::<N>();
-    assert!(rest.is_empty() && values.len() == out.len(), "{} bytes for {} values", bytes.len(), out.len());
+    assert!(
+        rest.is_empty() && values.len() == out.len(),
+        "{} bytes for {} values",
+        bytes.len(),
+        out.len()
+    );
     for (out, bytes) in out.iter_mut().zip(values) {
         *out = value(*bytes);
     }
@@ -37,10 +42,16 @@ mod tests {
     #[test]
     fn half_precision_values_are_exact() {
         let mut out = [0.0; 3];
-        let f16s: Vec<u8> = [0x3c00_u16, 0xc000, 0x0001].iter().flat_map(|b| b.to_le_bytes()).collect();
+        let f16s: Vec<u8> = [0x3c00_u16, 0xc000, 0x0001]
+            .iter()
+            .flat_map(|b| b.to_le_bytes())
+            .collect();
         to_f32(Dtype::F16, &f16s, &mut out);
         assert_eq!(out, [1.0, -2.0, 2.0_f32.powi(-24)]);
-        let bf16s: Vec<u8> = [0x3f80_u16, 0xc049, 0x7f80].iter().flat_map(|b| b.to_le_bytes()).collect();
+        let bf16s: Vec<u8> = [0x3f80_u16, 0xc049, 0x7f80]
+            .iter()
+            .flat_map(|b| b.to_le_bytes())
+            .collect();
         to_f32(Dtype::BF16, &bf16s, &mut out);
         assert_eq!(out, [1.0, -3.140625, f32::INFINITY]);
     }

@@ -31,12 +31,26 @@ impl ShardFile {
         let file = File::open(path).map_err(ModelError::io("open", path))?;
         let length = file.metadata().map_err(ModelError::io("read", path))?.len();
         if length < LENGTH_BYTES as u64 {
-            return Err(ModelError::FileLength { path: path.to_owned(), found: length, expected: LENGTH_BYTES as u64 });
+            return Err(ModelError::FileLength {
+                path: path.to_owned(),
+                found: length,
+                expected: LENGTH_BYTES as u64,
+            });
         }
         let map = map_file(&file).map_err(ModelError::io("map", path))?;
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|source| explain(path, &map, source))?;
-        let tensors = metadata.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
-        Ok(Self { path: path.to_owned(), map, start: LENGTH_BYTES + header, tensors })
+        let (header, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|source| explain(path, &map, source))?;
+        let tensors = metadata
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| (name, info.clone()))
+            .collect();
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            start: LENGTH_BYTES + header,
+            tensors,
+        })
     }
 
     /// The bytes of a tensor of this file.
@@ -54,7 +68,11 @@ impl ShardFile {
 fn explain(path: &Path, bytes: &[u8], source: SafeTensorError) -> ModelError {
     let (path, found) = (path.to_owned(), bytes.len() as u64);
     match promised_length(bytes) {
-        Some(expected) if expected != found => ModelError::FileLength { path, found, expected },
+        Some(expected) if expected != found => ModelError::FileLength {
+            path,
+            found,
+            expected,
+        },
         _ => ModelError::Safetensors { path, source },
     }
 }
@@ -67,8 +85,14 @@ fn promised_length(bytes: &[u8]) -> Option<u64> {
         return None;
     }
     let start = length + LENGTH_BYTES as u64;
-    let Some(header) = bytes.get(LENGTH_BYTES..usize::try_from(start).ok()?) else { return Some(start) };
-    let Value::Object(header) = serde_json::from_slice(header).ok()? else { return None };
-    let ends = header.values().filter_map(|info| info.get("data_offsets")?.get(1)?.as_u64());
+    let Some(header) = bytes.get(LENGTH_BYTES..usize::try_from(start).ok()?) else {
+        return Some(start);
+    };
+    let Value::Object(header) = serde_json::from_slice(header).ok()? else {
+        return None;
+    };
+    let ends = header
+        .values()
+        .filter_map(|info| info.get("data_offsets")?.get(1)?.as_u64());
     start.checked_add(ends.max().unwrap_or(0))
 }

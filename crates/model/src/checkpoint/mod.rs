@@ -51,12 +51,20 @@ impl Checkpoint {
     pub fn open_file(path: PathBuf) -> Result<Self, ModelError> {
         let file = ShardFile::open(&path)?;
         let tensors = file.tensors.keys().map(|name| (name.clone(), 0)).collect();
-        Ok(Self { path, files: vec![file], tensors })
+        Ok(Self {
+            path,
+            files: vec![file],
+            tensors,
+        })
     }
 
     fn open_shards(folder: &Path, path: PathBuf) -> Result<Self, ModelError> {
         let index = Object::read(&path)?;
-        let mut shards = Self { path, files: Vec::new(), tensors: BTreeMap::new() };
+        let mut shards = Self {
+            path,
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
         let mut opened = HashMap::new();
         for (name, shard) in weight_map(&index)? {
             let i = match opened.get(&shard) {
@@ -101,11 +109,20 @@ impl Checkpoint {
     ///
     /// Fails if the tensor is missing, of another shape, or not of a floating type.
     pub fn read(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), ModelError> {
-        assert_eq!(shape.iter().product::<usize>(), out.len(), "room for `{name}`");
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            out.len(),
+            "room for `{name}`"
+        );
         let (file, info) = self.find(name)?;
         if info.shape != shape {
             let (found, expected) = (info.shape.clone(), shape.to_vec());
-            return Err(ModelError::TensorShape { path: file.path.clone(), name: name.to_owned(), found, expected });
+            return Err(ModelError::TensorShape {
+                path: file.path.clone(),
+                name: name.to_owned(),
+                found,
+                expected,
+            });
         }
         readable_size(file, name, info)?;
         to_f32(info.dtype, file.bytes(info), out);
@@ -128,7 +145,12 @@ impl Checkpoint {
             let row = id as usize;
             if row >= rows {
                 let (path, name) = (file.path.clone(), name.to_owned());
-                return Err(ModelError::RowOutOfRange { path, name, row: id, rows });
+                return Err(ModelError::RowOutOfRange {
+                    path,
+                    name,
+                    row: id,
+                    rows,
+                });
             }
             to_f32(info.dtype, &bytes[row * stride..(row + 1) * stride], out);
         }
@@ -167,7 +189,10 @@ impl Checkpoint {
 
 fn weight_map(index: &Object) -> Result<Vec<(String, String)>, ModelError> {
     let wrong = || index.wrong("weight_map", "an object from tensor to file name");
-    let map = index.get("weight_map").and_then(|v| v.as_object()).ok_or_else(wrong)?;
+    let map = index
+        .get("weight_map")
+        .and_then(|v| v.as_object())
+        .ok_or_else(wrong)?;
     let pair = |(name, file): (&String, &serde_json::Value)| {
         let file = file.as_str().filter(|f| !f.contains(['/', '\\']));
         file.map(|f| (name.clone(), f.to_owned())).ok_or_else(wrong)
@@ -183,22 +208,40 @@ fn readable_size(file: &ShardFile, name: &str, info: &TensorInfo) -> Result<usiz
     })
 }
 
-fn matrix_shape(file: &ShardFile, name: &str, info: &TensorInfo) -> Result<(usize, usize), ModelError> {
+fn matrix_shape(
+    file: &ShardFile,
+    name: &str,
+    info: &TensorInfo,
+) -> Result<(usize, usize), ModelError> {
     match info.shape[..] {
         [rows, width] => Ok((rows, width)),
-        _ => Err(ModelError::TensorRank { path: file.path.clone(), name: name.to_owned(), found: info.shape.clone() }),
+        _ => Err(ModelError::TensorRank {
+            path: file.path.clone(),
+            name: name.to_owned(),
+            found: info.shape.clone(),
+        }),
     }
 }
 
 fn missing<'a>(path: &Path, name: &str, names: impl Iterator<Item = &'a String>) -> ModelError {
     let similar = nearest(name, names.map(String::as_str)).map(str::to_owned);
-    ModelError::MissingTensor { path: path.to_owned(), name: name.to_owned(), similar }
+    ModelError::MissingTensor {
+        path: path.to_owned(),
+        name: name.to_owned(),
+        similar,
+    }
 }
 
 fn no_weights(folder: &Path) -> ModelError {
     let folder = folder.to_owned();
     match PICKLES.iter().find(|file| folder.join(file).exists()) {
-        Some(file) => ModelError::PickledWeights { folder, file: (*file).to_owned() },
-        None => ModelError::MissingFile { folder, file: SINGLE.to_owned() },
+        Some(file) => ModelError::PickledWeights {
+            folder,
+            file: (*file).to_owned(),
+        },
+        None => ModelError::MissingFile {
+            folder,
+            file: SINGLE.to_owned(),
+        },
     }
 }

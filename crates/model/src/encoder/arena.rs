@@ -31,8 +31,15 @@ impl Arena {
     /// A buffer with unspecified values.
     pub(super) fn take(&self, rows: usize, cols: usize) -> Buffer {
         let len = rows * cols;
-        let data = self.reuse(len, cols).unwrap_or_else(|| AlignedVec::zeros(rounded(len)));
-        Buffer { rows, cols, data, home: self.free.clone() }
+        let data = self
+            .reuse(len, cols)
+            .unwrap_or_else(|| AlignedVec::zeros(rounded(len)));
+        Buffer {
+            rows,
+            cols,
+            data,
+            home: self.free.clone(),
+        }
     }
 
     /// A buffer of zeros, for what is added to.
@@ -52,14 +59,24 @@ impl Arena {
     /// Bytes of the matrices that every free buffer was made for, at least.
     #[cfg(test)]
     pub(super) fn free_bytes(&self) -> usize {
-        self.allocated().iter().map(|(_, len)| len * size_of::<f32>()).sum()
+        self.allocated()
+            .iter()
+            .map(|(_, len)| len * size_of::<f32>())
+            .sum()
     }
 
     /// Place and length of every free buffer.
     #[cfg(test)]
     pub(super) fn allocated(&self) -> Vec<(*const f32, usize)> {
-        let free = self.free.lock().expect("no one panics while holding the lists");
-        let mut all: Vec<_> = free.values().flatten().map(|data| (data.as_ptr(), data.len())).collect();
+        let free = self
+            .free
+            .lock()
+            .expect("no one panics while holding the lists");
+        let mut all: Vec<_> = free
+            .values()
+            .flatten()
+            .map(|data| (data.as_ptr(), data.len()))
+            .collect();
         all.sort();
         all
     }
@@ -70,10 +87,16 @@ impl Arena {
     /// leave a set of buffers a size. Each width keeps to its own, so that a narrow matrix never takes a wide one's
     /// buffer, for which a new one would have to be made.
     fn reuse(&self, len: usize, cols: usize) -> Option<AlignedVec> {
-        let mut free = self.free.lock().expect("no one panics while holding the lists");
+        let mut free = self
+            .free
+            .lock()
+            .expect("no one panics while holding the lists");
         let free = free.get_mut(&cols)?;
         let sizes = || free.iter().map(|data| data.len()).enumerate();
-        if let Some((fit, _)) = sizes().filter(|(_, size)| *size >= len).min_by_key(|(_, size)| *size) {
+        if let Some((fit, _)) = sizes()
+            .filter(|(_, size)| *size >= len)
+            .min_by_key(|(_, size)| *size)
+        {
             return Some(free.swap_remove(fit));
         }
         let outgrown = sizes().max_by_key(|(_, size)| *size)?.0;
@@ -111,7 +134,9 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         if let Ok(mut free) = self.home.lock() {
-            free.entry(self.cols).or_default().push(std::mem::take(&mut self.data));
+            free.entry(self.cols)
+                .or_default()
+                .push(std::mem::take(&mut self.data));
         }
     }
 }
@@ -133,7 +158,11 @@ mod tests {
     fn a_buffer_is_used_again_for_less() {
         let arena = Arena::default();
         let first = arena.take(100, 8).data().as_ptr();
-        assert_eq!(arena.take(60, 8).data().as_ptr(), first, "dropped and taken again, smaller");
+        assert_eq!(
+            arena.take(60, 8).data().as_ptr(),
+            first,
+            "dropped and taken again, smaller"
+        );
         assert_ne!(arena.take(100, 7).data().as_ptr(), first, "another width");
     }
 
@@ -163,7 +192,10 @@ mod tests {
     #[test]
     fn rounding_wastes_an_eighth_at_most() {
         for len in [1, 7, 100, 4097, 1_000_003] {
-            assert!(rounded(len) >= len && rounded(len) <= len + len / 8 + 1, "{len}");
+            assert!(
+                rounded(len) >= len && rounded(len) <= len + len / 8 + 1,
+                "{len}"
+            );
         }
     }
 }

@@ -61,8 +61,18 @@ impl Tensor {
     /// `count` entries of one shape, matrices one below the other, vectors one behind the other.
     fn new(first: usize, count: usize, shape: &[usize]) -> Self {
         match *shape {
-            [rows, cols] => Self { first, count, rows: count * rows, cols },
-            _ => Self { first, count, rows: 1, cols: count * shape[0] },
+            [rows, cols] => Self {
+                first,
+                count,
+                rows: count * rows,
+                cols,
+            },
+            _ => Self {
+                first,
+                count,
+                rows: 1,
+                cols: count * shape[0],
+            },
         }
     }
 
@@ -88,15 +98,25 @@ impl Blueprint {
     /// Every linear layer.
     pub(super) fn linears(&self) -> impl Iterator<Item = Linear> {
         let of_block = |b: &Block| [b.qkv, b.attention_out, b.ffn_in, b.ffn_out];
-        self.blocks.iter().flat_map(of_block).chain(self.dense.iter().flatten().copied())
+        self.blocks
+            .iter()
+            .flat_map(of_block)
+            .chain(self.dense.iter().flatten().copied())
     }
 
     /// Every tensor that is neither the word table nor the weight of a linear layer: small, and read as it lies.
     pub(super) fn small(&self) -> impl Iterator<Item = Tensor> {
         let of_norm = |n: Norm| [n.gamma, n.beta];
-        let norms = self.blocks.iter().flat_map(|b| [b.attention_norm, b.ffn_norm]).chain([self.embed_norm]);
+        let norms = self
+            .blocks
+            .iter()
+            .flat_map(|b| [b.attention_norm, b.ffn_norm])
+            .chain([self.embed_norm]);
         let biases = self.linears().filter_map(|l| l.bias);
-        [self.positions, self.kinds].into_iter().chain(norms.flat_map(of_norm)).chain(biases)
+        [self.positions, self.kinds]
+            .into_iter()
+            .chain(norms.flat_map(of_norm))
+            .chain(biases)
     }
 
     /// Lays out the parameters of a folder whose transformer's weights are `checkpoint`, the frozen ones without gradient.
@@ -113,8 +133,15 @@ impl Blueprint {
             positions: builder.table(Slot::Positions)?,
             kinds: builder.table(Slot::Kinds)?,
             embed_norm: builder.norm(Slot::EmbedNorm)?,
-            blocks: (0..spec.layers).map(|i| builder.block(i)).collect::<Result<_, _>>()?,
-            dense: folder.modules.iter().enumerate().map(|(i, m)| builder.module(FIRST_AFTER_POOLING + i, m)).collect(),
+            blocks: (0..spec.layers)
+                .map(|i| builder.block(i))
+                .collect::<Result<_, _>>()?,
+            dense: folder
+                .modules
+                .iter()
+                .enumerate()
+                .map(|(i, m)| builder.module(FIRST_AFTER_POOLING + i, m))
+                .collect(),
         };
         builder.frozen.check()?;
         Ok((builder.layout, blueprint))
@@ -140,17 +167,44 @@ struct Part {
     decay: bool,
 }
 
-const WEIGHT: Part = Part { suffix: "weight", old_suffix: "weight", vector: false, decay: true };
-const BIAS: Part = Part { suffix: "bias", old_suffix: "bias", vector: true, decay: false };
-const GAMMA: Part = Part { suffix: "weight", old_suffix: "gamma", vector: true, decay: false };
-const BETA: Part = Part { suffix: "bias", old_suffix: "beta", vector: true, decay: false };
+const WEIGHT: Part = Part {
+    suffix: "weight",
+    old_suffix: "weight",
+    vector: false,
+    decay: true,
+};
+const BIAS: Part = Part {
+    suffix: "bias",
+    old_suffix: "bias",
+    vector: true,
+    decay: false,
+};
+const GAMMA: Part = Part {
+    suffix: "weight",
+    old_suffix: "gamma",
+    vector: true,
+    decay: false,
+};
+const BETA: Part = Part {
+    suffix: "bias",
+    old_suffix: "beta",
+    vector: true,
+    decay: false,
+};
 
 impl<'a> Builder<'a> {
     fn new(arch: &'a Arch, spec: &'a Spec, checkpoint: &'a Checkpoint, frozen: &[String]) -> Self {
         let words = (arch.tensors)(Slot::Words).remove(0);
         let prefixed = checkpoint.has(&format!("{}{words}.weight", arch.prefix));
         let prefix = if prefixed { arch.prefix } else { "" };
-        Self { arch, spec, checkpoint, prefix, frozen: Frozen::new(frozen), layout: Layout::default() }
+        Self {
+            arch,
+            spec,
+            checkpoint,
+            prefix,
+            frozen: Frozen::new(frozen),
+            layout: Layout::default(),
+        }
     }
 
     fn table(&mut self, slot: Slot) -> Result<Tensor, ModelError> {
@@ -158,11 +212,17 @@ impl<'a> Builder<'a> {
     }
 
     fn norm(&mut self, slot: Slot) -> Result<Norm, ModelError> {
-        Ok(Norm { gamma: self.tensor(slot, &GAMMA)?, beta: self.tensor(slot, &BETA)? })
+        Ok(Norm {
+            gamma: self.tensor(slot, &GAMMA)?,
+            beta: self.tensor(slot, &BETA)?,
+        })
     }
 
     fn linear(&mut self, slot: Slot) -> Result<Linear, ModelError> {
-        Ok(Linear { weight: self.tensor(slot, &WEIGHT)?, bias: Some(self.tensor(slot, &BIAS)?) })
+        Ok(Linear {
+            weight: self.tensor(slot, &WEIGHT)?,
+            bias: Some(self.tensor(slot, &BIAS)?),
+        })
     }
 
     fn block(&mut self, index: usize) -> Result<Block, ModelError> {
@@ -178,24 +238,45 @@ impl<'a> Builder<'a> {
 
     /// Parameters of a module after pooling; patterns know them as `2.linear.weight`, as in upstream's state dict.
     fn module(&mut self, index: usize, module: &Module) -> Option<Linear> {
-        let Module::Dense(Dense { in_features, out_features, bias, .. }) = *module else { return None };
+        let Module::Dense(Dense {
+            in_features,
+            out_features,
+            bias,
+            ..
+        }) = *module
+        else {
+            return None;
+        };
         let mut push = |name: &str, shape: &[usize], decay| {
             let first = self.push(index, name, &format!("{index}.{name}"), shape, decay);
             Tensor::new(first, 1, shape)
         };
         let weight = push("linear.weight", &[out_features, in_features], true);
-        Some(Linear { weight, bias: bias.then(|| push("linear.bias", &[out_features], false)) })
+        Some(Linear {
+            weight,
+            bias: bias.then(|| push("linear.bias", &[out_features], false)),
+        })
     }
 
     /// One part of a slot: all its tensors, one below the other.
     fn tensor(&mut self, slot: Slot, part: &Part) -> Result<Tensor, ModelError> {
-        let axes = if part.vector { &slot.axes()[..1] } else { slot.axes() };
+        let axes = if part.vector {
+            &slot.axes()[..1]
+        } else {
+            slot.axes()
+        };
         let shape: Vec<usize> = axes.iter().map(|&axis| self.spec.size(axis)).collect();
         let (first, names) = (self.layout.entries.len(), (self.arch.tensors)(slot));
         for name in &names {
             let stored = self.stored_name(name, part);
             self.check_shape(&stored, slot, &shape)?;
-            self.push(0, &stored, &format!("{name}.{}", part.suffix), &shape, part.decay);
+            self.push(
+                0,
+                &stored,
+                &format!("{name}.{}", part.suffix),
+                &shape,
+                part.decay,
+            );
         }
         Ok(Tensor::new(first, names.len(), &shape))
     }
@@ -203,12 +284,22 @@ impl<'a> Builder<'a> {
     /// The name in the checkpoint, which may have the prefix and may be old.
     fn stored_name(&self, name: &str, part: &Part) -> String {
         let old = format!("{}{name}.{}", self.prefix, part.old_suffix);
-        if self.checkpoint.has(&old) { old } else { format!("{}{name}.{}", self.prefix, part.suffix) }
+        if self.checkpoint.has(&old) {
+            old
+        } else {
+            format!("{}{name}.{}", self.prefix, part.suffix)
+        }
     }
 
     /// Names the key of config.json that disagrees; that the tensor exists at all is checked when it is read.
     fn check_shape(&self, name: &str, slot: Slot, expected: &[usize]) -> Result<(), ModelError> {
-        let Some(found) = self.checkpoint.shape(name).filter(|found| *found != expected) else { return Ok(()) };
+        let Some(found) = self
+            .checkpoint
+            .shape(name)
+            .filter(|found| *found != expected)
+        else {
+            return Ok(());
+        };
         let differs = |i: &usize| found.get(*i) != expected.get(*i);
         let axis = slot.axes()[(0..expected.len()).find(differs).unwrap_or(0)];
         Err(ModelError::WeightShape {
@@ -221,7 +312,14 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn push(&mut self, module: usize, name: &str, known_as: &str, shape: &[usize], decay: bool) -> usize {
+    fn push(
+        &mut self,
+        module: usize,
+        name: &str,
+        known_as: &str,
+        shape: &[usize],
+        decay: bool,
+    ) -> usize {
         let frozen = self.frozen.covers(known_as);
         self.layout.push(module, name, shape, !frozen, decay)
     }

@@ -84,8 +84,18 @@ impl Encoder {
     }
 
     /// Input of the first layer.
-    pub(super) fn embeddings(&self, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptEmbeddings>) {
-        let sum = self.store.embed(&*self.ops, &self.arena, &self.blueprint, &pass.batch.ids, &pass.positions);
+    pub(super) fn embeddings(
+        &self,
+        pass: &Pass<'_>,
+        keep: bool,
+    ) -> (Buffer, Option<KeptEmbeddings>) {
+        let sum = self.store.embed(
+            &*self.ops,
+            &self.arena,
+            &self.blueprint,
+            &pass.batch.ids,
+            &pass.positions,
+        );
         let mut stats = keep.then(|| self.arena.take(pass.tokens(), 2));
         let mut x = self.norm(self.blueprint.embed_norm, &sum, stats.as_mut());
         self.drop(&mut x, pass.masks.at(0, Site::Embeddings));
@@ -93,29 +103,77 @@ impl Encoder {
     }
 
     /// One layer.
-    pub(super) fn block(&self, index: usize, x: Buffer, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptBlock>) {
+    pub(super) fn block(
+        &self,
+        index: usize,
+        x: Buffer,
+        pass: &Pass<'_>,
+        keep: bool,
+    ) -> (Buffer, Option<KeptBlock>) {
         let (h, attention) = self.attention(index, x, pass, keep);
         let (y, ffn) = self.feed_forward(index, h, pass, keep);
-        (y, attention.zip(ffn).map(|(attention, ffn)| KeptBlock { attention, ffn }))
+        (
+            y,
+            attention
+                .zip(ffn)
+                .map(|(attention, ffn)| KeptBlock { attention, ffn }),
+        )
     }
 
     /// `LN(x + drop(out(attention(qkv(x)))))`.
-    fn attention(&self, index: usize, x: Buffer, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptAttention>) {
-        let (t, block, shape) = (pass.tokens(), &self.blueprint.blocks[index], self.spec.attention());
+    fn attention(
+        &self,
+        index: usize,
+        x: Buffer,
+        pass: &Pass<'_>,
+        keep: bool,
+    ) -> (Buffer, Option<KeptAttention>) {
+        let (t, block, shape) = (
+            pass.tokens(),
+            &self.blueprint.blocks[index],
+            self.spec.attention(),
+        );
         let qkv = self.linear(block.qkv, &x, Epilogue::default());
         let mut lse = keep.then(|| self.arena.take(t, shape.heads));
         let mut mixed = self.arena.take(t, self.spec.dim);
         let lse_view = lse.as_mut().map(Buffer::view_mut);
         let dropout = pass.masks.at(index, Site::Probabilities);
-        self.ops.attention(mixed.view_mut(), lse_view, qkv.view(), pass.spans(), shape, dropout);
-        let (sum, mixed) = self.residual(block.attention_out, mixed, x, pass.masks.at(index, Site::AttentionOut));
+        self.ops.attention(
+            mixed.view_mut(),
+            lse_view,
+            qkv.view(),
+            pass.spans(),
+            shape,
+            dropout,
+        );
+        let (sum, mixed) = self.residual(
+            block.attention_out,
+            mixed,
+            x,
+            pass.masks.at(index, Site::AttentionOut),
+        );
         let mut stats = keep.then(|| self.arena.take(t, 2));
         let h = self.norm(block.attention_norm, &sum, stats.as_mut());
-        (h, lse.zip(stats).map(|(lse, stats)| KeptAttention { qkv, lse, mixed, sum, stats }))
+        (
+            h,
+            lse.zip(stats).map(|(lse, stats)| KeptAttention {
+                qkv,
+                lse,
+                mixed,
+                sum,
+                stats,
+            }),
+        )
     }
 
     /// `LN(h + drop(out(f(in(h)))))`.
-    fn feed_forward(&self, index: usize, h: Buffer, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptFfn>) {
+    fn feed_forward(
+        &self,
+        index: usize,
+        h: Buffer,
+        pass: &Pass<'_>,
+        keep: bool,
+    ) -> (Buffer, Option<KeptFfn>) {
         let (t, block) = (pass.tokens(), &self.blueprint.blocks[index]);
         let mut pre = keep.then(|| self.arena.take(t, self.spec.ffn_dim));
         let epilogue = Epilogue {
@@ -124,16 +182,34 @@ impl Encoder {
             ..Epilogue::default()
         };
         let active = self.linear(block.ffn_in, &h, epilogue);
-        let (sum, active) = self.residual(block.ffn_out, active, h, pass.masks.at(index, Site::FfnOut));
+        let (sum, active) =
+            self.residual(block.ffn_out, active, h, pass.masks.at(index, Site::FfnOut));
         let mut stats = keep.then(|| self.arena.take(t, 2));
         let y = self.norm(block.ffn_norm, &sum, stats.as_mut());
-        (y, pre.zip(stats).map(|(pre, stats)| KeptFfn { pre, active, sum, stats }))
+        (
+            y,
+            pre.zip(stats).map(|(pre, stats)| KeptFfn {
+                pre,
+                active,
+                sum,
+                stats,
+            }),
+        )
     }
 
     /// `residual + drop(linear(x))`, and `x` handed back. The residual's buffer is free afterwards.
-    fn residual(&self, linear: Linear, x: Buffer, residual: Buffer, dropout: Option<Dropout<'_>>) -> (Buffer, Buffer) {
+    fn residual(
+        &self,
+        linear: Linear,
+        x: Buffer,
+        residual: Buffer,
+        dropout: Option<Dropout<'_>>,
+    ) -> (Buffer, Buffer) {
         if dropout.is_none() {
-            let epilogue = Epilogue { residual: Some(residual.view()), ..Epilogue::default() };
+            let epilogue = Epilogue {
+                residual: Some(residual.view()),
+                ..Epilogue::default()
+            };
             return (self.linear(linear, &x, epilogue), x);
         }
         let mut y = self.linear(linear, &x, Epilogue::default());
@@ -146,7 +222,12 @@ impl Encoder {
     fn linear(&self, linear: Linear, x: &Buffer, epilogue: Epilogue<'_>) -> Buffer {
         let mut y = self.arena.take(x.rows(), linear.weight.rows);
         let bias = linear.bias.map(|bias| self.store.values(bias));
-        self.ops.linear(y.view_mut(), x.view(), self.store.weight(linear.weight), Epilogue { bias, ..epilogue });
+        self.ops.linear(
+            y.view_mut(),
+            x.view(),
+            self.store.weight(linear.weight),
+            Epilogue { bias, ..epilogue },
+        );
         y
     }
 
@@ -155,7 +236,14 @@ impl Encoder {
         let mut y = self.arena.take(sum.rows(), sum.cols());
         let (gamma, beta) = (self.store.values(norm.gamma), self.store.values(norm.beta));
         let stats = stats.map(Buffer::view_mut);
-        self.ops.layer_norm(y.view_mut(), stats, sum.view(), gamma, beta, self.spec.norm_eps);
+        self.ops.layer_norm(
+            y.view_mut(),
+            stats,
+            sum.view(),
+            gamma,
+            beta,
+            self.spec.norm_eps,
+        );
         y
     }
 

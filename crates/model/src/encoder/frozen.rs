@@ -10,7 +10,10 @@ pub(super) struct Frozen {
 
 impl Frozen {
     pub(super) fn new(patterns: &[String]) -> Self {
-        Self { patterns: patterns.iter().map(|p| (p.clone(), false)).collect(), names: Vec::new() }
+        Self {
+            patterns: patterns.iter().map(|p| (p.clone(), false)).collect(),
+            names: Vec::new(),
+        }
     }
 
     /// Whether a parameter of that name is frozen.
@@ -30,7 +33,10 @@ impl Frozen {
     pub(super) fn check(self) -> Result<(), ModelError> {
         match self.patterns.into_iter().find(|(_, matched)| !matched) {
             None => Ok(()),
-            Some((pattern, _)) => Err(ModelError::UnmatchedPattern { pattern, examples: examples(&self.names) }),
+            Some((pattern, _)) => Err(ModelError::UnmatchedPattern {
+                pattern,
+                examples: examples(&self.names),
+            }),
         }
     }
 }
@@ -46,7 +52,9 @@ fn examples(names: &[String]) -> Vec<String> {
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((start, rest)) => name.strip_prefix(start).is_some_and(|name| matches_later(rest, name)),
+        Some((start, rest)) => name
+            .strip_prefix(start)
+            .is_some_and(|name| matches_later(rest, name)),
     }
 }
 
@@ -65,10 +73,18 @@ mod tests {
         for (pattern, name, expected) in [
             ("embeddings.*", "embeddings.LayerNorm.bias", true),
             ("embeddings.*", "encoder.layer.0.output.dense.bias", false),
-            ("encoder.layer.1.*", "encoder.layer.11.output.dense.bias", false),
+            (
+                "encoder.layer.1.*",
+                "encoder.layer.11.output.dense.bias",
+                false,
+            ),
             ("*.bias", "encoder.layer.0.output.dense.bias", true),
             ("*.bias", "encoder.layer.0.output.dense.weight", false),
-            ("encoder.*.query.*", "encoder.layer.3.attention.self.query.weight", true),
+            (
+                "encoder.*.query.*",
+                "encoder.layer.3.attention.self.query.weight",
+                true,
+            ),
             ("*", "x", true),
             ("exact", "exact", true),
             ("exact", "exactly", false),

@@ -24,7 +24,13 @@ pub(super) fn accumulate<const N: usize>(
     if shares.iter().any(|share| matches!(share, Share::Part)) {
         return accumulate_aside(grads, tensors, work);
     }
-    let ranges = shares.map(|share| if let Share::Whole(range) = share { Some(range) } else { None });
+    let ranges = shares.map(|share| {
+        if let Share::Whole(range) = share {
+            Some(range)
+        } else {
+            None
+        }
+    });
     work(split(&mut grads.flat, ranges));
 }
 
@@ -39,12 +45,18 @@ fn accumulate_aside<const N: usize>(
     let mut aside = tensors.map(|t| t.filter(trained).map(|t| vec![0.0; t.rows * t.cols]));
     work(aside.each_mut().map(|values| values.as_deref_mut()));
     for (tensor, values) in tensors.iter().zip(&aside) {
-        let (Some(tensor), Some(values)) = (tensor, values) else { continue };
+        let (Some(tensor), Some(values)) = (tensor, values) else {
+            continue;
+        };
         let start = layout.entries[tensor.first].range.start;
         for entry in tensor.entries() {
             let range = layout.entries[entry].range.clone();
-            let Some(sums) = grads.get_mut(entry) else { continue };
-            sums.iter_mut().zip(&values[range.start - start..range.end - start]).for_each(|(s, v)| *s += v);
+            let Some(sums) = grads.get_mut(entry) else {
+                continue;
+            };
+            sums.iter_mut()
+                .zip(&values[range.start - start..range.end - start])
+                .for_each(|(s, v)| *s += v);
         }
     }
 }
@@ -53,14 +65,19 @@ fn share(layout: &Layout, tensor: Tensor) -> Share {
     let entries = &layout.entries[tensor.entries()];
     let trained: Vec<&Range<usize>> = entries.iter().filter_map(|e| e.grad.as_ref()).collect();
     match (trained.first(), trained.last()) {
-        (Some(first), Some(last)) if trained.len() == entries.len() => Share::Whole(first.start..last.end),
+        (Some(first), Some(last)) if trained.len() == entries.len() => {
+            Share::Whole(first.start..last.end)
+        }
         (Some(_), _) => Share::Part,
         _ => Share::None,
     }
 }
 
 /// Disjoint ascending ranges of one slice.
-fn split<const N: usize>(mut rest: &mut [f32], ranges: [Option<Range<usize>>; N]) -> [Option<&mut [f32]>; N] {
+fn split<const N: usize>(
+    mut rest: &mut [f32],
+    ranges: [Option<Range<usize>>; N],
+) -> [Option<&mut [f32]>; N] {
     let mut passed = 0;
     ranges.map(|range| {
         let range = range?;

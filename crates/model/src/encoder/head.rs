@@ -40,10 +40,13 @@ impl Encoder {
 
     /// `[n, modes * d]`, the modes side by side.
     fn pool(&self, hidden: &Buffer, batch: &TokenBatch) -> Mat {
-        let spans = Spans { bounds: &batch.bounds };
+        let spans = Spans {
+            bounds: &batch.bounds,
+        };
         let one = |mode| {
             let mut y = Mat::zeros(batch.texts(), hidden.cols());
-            self.ops.pool(y.view_mut(), hidden.view(), spans, &batch.skip, mode);
+            self.ops
+                .pool(y.view_mut(), hidden.view(), spans, &batch.skip, mode);
             y
         };
         side_by_side(self.pooling.modes.iter().map(|&mode| one(mode)).collect())
@@ -58,7 +61,12 @@ impl Encoder {
             pre_activation: activation.map(|_| pre.view_mut()),
             residual: None,
         };
-        self.ops.linear(y.view_mut(), x.view(), self.store.weight(linear.weight), epilogue);
+        self.ops.linear(
+            y.view_mut(),
+            x.view(),
+            self.store.weight(linear.weight),
+            epilogue,
+        );
         (y, KeptModule::Dense { x, pre })
     }
 
@@ -73,17 +81,27 @@ impl Backward<'_> {
     /// Gradient of the pooled embeddings; those of the modules' parameters are added up.
     pub(super) fn modules(&mut self, kept: Vec<KeptModule>, mut d: Mat) -> Mat {
         let model = self.model;
-        for ((module, linear), kept) in model.modules.iter().zip(&model.blueprint.dense).zip(kept).rev() {
+        for ((module, linear), kept) in model
+            .modules
+            .iter()
+            .zip(&model.blueprint.dense)
+            .zip(kept)
+            .rev()
+        {
             match (kept, module, linear) {
                 (KeptModule::Dense { x, pre }, Module::Dense(dense), Some(linear)) => {
                     if let Some(activation) = dense.activation {
-                        model.ops.activation_bwd(d.view_mut(), pre.view(), activation);
+                        model
+                            .ops
+                            .activation_bwd(d.view_mut(), pre.view(), activation);
                     }
                     let mut dx = Mat::zeros(x.rows(), x.cols());
                     self.linear(*linear, Some(dx.view_mut().into()), d.view(), x.view());
                     d = dx;
                 }
-                (KeptModule::Normalize { y, norms }, ..) => model.ops.normalize_bwd(d.view_mut(), y.view(), &norms),
+                (KeptModule::Normalize { y, norms }, ..) => {
+                    model.ops.normalize_bwd(d.view_mut(), y.view(), &norms)
+                }
                 _ => unreachable!("a dense layer keeps what a dense layer needs"),
             }
         }
@@ -96,7 +114,14 @@ impl Backward<'_> {
         let mut dx = model.arena.zeros(hidden.rows(), width);
         for (i, &mode) in model.pooling.modes.iter().enumerate() {
             let dy = columns(d, i * width, width);
-            model.ops.pool_bwd(dx.view_mut(), dy.view(), hidden.view(), self.pass.spans(), &batch.skip, mode);
+            model.ops.pool_bwd(
+                dx.view_mut(),
+                dy.view(),
+                hidden.view(),
+                self.pass.spans(),
+                &batch.skip,
+                mode,
+            );
         }
         dx
     }
@@ -104,7 +129,9 @@ impl Backward<'_> {
 
 /// Columns `start..start + width`.
 fn columns(x: MatRef<'_>, start: usize, width: usize) -> Mat {
-    let data = (0..x.rows()).flat_map(|row| x.row(row)[start..start + width].iter().copied()).collect();
+    let data = (0..x.rows())
+        .flat_map(|row| x.row(row)[start..start + width].iter().copied())
+        .collect();
     Mat::from_vec(x.rows(), width, data)
 }
 
@@ -114,6 +141,12 @@ fn side_by_side(mut parts: Vec<Mat>) -> Mat {
         return parts.remove(0);
     }
     let (rows, cols) = (parts[0].rows(), parts.iter().map(Mat::cols).sum());
-    let data = (0..rows).flat_map(|row| parts.iter().flat_map(move |part| part.row(row).iter().copied())).collect();
+    let data = (0..rows)
+        .flat_map(|row| {
+            parts
+                .iter()
+                .flat_map(move |part| part.row(row).iter().copied())
+        })
+        .collect();
     Mat::from_vec(rows, cols, data)
 }

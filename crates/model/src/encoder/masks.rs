@@ -29,28 +29,52 @@ pub(super) struct Masks {
 impl Masks {
     /// No dropout.
     pub(super) fn none() -> Self {
-        Self { seed: 0, hidden: 0.0, attention: 0.0, rows: Vec::new() }
+        Self {
+            seed: 0,
+            hidden: 0.0,
+            attention: 0.0,
+            rows: Vec::new(),
+        }
     }
 
     /// The dropout of a training pass.
     pub(super) fn new(spec: &Spec, batch: &TokenBatch, seed: u64) -> Self {
         let (hidden, attention) = (spec.hidden_dropout, spec.attention_dropout);
-        let rows = if hidden > 0.0 || attention > 0.0 { row_keys(batch) } else { Vec::new() };
-        Self { seed, hidden, attention, rows }
+        let rows = if hidden > 0.0 || attention > 0.0 {
+            row_keys(batch)
+        } else {
+            Vec::new()
+        };
+        Self {
+            seed,
+            hidden,
+            attention,
+            rows,
+        }
     }
 
     /// The mask of a site, `None` where nothing is dropped.
     pub(super) fn at(&self, layer: usize, site: Site) -> Option<Dropout<'_>> {
         const SITES: u64 = 4;
-        let rate = if site == Site::Probabilities { self.attention } else { self.hidden };
+        let rate = if site == Site::Probabilities {
+            self.attention
+        } else {
+            self.hidden
+        };
         let place = layer as u64 * SITES + site as u64;
-        (rate > 0.0).then(|| Dropout { rate, key: mix(self.seed, place), rows: &self.rows })
+        (rate > 0.0).then(|| Dropout {
+            rate,
+            key: mix(self.seed, place),
+            rows: &self.rows,
+        })
     }
 }
 
 fn row_keys(batch: &TokenBatch) -> Vec<u64> {
     let texts = batch.bounds.windows(2).zip(&batch.text_ids);
-    texts.flat_map(|(bounds, &text)| (0..bounds[1] - bounds[0]).map(move |p| mix(text, p.into()))).collect()
+    texts
+        .flat_map(|(bounds, &text)| (0..bounds[1] - bounds[0]).map(move |p| mix(text, p.into())))
+        .collect()
 }
 
 /// Two numbers as one that looks random (two rounds of SplitMix64, Steele et al. 2014).
@@ -75,7 +99,12 @@ mod tests {
         let mut batch = TokenBatch::new();
         batch.push(&[5, 6, 7], 0, 0);
         batch.push(&[5, 6], 1, 0);
-        Masks { hidden, attention, seed, rows: row_keys(&batch) }
+        Masks {
+            hidden,
+            attention,
+            seed,
+            rows: row_keys(&batch),
+        }
     }
 
     #[test]
@@ -84,8 +113,16 @@ mod tests {
         for seed in 0..3 {
             let masks = masks(0.1, 0.1, seed);
             for layer in 0..12 {
-                for site in [Site::Embeddings, Site::Probabilities, Site::AttentionOut, Site::FfnOut] {
-                    assert!(keys.insert(masks.at(layer, site).unwrap().key), "{seed} {layer} {site:?}");
+                for site in [
+                    Site::Embeddings,
+                    Site::Probabilities,
+                    Site::AttentionOut,
+                    Site::FfnOut,
+                ] {
+                    assert!(
+                        keys.insert(masks.at(layer, site).unwrap().key),
+                        "{seed} {layer} {site:?}"
+                    );
                 }
             }
         }
@@ -100,10 +137,18 @@ mod tests {
     #[test]
     fn each_rate_acts_at_its_sites() {
         let rates = |masks: &Masks| {
-            [Site::Embeddings, Site::Probabilities, Site::AttentionOut, Site::FfnOut]
-                .map(|s| masks.at(1, s).map(|d| d.rate))
+            [
+                Site::Embeddings,
+                Site::Probabilities,
+                Site::AttentionOut,
+                Site::FfnOut,
+            ]
+            .map(|s| masks.at(1, s).map(|d| d.rate))
         };
-        assert_eq!(rates(&masks(0.1, 0.0, 0)), [Some(0.1), None, Some(0.1), Some(0.1)]);
+        assert_eq!(
+            rates(&masks(0.1, 0.0, 0)),
+            [Some(0.1), None, Some(0.1), Some(0.1)]
+        );
         assert_eq!(rates(&masks(0.0, 0.2, 0)), [None, Some(0.2), None, None]);
         assert_eq!(rates(&Masks::none()), [None; 4]);
     }

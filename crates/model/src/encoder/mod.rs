@@ -63,12 +63,18 @@ impl Encoder {
     /// `*` in a pattern stands for anything; names are those of the checkpoint without a leading `bert.`, and
     /// `2.linear.weight` for the module of index 2. Fails as [`Encoder::for_inference`], if a pattern matches nothing,
     /// and if nothing is left to train.
-    pub fn for_training(folder: &ModelFolder, ops: Arc<dyn Ops>, frozen: &[String]) -> Result<Self, ModelError> {
+    pub fn for_training(
+        folder: &ModelFolder,
+        ops: Arc<dyn Ops>,
+        frozen: &[String],
+    ) -> Result<Self, ModelError> {
         let (arch, spec) = arch::read(folder)?;
         let checkpoint = folder.checkpoint(0)?;
         let (layout, blueprint) = Blueprint::lay_out(folder, arch, &spec, &checkpoint, frozen)?;
         if layout.grad_len() == 0 {
-            return Err(ModelError::AllFrozen { parameters: layout.entries.len() });
+            return Err(ModelError::AllFrozen {
+                parameters: layout.entries.len(),
+            });
         }
         let store = Store::flat(folder, layout.clone(), &checkpoint)?;
         Ok(Self::new(folder, spec, &layout, blueprint, store, ops))
@@ -83,9 +89,16 @@ impl Encoder {
         ops: Arc<dyn Ops>,
     ) -> Self {
         let trains_embeddings = layout.trains(blueprint.embedding_entries());
-        let first = blueprint.blocks.iter().position(|block| layout.trains(block.entries()));
+        let first = blueprint
+            .blocks
+            .iter()
+            .position(|block| layout.trains(block.entries()));
         Self {
-            lowest: if trains_embeddings { 0 } else { first.unwrap_or(blueprint.blocks.len()) },
+            lowest: if trains_embeddings {
+                0
+            } else {
+                first.unwrap_or(blueprint.blocks.len())
+            },
             trains_embeddings,
             pooling: folder.pooling.clone(),
             modules: folder.modules.clone(),
@@ -133,12 +146,18 @@ impl Encoder {
     ///
     /// Panics on a token id beyond the vocabulary or a text longer than the position table.
     pub fn embed(&self, batch: &TokenBatch) -> Mat {
-        self.head(&self.last_hidden_state(&self.pass(batch, Masks::none())), batch).0
+        self.head(
+            &self.last_hidden_state(&self.pass(batch, Masks::none())),
+            batch,
+        )
+        .0
     }
 
     /// The last layer's output `[tokens, width]`, without dropout.
     pub fn token_embeddings(&self, batch: &TokenBatch) -> Mat {
-        self.last_hidden_state(&self.pass(batch, Masks::none())).view().to_mat()
+        self.last_hidden_state(&self.pass(batch, Masks::none()))
+            .view()
+            .to_mat()
     }
 
     /// Output of the embeddings and then of each layer, each `[tokens, width]`, as `output_hidden_states` of transformers.
@@ -154,16 +173,30 @@ impl Encoder {
     }
 
     fn pass<'a>(&self, batch: &'a TokenBatch, masks: Masks) -> Pass<'a> {
-        let positions: Vec<u32> = batch.bounds.windows(2).flat_map(|b| 0..b[1] - b[0]).collect();
+        let positions: Vec<u32> = batch
+            .bounds
+            .windows(2)
+            .flat_map(|b| 0..b[1] - b[0])
+            .collect();
         let longest = positions.iter().max().map_or(0, |&p| p as usize + 1);
-        assert!(longest <= self.spec.positions, "a text of {longest} tokens, {} positions", self.spec.positions);
-        Pass { batch, positions, masks }
+        assert!(
+            longest <= self.spec.positions,
+            "a text of {longest} tokens, {} positions",
+            self.spec.positions
+        );
+        Pass {
+            batch,
+            positions,
+            masks,
+        }
     }
 }
 
 impl Pass<'_> {
     fn spans(&self) -> Spans<'_> {
-        Spans { bounds: &self.batch.bounds }
+        Spans {
+            bounds: &self.batch.bounds,
+        }
     }
 
     fn tokens(&self) -> usize {

@@ -14,11 +14,23 @@ impl Encoder {
     /// Bytes of the [`crate::Activations`] of a batch of `tokens` tokens in `texts` texts.
     pub fn kept_bytes(&self, tokens: usize, texts: usize) -> usize {
         let spec = &self.spec;
-        let embeddings = if self.trains_embeddings { KeptEmbeddings::bytes(spec, tokens) } else { 0 };
+        let embeddings = if self.trains_embeddings {
+            KeptEmbeddings::bytes(spec, tokens)
+        } else {
+            0
+        };
         let trained = spec.layers - self.lowest;
-        let input = if trained > 0 { arena::bytes(tokens, &[spec.dim]) } else { 0 };
+        let input = if trained > 0 {
+            arena::bytes(tokens, &[spec.dim])
+        } else {
+            0
+        };
         let hidden = arena::bytes(tokens, &[spec.dim]);
-        embeddings + input + trained * KeptBlock::bytes(spec, tokens) + hidden + self.kept_module_bytes(texts)
+        embeddings
+            + input
+            + trained * KeptBlock::bytes(spec, tokens)
+            + hidden
+            + self.kept_module_bytes(texts)
     }
 
     fn kept_module_bytes(&self, texts: usize) -> usize {
@@ -45,7 +57,10 @@ impl Encoder {
     /// Bytes of [`Encoder::embed`] for `tokens` tokens: of the model's width the input, the output of the attention, the sum
     /// and its normalisation; the fused attention; the activation.
     pub fn embed_bytes(&self, tokens: usize) -> usize {
-        arena::bytes(tokens, &[4 * self.spec.dim, 3 * self.spec.dim, self.spec.ffn_dim])
+        arena::bytes(
+            tokens,
+            &[4 * self.spec.dim, 3 * self.spec.dim, self.spec.ffn_dim],
+        )
     }
 
     /// Bytes of the largest operand that is packed for a product, in training on batches of `tokens` tokens.
@@ -54,7 +69,11 @@ impl Encoder {
             let (rows, input) = (weight.rows.max(tokens.min(TOKENS_PACKED)), weight.cols);
             arena::bytes(rows, &[input])
         };
-        self.blueprint.linears().map(|linear| of_linear(linear.weight)).max().unwrap_or(0)
+        self.blueprint
+            .linears()
+            .map(|linear| of_linear(linear.weight))
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -87,30 +106,65 @@ mod tests {
     /// What really lies in the activations. A field that is added there does not compile here.
     fn held(activations: &Activations) -> usize {
         let size = |buffer: &Buffer| size_of_val(buffer.data());
-        let Activations { batch: _, seed: _, embeddings, input, blocks, hidden, modules } = activations;
-        let embeddings = embeddings.as_ref().map_or(0, |KeptEmbeddings { sum, stats }| size(sum) + size(stats));
+        let Activations {
+            batch: _,
+            seed: _,
+            embeddings,
+            input,
+            blocks,
+            hidden,
+            modules,
+        } = activations;
+        let embeddings = embeddings
+            .as_ref()
+            .map_or(0, |KeptEmbeddings { sum, stats }| size(sum) + size(stats));
         let block = |KeptBlock { attention, ffn }: &KeptBlock| {
-            let KeptAttention { qkv, lse, mixed, sum, stats } = attention;
-            let KeptFfn { pre, active, sum: ffn_sum, stats: ffn_stats } = ffn;
-            [qkv, lse, mixed, sum, stats, pre, active, ffn_sum, ffn_stats].map(size).iter().sum::<usize>()
+            let KeptAttention {
+                qkv,
+                lse,
+                mixed,
+                sum,
+                stats,
+            } = attention;
+            let KeptFfn {
+                pre,
+                active,
+                sum: ffn_sum,
+                stats: ffn_stats,
+            } = ffn;
+            [qkv, lse, mixed, sum, stats, pre, active, ffn_sum, ffn_stats]
+                .map(size)
+                .iter()
+                .sum::<usize>()
         };
         let module = |module: &KeptModule| match module {
             KeptModule::Dense { x, pre } => size_of_val(x.data()) + size_of_val(pre.data()),
             KeptModule::Normalize { y, norms } => size_of_val(y.data()) + size_of_val(&**norms),
         };
         let input = input.as_ref().map_or(0, size);
-        let (blocks, modules) = (blocks.iter().map(block).sum::<usize>(), modules.iter().map(module).sum::<usize>());
+        let (blocks, modules) = (
+            blocks.iter().map(block).sum::<usize>(),
+            modules.iter().map(module).sum::<usize>(),
+        );
         embeddings + input + blocks + size(hidden) + modules
     }
 
     #[test]
     fn kept_bytes_are_those_that_are_held() {
-        for frozen in [&[][..], &["embeddings.*"], &["embeddings.*", "encoder.layer.0.*"]] {
+        for frozen in [
+            &[][..],
+            &["embeddings.*"],
+            &["embeddings.*", "encoder.layer.0.*"],
+        ] {
             let encoder = opened(frozen);
             for (texts, length) in [(1, 1), (4, 7), (3, 100)] {
                 let batch = batch(texts, length);
                 let (_, activations) = encoder.forward(batch.clone(), 0);
-                assert_eq!(encoder.kept_bytes(batch.tokens(), batch.texts()), held(&activations), "{frozen:?}");
+                assert_eq!(
+                    encoder.kept_bytes(batch.tokens(), batch.texts()),
+                    held(&activations),
+                    "{frozen:?}"
+                );
             }
         }
     }

@@ -34,7 +34,11 @@ enum Held {
 
 impl Store {
     /// Reads everything into one buffer.
-    pub(super) fn flat(folder: &ModelFolder, layout: Layout, checkpoint: &Checkpoint) -> Result<Self, ModelError> {
+    pub(super) fn flat(
+        folder: &ModelFolder,
+        layout: Layout,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self, ModelError> {
         let mut flat = AlignedVec::zeros(layout.len());
         let mut source = Source::new(folder, &layout, checkpoint);
         for entry in 0..layout.entries.len() {
@@ -43,7 +47,10 @@ impl Store {
             // Else the file's pages count as ours until the end, which doubles the peak.
             checkpoint.release();
         }
-        Ok(Self::Flat(Params { layout: layout.into(), flat }))
+        Ok(Self::Flat(Params {
+            layout: layout.into(),
+            flat,
+        }))
     }
 
     /// Packs the linear layers and copies the small tensors, one after the other.
@@ -57,12 +64,18 @@ impl Store {
         let mut held: Vec<Held> = layout.entries.iter().map(|_| Held::Nothing).collect();
         let mut source = Source::new(folder, layout, &checkpoint);
         let mut values = Vec::new();
-        for Tensor { first, rows, cols, .. } in blueprint.linears().map(|linear| linear.weight) {
+        for Tensor {
+            first, rows, cols, ..
+        } in blueprint.linears().map(|linear| linear.weight)
+        {
             source.read_all(first, rows * cols, &mut values)?;
             held[first] = Held::Weight(ops.pack(MatRef::new(rows, cols, &values)));
             checkpoint.release();
         }
-        for Tensor { first, rows, cols, .. } in blueprint.small() {
+        for Tensor {
+            first, rows, cols, ..
+        } in blueprint.small()
+        {
             let mut values = Vec::new();
             source.read_all(first, rows * cols, &mut values)?;
             held[first] = Held::Values(values);
@@ -71,7 +84,11 @@ impl Store {
         // Fails now, not at the first text, if the table is missing or not of a floating type.
         checkpoint.read_rows(&words, &[0], &mut vec![0.0; blueprint.words.cols])?;
         checkpoint.release();
-        Ok(Self::Packed(Packed { held, checkpoint, words }))
+        Ok(Self::Packed(Packed {
+            held,
+            checkpoint,
+            words,
+        }))
     }
 
     /// A weight for a product.
@@ -118,12 +135,26 @@ impl Store {
         let kind = Some(self.matrix(blueprint.kinds)).filter(|table| table.rows() > 0);
         match self {
             Self::Flat(_) => {
-                ops.embed(sum.view_mut(), ids, positions, self.matrix(blueprint.words), position, kind);
+                ops.embed(
+                    sum.view_mut(),
+                    ids,
+                    positions,
+                    self.matrix(blueprint.words),
+                    position,
+                    kind,
+                );
             }
             Self::Packed(packed) => {
                 let words = packed.gather(arena, ids, blueprint.words.cols);
                 let rows: Vec<u32> = (0..ids.len() as u32).collect();
-                ops.embed(sum.view_mut(), &rows, positions, words.view(), position, kind);
+                ops.embed(
+                    sum.view_mut(),
+                    &rows,
+                    positions,
+                    words.view(),
+                    position,
+                    kind,
+                );
             }
         }
         sum
@@ -149,7 +180,11 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(folder: &'a ModelFolder, layout: &'a Layout, transformer: &'a Checkpoint) -> Self {
-        Self { folder, layout, transformer }
+        Self {
+            folder,
+            layout,
+            transformer,
+        }
     }
 
     /// Reads one entry.
@@ -157,7 +192,10 @@ impl<'a> Source<'a> {
         let entry = &self.layout.entries[entry];
         match entry.module {
             0 => self.transformer.read(&entry.name, &entry.shape, out),
-            module => self.folder.checkpoint(module)?.read(&entry.name, &entry.shape, out),
+            module => self
+                .folder
+                .checkpoint(module)?
+                .read(&entry.name, &entry.shape, out),
         }
     }
 
@@ -167,7 +205,9 @@ impl<'a> Source<'a> {
         let start = self.layout.entries[first].range.start;
         for entry in first..self.layout.entries.len() {
             let range = &self.layout.entries[entry].range;
-            let Some(part) = out.get_mut(range.start - start..range.end - start) else { break };
+            let Some(part) = out.get_mut(range.start - start..range.end - start) else {
+                break;
+            };
             self.read(entry, part)?;
         }
         Ok(())

@@ -58,22 +58,46 @@ impl Encoder {
             x = y;
         }
         let (out, modules) = self.head(&x, &batch);
-        (out, Activations { embeddings, input, blocks, hidden: x, modules, seed, batch })
+        (
+            out,
+            Activations {
+                embeddings,
+                input,
+                blocks,
+                hidden: x,
+                modules,
+                seed,
+                batch,
+            },
+        )
     }
 
     /// The embeddings of [`Encoder::forward`], bit for bit, keeping nothing for a backward.
     ///
     /// Panics as [`Encoder::embed`].
     pub fn embed_in_training(&self, batch: &TokenBatch, seed: u64) -> Mat {
-        self.head(&self.last_hidden_state(&self.pass(batch, Masks::new(&self.spec, batch, seed))), batch).0
+        self.head(
+            &self.last_hidden_state(&self.pass(batch, Masks::new(&self.spec, batch, seed))),
+            batch,
+        )
+        .0
     }
 
     /// Adds the gradients of all trainable parameters to `grads`, given that of the embeddings, `[texts, dim]`.
     pub fn backward(&self, activations: Activations, d_embeddings: MatRef<'_>, grads: &mut Grads) {
         let batch = activations.batch.clone();
-        assert_eq!((d_embeddings.rows(), d_embeddings.cols()), (batch.texts(), self.dim), "gradient of the embeddings");
+        assert_eq!(
+            (d_embeddings.rows(), d_embeddings.cols()),
+            (batch.texts(), self.dim),
+            "gradient of the embeddings"
+        );
         let pass = self.pass(&batch, Masks::new(&self.spec, &batch, activations.seed));
-        Backward { model: self, pass, grads }.run(activations, d_embeddings);
+        Backward {
+            model: self,
+            pass,
+            grads,
+        }
+        .run(activations, d_embeddings);
     }
 }
 

@@ -65,13 +65,19 @@ impl ModelError {
 fn io_hint(source: &std::io::Error) -> Option<String> {
     match source.kind() {
         std::io::ErrorKind::StorageFull => Some("the disk is full; nothing was overwritten".into()),
-        std::io::ErrorKind::QuotaExceeded => Some("your disk quota is used up; nothing was overwritten".into()),
+        std::io::ErrorKind::QuotaExceeded => {
+            Some("your disk quota is used up; nothing was overwritten".into())
+        }
         _ => None,
     }
 }
 
 fn denied_hint(gated: bool, has_token: bool) -> String {
-    let token = if has_token { "the token in HF_TOKEN has no access" } else { "put an access token into HF_TOKEN" };
+    let token = if has_token {
+        "the token in HF_TOKEN has no access"
+    } else {
+        "put an access token into HF_TOKEN"
+    };
     match gated {
         true => format!("{token}; the model's page on the hub says how to get access"),
         false => token.to_owned(),
@@ -80,8 +86,12 @@ fn denied_hint(gated: bool, has_token: bool) -> String {
 
 fn missing_file_hint(file: &str) -> Option<String> {
     match file {
-        "config.json" => Some("a model folder holds config.json, model.safetensors and a tokenizer".into()),
-        "tokenizer.json" => Some("tokenizer.json, or vocab.txt for an old BERT model, must be there".into()),
+        "config.json" => {
+            Some("a model folder holds config.json, model.safetensors and a tokenizer".into())
+        }
+        "tokenizer.json" => {
+            Some("tokenizer.json, or vocab.txt for an old BERT model, must be there".into())
+        }
         _ => None,
     }
 }

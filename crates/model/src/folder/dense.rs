@@ -40,7 +40,13 @@ pub(crate) fn read_dense(path: &Path, width_before: usize) -> Result<Dense, Mode
     if in_features != width_before {
         let (path, origin) = (path.to_owned(), "the module before".to_owned());
         let (key, found) = ("in_features", in_features);
-        return Err(ModelError::WidthMismatch { path, key, found, origin, expected: width_before });
+        return Err(ModelError::WidthMismatch {
+            path,
+            key,
+            found,
+            origin,
+            expected: width_before,
+        });
     }
     Ok(Dense {
         in_features,
@@ -52,21 +58,33 @@ pub(crate) fn read_dense(path: &Path, width_before: usize) -> Result<Dense, Mode
 
 /// Reads `<module>/config.json` of a Normalize, which the old layout does not write.
 pub(crate) fn check_normalize(path: &Path) -> Result<(), ModelError> {
-    let Some(config) = Object::read_if_present(path)? else { return Ok(()) };
+    let Some(config) = Object::read_if_present(path)? else {
+        return Ok(());
+    };
     config.deny_unknown(&["module_input_name", "module_output_name"])?;
     check_feature_names(&config)
 }
 
 /// The class path that Dense writes for an activation. GELU's tanh form has no class of its own in torch.
 pub(crate) fn activation_class(activation: Option<Activation>) -> String {
-    let name = ACTIVATIONS.iter().find(|(_, a)| *a == activation).map_or("GELU", |(name, _)| name);
-    let module = if activation.is_some() { "activation" } else { "linear" };
+    let name = ACTIVATIONS
+        .iter()
+        .find(|(_, a)| *a == activation)
+        .map_or("GELU", |(name, _)| name);
+    let module = if activation.is_some() {
+        "activation"
+    } else {
+        "linear"
+    };
     format!("torch.nn.modules.{module}.{name}")
 }
 
 fn check_feature_names(config: &Object) -> Result<(), ModelError> {
     for key in ["module_input_name", "module_output_name"] {
-        if config.text(key)?.is_some_and(|name| name != SENTENCE_EMBEDDING) {
+        if config
+            .text(key)?
+            .is_some_and(|name| name != SENTENCE_EMBEDDING)
+        {
             return Err(config.wrong(key, "\"sentence_embedding\""));
         }
     }
@@ -78,9 +96,13 @@ fn activation(config: &Object) -> Result<Option<Activation>, ModelError> {
     let Some(class) = config.text("activation_function")? else {
         return Ok(Some(Activation::Tanh));
     };
-    let name = ["torch.nn.modules.activation.", "torch.nn.modules.linear.", "torch.nn."]
-        .iter()
-        .find_map(|prefix| class.strip_prefix(prefix));
+    let name = [
+        "torch.nn.modules.activation.",
+        "torch.nn.modules.linear.",
+        "torch.nn.",
+    ]
+    .iter()
+    .find_map(|prefix| class.strip_prefix(prefix));
     let known = ACTIVATIONS.iter().find(|(known, _)| Some(*known) == name);
     let names = ACTIVATIONS.map(|(name, _)| name).join(", ");
     known

@@ -15,7 +15,10 @@ pub(crate) struct Object {
 /// Reads any JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<Value, ModelError> {
     let bytes = std::fs::read(path).map_err(ModelError::io("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| ModelError::Json { path: path.to_owned(), source })
+    serde_json::from_slice(&bytes).map_err(|source| ModelError::Json {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Whether a key says nothing: absent, `null`, `[]` or `{}`.
@@ -36,13 +39,20 @@ impl Object {
 
     /// As [`Object::read`], `None` if there is no such file.
     pub(crate) fn read_if_present(path: &Path) -> Result<Option<Self>, ModelError> {
-        if path.exists() { Self::read(path).map(Some) } else { Ok(None) }
+        if path.exists() {
+            Self::read(path).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// Takes a value read from `path` as an object.
     pub(crate) fn new(path: &Path, value: Value) -> Result<Self, ModelError> {
         match value {
-            Value::Object(map) => Ok(Self { path: path.to_owned(), map }),
+            Value::Object(map) => Ok(Self {
+                path: path.to_owned(),
+                map,
+            }),
             other => Err(ModelError::ConfigValue {
                 path: path.to_owned(),
                 key: "(top level)".into(),
@@ -74,7 +84,9 @@ impl Object {
 
     /// A number that counts something.
     pub(crate) fn count(&self, key: &str) -> Result<Option<usize>, ModelError> {
-        self.typed(key, "a whole number of at least 0", |v| v.as_u64().and_then(|n| usize::try_from(n).ok()))
+        self.typed(key, "a whole number of at least 0", |v| {
+            v.as_u64().and_then(|n| usize::try_from(n).ok())
+        })
     }
 
     /// `true` or `false`.
@@ -89,7 +101,8 @@ impl Object {
 
     /// As [`Object::count`], but the key must be there.
     pub(crate) fn required_count(&self, key: &str) -> Result<usize, ModelError> {
-        self.count(key)?.ok_or_else(|| self.wrong(key, "a whole number"))
+        self.count(key)?
+            .ok_or_else(|| self.wrong(key, "a whole number"))
     }
 
     fn typed<'a, T>(
@@ -100,7 +113,9 @@ impl Object {
     ) -> Result<Option<T>, ModelError> {
         match self.get(key) {
             None => Ok(None),
-            Some(value) => read(value).map(Some).ok_or_else(|| self.wrong(key, expected)),
+            Some(value) => read(value)
+                .map(Some)
+                .ok_or_else(|| self.wrong(key, expected)),
         }
     }
 
@@ -109,7 +124,10 @@ impl Object {
         ModelError::ConfigValue {
             path: self.path.clone(),
             key: key.to_owned(),
-            found: self.map.get(key).map_or_else(|| "missing".to_owned(), Value::to_string),
+            found: self
+                .map
+                .get(key)
+                .map_or_else(|| "missing".to_owned(), Value::to_string),
             expected: expected.to_owned(),
         }
     }
@@ -128,7 +146,10 @@ impl Object {
 
     /// Fails if one of `keys` says something.
     pub(crate) fn deny_set(&self, keys: &[&str], expected: &str) -> Result<(), ModelError> {
-        match keys.iter().find(|key| self.get(key).is_some_and(|value| !is_empty(value))) {
+        match keys
+            .iter()
+            .find(|key| self.get(key).is_some_and(|value| !is_empty(value)))
+        {
             None => Ok(()),
             Some(key) => Err(self.wrong(key, expected)),
         }
@@ -136,7 +157,10 @@ impl Object {
 }
 
 /// The candidate most like `name`, if any is much like it.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
     const ALIKE: f64 = 0.8;
     candidates
         .map(|c| (strsim::jaro_winkler(name, c), c))

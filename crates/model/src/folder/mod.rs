@@ -59,13 +59,17 @@ impl ModelFolder {
         }
         let mut notes = Vec::new();
         let entries = modules::read(path)?;
-        let transformer_path = entries.as_ref().map_or(String::new(), |e| e[0].path.clone());
+        let transformer_path = entries
+            .as_ref()
+            .map_or(String::new(), |e| e[0].path.clone());
         let transformer_dir = path.join(&transformer_path);
         let config = read_config(&transformer_dir)?;
         let input = transformer::read(&transformer_dir, &config, &mut notes)?;
         let hidden_size = hidden_size(&config)?;
         let pooling = read_pooling(path, entries.as_deref(), hidden_size, &mut notes)?;
-        let after = entries.as_deref().map_or(&[][..], |e| &e[FIRST_AFTER_POOLING..]);
+        let after = entries
+            .as_deref()
+            .map_or(&[][..], |e| &e[FIRST_AFTER_POOLING..]);
         let folder = Self {
             modules: read_modules(path, after, hidden_size * pooling.modes.len())?,
             module_paths: after.iter().map(|e| e.path.clone()).collect(),
@@ -91,10 +95,12 @@ impl ModelFolder {
     /// Width of an embedding as the last module leaves it, before any truncation.
     pub fn dim(&self) -> usize {
         let pooled = self.hidden_size * self.pooling.modes.len();
-        self.modules.iter().fold(pooled, |width, module| match module {
-            Module::Dense(dense) => dense.out_features,
-            Module::Normalize => width,
-        })
+        self.modules
+            .iter()
+            .fold(pooled, |width, module| match module {
+                Module::Dense(dense) => dense.out_features,
+                Module::Normalize => width,
+            })
     }
 
     /// Opens the weights of a module by its index in modules.json: 0 is the transformer, `i + 2` is `modules[i]`.
@@ -114,13 +120,22 @@ impl ModelFolder {
     pub fn weights_digest(&self) -> Result<String, ModelError> {
         let mut hash = Sha256::new();
         hash.update(format!("{:?}", self.pooling));
-        for module in std::iter::once(0).chain((0..self.modules.len()).map(|i| i + FIRST_AFTER_POOLING)) {
-            match module.checked_sub(FIRST_AFTER_POOLING).map(|i| &self.modules[i]) {
+        for module in
+            std::iter::once(0).chain((0..self.modules.len()).map(|i| i + FIRST_AFTER_POOLING))
+        {
+            match module
+                .checked_sub(FIRST_AFTER_POOLING)
+                .map(|i| &self.modules[i])
+            {
                 Some(Module::Normalize) => hash.update("Normalize"),
                 _ => self.checkpoint(module)?.digest(&mut hash)?,
             }
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hash
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
     }
 
     fn check_truncation(&self) -> Result<(), ModelError> {
@@ -140,14 +155,19 @@ impl ModelFolder {
 fn read_config(dir: &Path) -> Result<Object, ModelError> {
     let path = dir.join("config.json");
     if !path.exists() {
-        return Err(ModelError::MissingFile { folder: dir.to_owned(), file: "config.json".into() });
+        return Err(ModelError::MissingFile {
+            folder: dir.to_owned(),
+            file: "config.json".into(),
+        });
     }
     Object::read(&path)
 }
 
 /// Width of the token embeddings, under the names that transformers' configurations have for it.
 fn hidden_size(config: &Object) -> Result<usize, ModelError> {
-    let key = ["hidden_size", "dim", "d_model", "n_embd"].into_iter().find(|key| config.get(key).is_some());
+    let key = ["hidden_size", "dim", "d_model", "n_embd"]
+        .into_iter()
+        .find(|key| config.get(key).is_some());
     config.required_count(key.unwrap_or("hidden_size"))
 }
 
@@ -159,10 +179,17 @@ fn read_pooling(
     notes: &mut Vec<String>,
 ) -> Result<Pooling, ModelError> {
     match entries {
-        Some(entries) => pooling::read(&path.join(&entries[1].path).join("config.json"), hidden_size, notes),
+        Some(entries) => pooling::read(
+            &path.join(&entries[1].path).join("config.json"),
+            hidden_size,
+            notes,
+        ),
         None => {
             notes.push("no modules.json: mean pooling over all tokens".into());
-            Ok(Pooling { modes: vec![PoolMode::Mean], include_prompt: true })
+            Ok(Pooling {
+                modes: vec![PoolMode::Mean],
+                include_prompt: true,
+            })
         }
     }
 }
@@ -186,16 +213,29 @@ fn read_modules(path: &Path, entries: &[Entry], pooled: usize) -> Result<Vec<Mod
 
 /// The error for a path that is no folder, with the nearest one beside it.
 pub(crate) fn no_folder(path: &Path) -> ModelError {
-    ModelError::NoFolder { path: path.to_owned(), similar: similar_folder(path) }
+    ModelError::NoFolder {
+        path: path.to_owned(),
+        similar: similar_folder(path),
+    }
 }
 
 /// The folder beside `path` whose name is most like its name.
 pub(crate) fn similar_folder(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let folders: Vec<String> = std::fs::read_dir(parent)
         .ok()?
-        .filter_map(|entry| entry.ok().filter(|e| e.path().is_dir())?.file_name().into_string().ok())
+        .filter_map(|entry| {
+            entry
+                .ok()
+                .filter(|e| e.path().is_dir())?
+                .file_name()
+                .into_string()
+                .ok()
+        })
         .collect();
     json::nearest(name, folders.iter().map(String::as_str)).map(|found| parent.join(found))
 }

@@ -64,13 +64,18 @@ impl FromStr for SimilarityFn {
     type Err = UnknownSimilarity;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|f| f.name() == name).ok_or_else(|| UnknownSimilarity(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|f| f.name() == name)
+            .ok_or_else(|| UnknownSimilarity(name.to_owned()))
     }
 }
 
 /// Reads the file; a model without one has the default settings.
 pub(crate) fn read(path: &Path) -> Result<Settings, ModelError> {
-    let Some(config) = Object::read_if_present(path)? else { return Ok(Settings::default()) };
+    let Some(config) = Object::read_if_present(path)? else {
+        return Ok(Settings::default());
+    };
     // `requirements` lists Python packages for loading there; it says nothing about the numbers.
     config.deny_unknown(&[
         "__version__",
@@ -81,7 +86,10 @@ pub(crate) fn read(path: &Path) -> Result<Settings, ModelError> {
         "model_type",
         "requirements",
     ])?;
-    if config.text("model_type")?.is_some_and(|t| t != "SentenceTransformer") {
+    if config
+        .text("model_type")?
+        .is_some_and(|t| t != "SentenceTransformer")
+    {
         return Err(config.wrong("model_type", "\"SentenceTransformer\""));
     }
     let settings = Settings {
@@ -96,7 +104,9 @@ pub(crate) fn read(path: &Path) -> Result<Settings, ModelError> {
 
 fn prompts(config: &Object) -> Result<Vec<(String, String)>, ModelError> {
     let wrong = || config.wrong("prompts", "an object of strings");
-    let Some(value) = config.get("prompts") else { return Ok(Vec::new()) };
+    let Some(value) = config.get("prompts") else {
+        return Ok(Vec::new());
+    };
     let map = value.as_object().ok_or_else(wrong)?;
     let texts = map.iter().map(|(name, text)| match text {
         Value::String(text) => Ok((name.clone(), text.clone())),
@@ -106,13 +116,17 @@ fn prompts(config: &Object) -> Result<Vec<(String, String)>, ModelError> {
 }
 
 fn similarity(config: &Object) -> Result<Option<SimilarityFn>, ModelError> {
-    let Some(name) = config.text("similarity_fn_name")? else { return Ok(None) };
+    let Some(name) = config.text("similarity_fn_name")? else {
+        return Ok(None);
+    };
     let wrong = |_| config.wrong("similarity_fn_name", "cosine, dot, euclidean or manhattan");
     name.parse().map(Some).map_err(wrong)
 }
 
 fn check_default_prompt(config: &Object, settings: &Settings) -> Result<(), ModelError> {
-    let Some(name) = &settings.default_prompt_name else { return Ok(()) };
+    let Some(name) = &settings.default_prompt_name else {
+        return Ok(());
+    };
     if settings.prompts.iter().any(|(known, _)| known == name) {
         return Ok(());
     }

@@ -18,14 +18,20 @@ pub(super) struct ModelCache {
 
 impl ModelCache {
     pub(super) fn new(cache: &Path, id: &ModelId) -> Self {
-        Self { root: cache.join(id.folder()), locks: cache.join(".locks").join(id.folder()) }
+        Self {
+            root: cache.join(id.folder()),
+            locks: cache.join(".locks").join(id.folder()),
+        }
     }
 
     /// The snapshot that a revision stood for when it was last looked up.
     pub(super) fn snapshot_of(&self, revision: &str) -> Option<PathBuf> {
         let commit = match is_commit(revision) {
             true => revision.to_owned(),
-            false => fs::read_to_string(self.root.join("refs").join(revision)).ok()?.trim().to_owned(),
+            false => fs::read_to_string(self.root.join("refs").join(revision))
+                .ok()?
+                .trim()
+                .to_owned(),
         };
         let snapshot = self.snapshot(&commit);
         let has = |file: &str| snapshot.join(file).exists();
@@ -44,11 +50,15 @@ impl ModelCache {
     /// Remembers which commit a revision stands for.
     pub(super) fn set_revision(&self, revision: &str, commit: &str) -> Result<(), ModelError> {
         let path = self.root.join("refs").join(revision);
-        if is_commit(revision) || fs::read_to_string(&path).is_ok_and(|known| known.trim() == commit) {
+        if is_commit(revision)
+            || fs::read_to_string(&path).is_ok_and(|known| known.trim() == commit)
+        {
             return Ok(());
         }
         create_parent(&path)?;
-        write_atomic(&path, |file| std::io::Write::write_all(file, commit.as_bytes()))
+        write_atomic(&path, |file| {
+            std::io::Write::write_all(file, commit.as_bytes())
+        })
     }
 
     /// Holds other processes, Python's among them, off a blob until the file is dropped.
@@ -66,7 +76,9 @@ impl ModelCache {
         let path = self.snapshot(commit).join(file);
         create_parent(&path)?;
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(ModelError::io("replace", &path)(e)),
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ModelError::io("replace", &path)(e));
+            }
             _ => {}
         }
         let up = "../".repeat(2 + file.matches('/').count());

@@ -38,14 +38,20 @@ pub(super) struct Failure {
 
 impl From<ModelError> for Failure {
     fn from(error: ModelError) -> Self {
-        Self { error: Box::new(error), passing: false }
+        Self {
+            error: Box::new(error),
+            passing: false,
+        }
     }
 }
 
 impl Failure {
     /// A failure that another attempt may not meet.
     pub(super) fn passing(error: ModelError) -> Self {
-        Self { error: Box::new(error), passing: true }
+        Self {
+            error: Box::new(error),
+            passing: true,
+        }
     }
 }
 
@@ -62,11 +68,18 @@ impl<'a> Client<'a> {
         if is_loopback(&options.endpoint) {
             config = config.proxy(None);
         }
-        Self { agent: config.build().new_agent(), options, id }
+        Self {
+            agent: config.build().new_agent(),
+            options,
+            id,
+        }
     }
 
     /// Runs `attempt` until it succeeds, fails for good, or has failed too often.
-    pub(super) fn retry<T>(&self, mut attempt: impl FnMut() -> Result<T, Failure>) -> Result<T, ModelError> {
+    pub(super) fn retry<T>(
+        &self,
+        mut attempt: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, ModelError> {
         let mut wait = self.options.backoff;
         for _ in 1..ATTEMPTS {
             match attempt() {
@@ -84,12 +97,18 @@ impl<'a> Client<'a> {
         let mut url = url.to_owned();
         for _ in 0..REDIRECTS {
             let response = self.send(&url, method)?;
-            let Some(location) = redirect(&response) else { return self.check(&url, response) };
+            let Some(location) = redirect(&response) else {
+                return self.check(&url, response);
+            };
             let relative = location.starts_with('/');
             if method == Method::Head && !relative {
                 return Ok(response);
             }
-            url = if relative { format!("{}{location}", origin(&url)) } else { location };
+            url = if relative {
+                format!("{}{location}", origin(&url))
+            } else {
+                location
+            };
         }
         Err(self.bad_response(&url, "too many redirects").into())
     }
@@ -101,13 +120,18 @@ impl<'a> Client<'a> {
         };
         // Compressed transfers would make sizes and ranges those of something else.
         request = request.header("accept-encoding", "identity");
-        if let (Some(token), true) = (&self.options.token, origin(url) == origin(&self.options.endpoint)) {
+        if let (Some(token), true) = (
+            &self.options.token,
+            origin(url) == origin(&self.options.endpoint),
+        ) {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         if let Method::Get { from: from @ 1.. } = method {
             request = request.header("range", format!("bytes={from}-"));
         }
-        request.call().map_err(|source| Failure::passing(network(url, source)))
+        request
+            .call()
+            .map_err(|source| Failure::passing(network(url, source)))
     }
 
     fn check(&self, url: &str, response: Response<Body>) -> Result<Response<Body>, Failure> {
@@ -116,8 +140,14 @@ impl<'a> Client<'a> {
             200..=299 | 416 => Ok(response),
             401 | 403 | 404 => Err(self.refused(status, &response).into()),
             _ => {
-                let error = ModelError::HubStatus { url: url.to_owned(), status };
-                Err(Failure { passing: status == 429 || status >= 500, ..Failure::from(error) })
+                let error = ModelError::HubStatus {
+                    url: url.to_owned(),
+                    status,
+                };
+                Err(Failure {
+                    passing: status == 429 || status >= 500,
+                    ..Failure::from(error)
+                })
             }
         }
     }
@@ -129,18 +159,30 @@ impl<'a> Client<'a> {
         let endpoint = self.options.endpoint.clone();
         let has_token = self.options.token.is_some();
         match (status, code) {
-            (401 | 403, code) if code != "RepoNotFound" => {
-                ModelError::HubDenied { name, endpoint, status, gated: code == "GatedRepo", has_token }
-            }
+            (401 | 403, code) if code != "RepoNotFound" => ModelError::HubDenied {
+                name,
+                endpoint,
+                status,
+                gated: code == "GatedRepo",
+                has_token,
+            },
             _ => {
                 let similar = similar_folder(Path::new(&name));
-                ModelError::HubNotFound { name, revision, endpoint, similar }
+                ModelError::HubNotFound {
+                    name,
+                    revision,
+                    endpoint,
+                    similar,
+                }
             }
         }
     }
 
     pub(super) fn bad_response(&self, url: &str, problem: &'static str) -> ModelError {
-        ModelError::HubResponse { url: url.to_owned(), problem }
+        ModelError::HubResponse {
+            url: url.to_owned(),
+            problem,
+        }
     }
 }
 
@@ -151,21 +193,30 @@ pub(super) fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r
 
 fn redirect(response: &Response<Body>) -> Option<String> {
     let redirects = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-    header(response, "location").filter(|_| redirects).map(str::to_owned)
+    header(response, "location")
+        .filter(|_| redirects)
+        .map(str::to_owned)
 }
 
 /// Scheme, host and port of a URL.
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |i| i + 3);
-    url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
+    url[host..]
+        .find(['/', '?', '#'])
+        .map_or(url, |end| &url[..host + end])
 }
 
 /// A proxy cannot reach the machine's own servers.
 fn is_loopback(endpoint: &str) -> bool {
     let host = origin(endpoint).rsplit("//").next().unwrap_or_default();
-    ["127.0.0.1", "localhost", "[::1]"].iter().any(|own| host.starts_with(own))
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|own| host.starts_with(own))
 }
 
 fn network(url: &str, source: ureq::Error) -> ModelError {
-    ModelError::HubNetwork { url: url.to_owned(), source: Box::new(source) }
+    ModelError::HubNetwork {
+        url: url.to_owned(),
+        source: Box::new(source),
+    }
 }

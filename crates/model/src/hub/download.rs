@@ -52,22 +52,38 @@ pub(super) fn fetch(
 }
 
 fn describe(client: &Client<'_>, commit: &str, file: &str) -> Result<Remote, Failure> {
-    let url = format!("{}/{}/resolve/{commit}/{file}", client.options.endpoint, client.id.name);
+    let url = format!(
+        "{}/{}/resolve/{commit}/{file}",
+        client.options.endpoint, client.id.name
+    );
     let response = client.request(&url, Method::Head)?;
     let etag = header(&response, "x-linked-etag").or_else(|| header(&response, "etag"));
     let etag = etag.map(|tag| tag.trim_start_matches("W/").trim_matches('"').to_owned());
-    let plain = |tag: &String| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let plain = |tag: &String| {
+        !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
     let Some(etag) = etag.filter(plain) else {
         return Err(client.bad_response(&url, "no ETag").into());
     };
     // The length of a redirect is that of the redirect itself.
-    let own_length = if response.status().is_success() { header(&response, "content-length") } else { None };
-    let size = header(&response, "x-linked-size").or(own_length).and_then(|size| size.parse().ok());
+    let own_length = if response.status().is_success() {
+        header(&response, "content-length")
+    } else {
+        None
+    };
+    let size = header(&response, "x-linked-size")
+        .or(own_length)
+        .and_then(|size| size.parse().ok());
     Ok(Remote { url, etag, size })
 }
 
 /// Appends what is missing to `part`, and checks the whole.
-fn receive(client: &Client<'_>, remote: &Remote, part: &Path, progress: &dyn HubProgress) -> Result<(), Failure> {
+fn receive(
+    client: &Client<'_>,
+    remote: &Remote,
+    part: &Path,
+    progress: &dyn HubProgress,
+) -> Result<(), Failure> {
     let from = length(part);
     if remote.size.is_none_or(|size| from < size) {
         let response = client.request(&remote.url, Method::Get { from })?;
@@ -75,11 +91,22 @@ fn receive(client: &Client<'_>, remote: &Remote, part: &Path, progress: &dyn Hub
             206 => append(response, remote, part, from, progress)?,
             // Either nothing was there yet, or the server cannot resume: from the start again.
             200 => append(response, remote, part, 0, progress)?,
-            _ => return Err(restart(part, client.bad_response(&remote.url, "cannot resume"))),
+            _ => {
+                return Err(restart(
+                    part,
+                    client.bad_response(&remote.url, "cannot resume"),
+                ));
+            }
         }
     }
     check_size(remote, part)?;
-    check_content(remote, part).map_err(|error| if from > 0 { restart(part, error) } else { discard(part, error) })
+    check_content(remote, part).map_err(|error| {
+        if from > 0 {
+            restart(part, error)
+        } else {
+            discard(part, error)
+        }
+    })
 }
 
 fn append(
@@ -91,7 +118,10 @@ fn append(
 ) -> Result<(), Failure> {
     let failed = || ModelError::io("write", part);
     let mut open = OpenOptions::new();
-    open.create(true).write(true).truncate(from == 0).append(from > 0);
+    open.create(true)
+        .write(true)
+        .truncate(from == 0)
+        .append(from > 0);
     let mut file = open.open(part).map_err(failed())?;
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; CHUNK];
@@ -111,11 +141,19 @@ fn check_size(remote: &Remote, part: &Path) -> Result<(), Failure> {
     let found = length(part);
     match remote.size {
         Some(expected) if found < expected => {
-            let error = ModelError::HubTruncated { url: remote.url.clone(), found, expected };
+            let error = ModelError::HubTruncated {
+                url: remote.url.clone(),
+                found,
+                expected,
+            };
             Err(Failure::passing(error))
         }
         Some(expected) if found > expected => {
-            let error = ModelError::HubTruncated { url: remote.url.clone(), found, expected };
+            let error = ModelError::HubTruncated {
+                url: remote.url.clone(),
+                found,
+                expected,
+            };
             Err(restart(part, error))
         }
         _ => Ok(()),
@@ -132,7 +170,11 @@ fn check_content(remote: &Remote, part: &Path) -> Result<(), ModelError> {
     if found == remote.etag {
         return Ok(());
     }
-    Err(ModelError::HubChecksum { url: remote.url.clone(), found, expected: remote.etag.clone() })
+    Err(ModelError::HubChecksum {
+        url: remote.url.clone(),
+        found,
+        expected: remote.etag.clone(),
+    })
 }
 
 fn sha256(path: &Path) -> Result<String, ModelError> {
@@ -140,17 +182,27 @@ fn sha256(path: &Path) -> Result<String, ModelError> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     loop {
-        match file.read(&mut buffer).map_err(ModelError::io("read", path))? {
+        match file
+            .read(&mut buffer)
+            .map_err(ModelError::io("read", path))?
+        {
             0 => break,
             read => hasher.update(&buffer[..read]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 /// What is there is of no use: the next attempt begins anew.
 fn restart(part: &Path, error: ModelError) -> Failure {
-    Failure { passing: true, ..discard(part, error) }
+    Failure {
+        passing: true,
+        ..discard(part, error)
+    }
 }
 
 /// What is there is of no use, and another attempt would get the same.
@@ -161,7 +213,10 @@ fn discard(part: &Path, error: ModelError) -> Failure {
 }
 
 fn interrupted(remote: &Remote, source: std::io::Error) -> ModelError {
-    ModelError::HubNetwork { url: remote.url.clone(), source: Box::new(source) }
+    ModelError::HubNetwork {
+        url: remote.url.clone(),
+        source: Box::new(source),
+    }
 }
 
 fn partial(blob: &Path) -> PathBuf {

@@ -17,11 +17,16 @@ pub(super) struct ModelId {
 impl ModelId {
     /// Reads `org/name` or `org/name@revision`; `None` for what cannot be a name on the hub.
     pub(super) fn parse(text: &str, revision: Option<&str>) -> Option<Self> {
-        let (name, suffix) = text.split_once('@').map_or((text, None), |(name, suffix)| (name, Some(suffix)));
+        let (name, suffix) = text
+            .split_once('@')
+            .map_or((text, None), |(name, suffix)| (name, Some(suffix)));
         let (org, model) = name.split_once('/')?;
         let revision = suffix.or(revision).unwrap_or(DEFAULT_REVISION);
         let valid = is_name(org) && is_name(model) && is_revision(revision);
-        valid.then(|| Self { name: name.to_owned(), revision: revision.to_owned() })
+        valid.then(|| Self {
+            name: name.to_owned(),
+            revision: revision.to_owned(),
+        })
     }
 
     /// The folder of the model in the cache.
@@ -35,7 +40,10 @@ pub(super) fn is_path_like(text: &str) -> bool {
     Path::new(text).is_absolute()
         || text.starts_with(['.', '~'])
         || text.contains('\\')
-        || text.split('@').next().is_some_and(|name| name.matches('/').count() != 1)
+        || text
+            .split('@')
+            .next()
+            .is_some_and(|name| name.matches('/').count() != 1)
 }
 
 /// The hub's own rule: letters, digits, `-`, `_`, `.`; no two of `-` or `.` together, none at an end.
@@ -54,7 +62,9 @@ fn is_revision(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+');
     !text.is_empty()
         && text.chars().all(legal)
-        && text.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+        && text
+            .split('/')
+            .all(|part| !part.is_empty() && !part.starts_with('.'))
 }
 
 /// Whether the text is a full commit hash.
@@ -70,10 +80,23 @@ mod tests {
     fn names_and_revisions() {
         let id = |text, revision| ModelId::parse(text, revision).map(|id| (id.name, id.revision));
         let pair = |a: &str, b: &str| Some((a.to_owned(), b.to_owned()));
-        assert_eq!(id("BAAI/bge-base-en-v1.5", None), pair("BAAI/bge-base-en-v1.5", "main"));
+        assert_eq!(
+            id("BAAI/bge-base-en-v1.5", None),
+            pair("BAAI/bge-base-en-v1.5", "main")
+        );
         assert_eq!(id("a/b@refs/pr/1", Some("x")), pair("a/b", "refs/pr/1"));
         assert_eq!(id("a/b", Some("v1.0")), pair("a/b", "v1.0"));
-        for bad in ["b", "a/b/c", "../b", "a/..", "a/b@../../x", "a/b@", "a/b--c", "a b/c", "a/b@x//y"] {
+        for bad in [
+            "b",
+            "a/b/c",
+            "../b",
+            "a/..",
+            "a/b@../../x",
+            "a/b@",
+            "a/b--c",
+            "a b/c",
+            "a/b@x//y",
+        ] {
             assert_eq!(id(bad, None), None, "{bad}");
         }
     }

@@ -30,7 +30,9 @@ impl HubOptions {
         let endpoint = text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).unwrap_or_else(|| home.join("hub")),
+            cache: path("HF_HUB_CACHE")
+                .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+                .unwrap_or_else(|| home.join("hub")),
             token: token(&home),
             offline: flag("HF_HUB_OFFLINE") || flag("TRANSFORMERS_OFFLINE"),
             revision: None,
@@ -46,7 +48,10 @@ fn token(home: &Path) -> Option<String> {
         return named;
     }
     let file = path("HF_TOKEN_PATH").unwrap_or_else(|| home.join("token"));
-    fs::read_to_string(file).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+    fs::read_to_string(file)
+        .ok()
+        .map(|token| token.trim().to_owned())
+        .filter(|token| !token.is_empty())
 }
 
 fn user_cache() -> PathBuf {
@@ -58,7 +63,10 @@ fn user_home() -> PathBuf {
 }
 
 fn text(variable: &str) -> Option<String> {
-    env::var(variable).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    env::var(variable)
+        .ok()
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn path(variable: &str) -> Option<PathBuf> {
@@ -70,5 +78,10 @@ fn path(variable: &str) -> Option<PathBuf> {
 }
 
 fn flag(variable: &str) -> bool {
-    text(variable).is_some_and(|value| matches!(value.to_ascii_uppercase().as_str(), "1" | "ON" | "YES" | "TRUE"))
+    text(variable).is_some_and(|value| {
+        matches!(
+            value.to_ascii_uppercase().as_str(),
+            "1" | "ON" | "YES" | "TRUE"
+        )
+    })
 }

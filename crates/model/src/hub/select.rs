@@ -33,8 +33,13 @@ pub(super) fn needed<'a>(files: &[&'a str]) -> Vec<&'a str> {
 
 /// The pickle that holds the weights of a model without safetensors.
 pub(super) fn pickle_only<'a>(files: &[&'a str]) -> Option<&'a str> {
-    let has_weights = files.iter().any(|file| split(file).is_some_and(|(_, name)| is_weights(name)));
-    let pickle = files.iter().copied().find(|file| file.rsplit('/').next() == Some("pytorch_model.bin"));
+    let has_weights = files
+        .iter()
+        .any(|file| split(file).is_some_and(|(_, name)| is_weights(name)));
+    let pickle = files
+        .iter()
+        .copied()
+        .find(|file| file.rsplit('/').next() == Some("pytorch_model.bin"));
     pickle.filter(|_| !has_weights)
 }
 
@@ -62,8 +67,12 @@ fn is_small(name: &str) -> bool {
 /// `model.safetensors`, its index of shards, or a shard `model-00001-of-00002.safetensors`.
 fn is_weights(name: &str) -> bool {
     let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let shard = name.strip_prefix("model-").and_then(|rest| rest.strip_suffix(".safetensors"));
-    let is_shard = shard.and_then(|s| s.split_once("-of-")).is_some_and(|(i, n)| number(i) && number(n));
+    let shard = name
+        .strip_prefix("model-")
+        .and_then(|rest| rest.strip_suffix(".safetensors"));
+    let is_shard = shard
+        .and_then(|s| s.split_once("-of-"))
+        .is_some_and(|(i, n)| number(i) && number(n));
     name == SINGLE || name == SHARD_INDEX || is_shard
 }
 
@@ -111,8 +120,11 @@ mod tests {
 
     #[test]
     fn shards_only_without_the_whole() {
-        let shards =
-            ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"];
+        let shards = [
+            "model-00001-of-00002.safetensors",
+            "model-00002-of-00002.safetensors",
+            "model.safetensors.index.json",
+        ];
         assert_eq!(needed(&shards), shards);
         let both = [&shards[..], &["model.safetensors"]].concat();
         assert_eq!(needed(&both), ["model.safetensors"]);
@@ -122,14 +134,26 @@ mod tests {
     #[test]
     fn hostile_paths_are_left_out() {
         assert_eq!(
-            needed(&["../config.json", "/config.json", "1_/../config.json", "..\\config.json", "1_A/b/config.json"]),
+            needed(&[
+                "../config.json",
+                "/config.json",
+                "1_/../config.json",
+                "..\\config.json",
+                "1_A/b/config.json"
+            ]),
             [""; 0]
         );
     }
 
     #[test]
     fn pickles_are_noticed() {
-        assert_eq!(pickle_only(&["config.json", "pytorch_model.bin"]), Some("pytorch_model.bin"));
-        assert_eq!(pickle_only(&["2_Dense/pytorch_model.bin", "model.safetensors"]), None);
+        assert_eq!(
+            pickle_only(&["config.json", "pytorch_model.bin"]),
+            Some("pytorch_model.bin")
+        );
+        assert_eq!(
+            pickle_only(&["2_Dense/pytorch_model.bin", "model.safetensors"]),
+            None
+        );
     }
 }

@@ -14,9 +14,15 @@ const NEW_VERSION: &str = "5.7.0";
 
 /// modules.json.
 pub(super) fn modules(modules: &[Module], layout: FolderLayout) -> Value {
-    let names = ["Transformer", "Pooling"].into_iter().chain(modules.iter().map(class_name));
+    let names = ["Transformer", "Pooling"]
+        .into_iter()
+        .chain(modules.iter().map(class_name));
     let entries = names.enumerate().map(|(idx, name)| {
-        let path = if idx == 0 { String::new() } else { format!("{idx}_{name}") };
+        let path = if idx == 0 {
+            String::new()
+        } else {
+            format!("{idx}_{name}")
+        };
         json!({"idx": idx, "name": idx.to_string(), "path": path, "type": class_path(name, layout)})
     });
     entries.collect()
@@ -31,18 +37,29 @@ pub(super) fn class_name(module: &Module) -> &'static str {
 }
 
 fn class_path(name: &str, layout: FolderLayout) -> String {
-    let family = if matches!(name, "Transformer" | "Dense") { "base" } else { "sentence_transformer" };
+    let family = if matches!(name, "Transformer" | "Dense") {
+        "base"
+    } else {
+        "sentence_transformer"
+    };
     match layout {
         FolderLayout::Old => format!("sentence_transformers.models.{name}"),
         FolderLayout::New => {
-            format!("sentence_transformers.{family}.modules.{}.{name}", name.to_ascii_lowercase())
+            format!(
+                "sentence_transformers.{family}.modules.{}.{name}",
+                name.to_ascii_lowercase()
+            )
         }
     }
 }
 
 /// sentence_bert_config.json. The new layout has the longest input in tokenizer_config.json; it knows lower-casing
 /// as an argument only, which is written where it is needed, since without it the ids would change.
-pub(super) fn transformer(folder: &ModelFolder, max_seq_length: usize, layout: FolderLayout) -> Value {
+pub(super) fn transformer(
+    folder: &ModelFolder,
+    max_seq_length: usize,
+    layout: FolderLayout,
+) -> Value {
     if layout == FolderLayout::Old {
         return json!({"max_seq_length": max_seq_length, "do_lower_case": folder.do_lower_case});
     }
@@ -73,12 +90,23 @@ pub(super) fn pooling(folder: &ModelFolder, layout: FolderLayout) -> Value {
             (key.to_owned(), json!(modes.contains(&mode)))
         }));
     } else {
-        let names = modes.iter().filter_map(|&mode| rank(mode)).map(|i| POOLING_MODES[i].2).collect::<Vec<_>>();
-        let value = if let [name] = names[..] { json!(name) } else { json!(names) };
+        let names = modes
+            .iter()
+            .filter_map(|&mode| rank(mode))
+            .map(|i| POOLING_MODES[i].2)
+            .collect::<Vec<_>>();
+        let value = if let [name] = names[..] {
+            json!(name)
+        } else {
+            json!(names)
+        };
         config.insert("embedding_dimension".into(), json!(folder.hidden_size));
         config.insert("pooling_mode".into(), value);
     }
-    config.insert("include_prompt".into(), json!(folder.pooling.include_prompt));
+    config.insert(
+        "include_prompt".into(),
+        json!(folder.pooling.include_prompt),
+    );
     Value::Object(config)
 }
 

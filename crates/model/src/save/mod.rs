@@ -63,32 +63,64 @@ const TOKENIZER_FILES: [&str; 9] = [
 /// Weights come from `params`; tensors of `source` that `params` lack (BERT's pooler) are carried over. A folder that
 /// exists keeps its other files. Everything is written beside the target before anything is replaced, so a full disk
 /// changes nothing.
-pub fn save(target: &Path, source: &ModelFolder, params: &Params, options: &SaveOptions<'_>) -> Result<(), ModelError> {
+pub fn save(
+    target: &Path,
+    source: &ModelFolder,
+    params: &Params,
+    options: &SaveOptions<'_>,
+) -> Result<(), ModelError> {
     write_folder(target, |dir| {
         write_root(dir, source, options)?;
         write_tokenizer(dir, source, options)?;
-        tensors::write(&dir.join("model.safetensors"), 0, params, &source.checkpoint(0)?)?;
+        tensors::write(
+            &dir.join("model.safetensors"),
+            0,
+            params,
+            &source.checkpoint(0)?,
+        )?;
         write_modules(dir, source, params, options.layout)
     })
 }
 
-fn write_root(dir: &Path, source: &ModelFolder, options: &SaveOptions<'_>) -> Result<(), ModelError> {
+fn write_root(
+    dir: &Path,
+    source: &ModelFolder,
+    options: &SaveOptions<'_>,
+) -> Result<(), ModelError> {
     let layout = options.layout;
     let settings = options.settings.unwrap_or(&source.settings);
     let max_seq_length = options.max_seq_length.unwrap_or(source.max_seq_length);
-    write_json(&dir.join("config.json"), &configs::model(&source.config, layout), 2)?;
-    write_json(&dir.join("modules.json"), &configs::modules(&source.modules, layout), 2)?;
+    write_json(
+        &dir.join("config.json"),
+        &configs::model(&source.config, layout),
+        2,
+    )?;
+    write_json(
+        &dir.join("modules.json"),
+        &configs::modules(&source.modules, layout),
+        2,
+    )?;
     let indent = if layout == FolderLayout::Old { 2 } else { 4 };
     let transformer = configs::transformer(source, max_seq_length, layout);
     write_json(&dir.join("sentence_bert_config.json"), &transformer, indent)?;
-    write_json(&dir.join("config_sentence_transformers.json"), &configs::settings(settings, layout), 2)?;
+    write_json(
+        &dir.join("config_sentence_transformers.json"),
+        &configs::settings(settings, layout),
+        2,
+    )?;
     match options.card {
-        Some(card) => write_file(&dir.join("README.md"), |file| file.write_all(card.as_bytes())),
+        Some(card) => write_file(&dir.join("README.md"), |file| {
+            file.write_all(card.as_bytes())
+        }),
         None => Ok(()),
     }
 }
 
-fn write_tokenizer(dir: &Path, source: &ModelFolder, options: &SaveOptions<'_>) -> Result<(), ModelError> {
+fn write_tokenizer(
+    dir: &Path,
+    source: &ModelFolder,
+    options: &SaveOptions<'_>,
+) -> Result<(), ModelError> {
     let from = source.transformer_dir();
     for name in TOKENIZER_FILES {
         let path = from.join(name);
@@ -99,25 +131,49 @@ fn write_tokenizer(dir: &Path, source: &ModelFolder, options: &SaveOptions<'_>) 
     }
     if !from.join("tokenizer.json").exists() {
         let text = tokenizer_json(&from)?;
-        write_file(&dir.join("tokenizer.json"), |file| file.write_all(text.as_bytes()))?;
+        write_file(&dir.join("tokenizer.json"), |file| {
+            file.write_all(text.as_bytes())
+        })?;
     }
     let path = from.join("tokenizer_config.json");
-    let mut config = if path.exists() { Object::new(&path, read_json(&path)?)?.into_value() } else { json!({}) };
+    let mut config = if path.exists() {
+        Object::new(&path, read_json(&path)?)?.into_value()
+    } else {
+        json!({})
+    };
     config["model_max_length"] = json!(options.max_seq_length.unwrap_or(source.max_seq_length));
     write_json(&dir.join("tokenizer_config.json"), &config, 2)
 }
 
 /// One folder a module after the transformer. Normalize has nothing to say: its folder is empty.
-fn write_modules(dir: &Path, source: &ModelFolder, params: &Params, layout: FolderLayout) -> Result<(), ModelError> {
+fn write_modules(
+    dir: &Path,
+    source: &ModelFolder,
+    params: &Params,
+    layout: FolderLayout,
+) -> Result<(), ModelError> {
     let indent = if layout == FolderLayout::Old { 2 } else { 4 };
     let pooling = create(dir, "1_Pooling".into())?;
-    write_json(&pooling.join("config.json"), &configs::pooling(source, layout), indent)?;
+    write_json(
+        &pooling.join("config.json"),
+        &configs::pooling(source, layout),
+        indent,
+    )?;
     for (i, module) in source.modules.iter().enumerate() {
         let index = i + 2;
         let folder = create(dir, format!("{index}_{}", configs::class_name(module)))?;
         if let Module::Dense(dense) = module {
-            write_json(&folder.join("config.json"), &configs::dense(dense, layout), indent)?;
-            tensors::write(&folder.join("model.safetensors"), index, params, &source.checkpoint(index)?)?;
+            write_json(
+                &folder.join("config.json"),
+                &configs::dense(dense, layout),
+                indent,
+            )?;
+            tensors::write(
+                &folder.join("model.safetensors"),
+                index,
+                params,
+                &source.checkpoint(index)?,
+            )?;
         }
     }
     Ok(())

@@ -43,7 +43,12 @@ impl Tensor<'_> {
 }
 
 /// Writes `params` of one module, and every tensor of `source` that they lack, sorted by name.
-pub(super) fn write(path: &Path, module: usize, params: &Params, source: &Checkpoint) -> Result<(), ModelError> {
+pub(super) fn write(
+    path: &Path,
+    module: usize,
+    params: &Params,
+    source: &Checkpoint,
+) -> Result<(), ModelError> {
     let mut tensors = trained(module, params);
     for name in source.names() {
         if !tensors.iter().any(|t| t.name == name) {
@@ -56,8 +61,15 @@ pub(super) fn write(path: &Path, module: usize, params: &Params, source: &Checkp
 
 /// Writes a safetensors file of `f32` tensors, each a name, a shape and its values, in the order given, and syncs it, in
 /// place: for files of a folder that [`crate::write_folder`] is building. No copy of the values is made.
-pub fn write_tensors(path: &Path, tensors: &[(String, &[usize], &[f32])]) -> Result<(), ModelError> {
-    let tensors = tensors.iter().map(|(name, shape, values)| Tensor { name, shape, source: Source::Values(values) });
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(String, &[usize], &[f32])],
+) -> Result<(), ModelError> {
+    let tensors = tensors.iter().map(|(name, shape, values)| Tensor {
+        name,
+        shape,
+        source: Source::Values(values),
+    });
     write_all(path, &tensors.collect::<Vec<_>>())
 }
 
@@ -66,7 +78,9 @@ fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
     write_file(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
-        tensors.iter().try_for_each(|tensor| write_tensor(file, tensor))
+        tensors
+            .iter()
+            .try_for_each(|tensor| write_tensor(file, tensor))
     })
 }
 
@@ -74,14 +88,28 @@ fn trained(module: usize, params: &Params) -> Vec<Tensor<'_>> {
     let tensor = |entry: &'_ Entry| entry.module == module;
     let entries = params.layout.entries.iter().filter(|e| tensor(e));
     let values = |entry: &Entry| Source::Values(&params.flat[entry.range.clone()]);
-    entries.map(|e| Tensor { name: &e.name, shape: &e.shape, source: values(e) }).collect()
+    entries
+        .map(|e| Tensor {
+            name: &e.name,
+            shape: &e.shape,
+            source: values(e),
+        })
+        .collect()
 }
 
 fn carried_over<'a>(name: &'a str, source: &'a Checkpoint) -> Result<Tensor<'a>, ModelError> {
     let (dtype, shape, bytes) = source.raw(name)?;
     let floating = checkpoint::value_size(dtype).is_some();
-    let source = if floating { Source::Floats(dtype, bytes) } else { Source::Bytes(dtype, bytes) };
-    Ok(Tensor { name, shape, source })
+    let source = if floating {
+        Source::Floats(dtype, bytes)
+    } else {
+        Source::Bytes(dtype, bytes)
+    };
+    Ok(Tensor {
+        name,
+        shape,
+        source,
+    })
 }
 
 /// JSON of name, dtype, shape and place of every tensor, padded to 8 bytes so that what follows is aligned.
@@ -92,17 +120,25 @@ fn header(tensors: &[Tensor<'_>]) -> String {
     for tensor in tensors {
         let end = offset + tensor.len();
         let dtype = tensor.dtype().to_string();
-        map.insert(tensor.name.into(), json!({"dtype": dtype, "shape": tensor.shape, "data_offsets": [offset, end]}));
+        map.insert(
+            tensor.name.into(),
+            json!({"dtype": dtype, "shape": tensor.shape, "data_offsets": [offset, end]}),
+        );
         offset = end;
     }
     let mut text = Value::Object(map).to_string();
-    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
+    text.extend(std::iter::repeat_n(
+        ' ',
+        text.len().next_multiple_of(8) - text.len(),
+    ));
     text
 }
 
 fn write_tensor(file: &mut impl Write, tensor: &Tensor<'_>) -> io::Result<()> {
     match tensor.source {
-        Source::Values(values) => values.chunks(CHUNK).try_for_each(|chunk| write_floats(file, chunk)),
+        Source::Values(values) => values
+            .chunks(CHUNK)
+            .try_for_each(|chunk| write_floats(file, chunk)),
         Source::Bytes(_, bytes) => file.write_all(bytes),
         Source::Floats(dtype, bytes) => {
             let size = checkpoint::value_size(dtype).unwrap_or(size_of::<f32>());

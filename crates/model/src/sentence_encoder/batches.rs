@@ -5,8 +5,14 @@ use std::ops::Range;
 /// A window is tokenized at once, while the one before it is encoded, and sorted by length. The first is small, since
 /// nothing can be encoded meanwhile, and each is twice as large as the one before, up to where larger ones would pack no
 /// better. Memory holds the token ids of two windows.
-const FIRST: Limit = Limit { texts: 1024, bytes: 256 << 10 };
-const LARGEST: Limit = Limit { texts: 50_000, bytes: 8 << 20 };
+const FIRST: Limit = Limit {
+    texts: 1024,
+    bytes: 256 << 10,
+};
+const LARGEST: Limit = Limit {
+    texts: 50_000,
+    bytes: 8 << 20,
+};
 
 /// Where a window ends: with its last text, or with the text that brings the last of its bytes.
 #[derive(Clone, Copy)]
@@ -17,7 +23,10 @@ struct Limit {
 
 impl Limit {
     fn next(self) -> Self {
-        Self { texts: (2 * self.texts).min(LARGEST.texts), bytes: (2 * self.bytes).min(LARGEST.bytes) }
+        Self {
+            texts: (2 * self.texts).min(LARGEST.texts),
+            bytes: (2 * self.bytes).min(LARGEST.bytes),
+        }
     }
 }
 
@@ -79,7 +88,10 @@ mod tests {
         let sizes: Vec<usize> = windows.iter().map(Range::len).collect();
         assert_eq!(sizes[..7], [1024, 2048, 4096, 8192, 16_384, 32_768, 50_000]);
         assert!(sizes.iter().all(|size| *size <= LARGEST.texts));
-        assert!(windows.iter().cloned().flatten().eq(0..many.len()), "every text once, in order");
+        assert!(
+            windows.iter().cloned().flatten().eq(0..many.len()),
+            "every text once, in order"
+        );
     }
 
     #[test]

@@ -57,9 +57,17 @@ impl SentenceEncoder {
         let plan = self.plan(options)?;
         let mut embeddings = Mat::zeros(texts.len(), plan.dim);
         let (mut truncated, mut tokens) = (0, 0);
-        let rows = Rows { embeddings: Mutex::new(&mut embeddings), done: AtomicUsize::new(0) };
+        let rows = Rows {
+            embeddings: Mutex::new(&mut embeddings),
+            done: AtomicUsize::new(0),
+        };
         let windows = windows(texts);
-        let tokenize = |i: usize| windows.get(i).map(|window| self.tokenize(&texts[window.clone()], &plan)).transpose();
+        let tokenize = |i: usize| {
+            windows
+                .get(i)
+                .map(|window| self.tokenize(&texts[window.clone()], &plan))
+                .transpose()
+        };
         let mut next = tokenize(0)?;
         for (i, window) in windows.iter().enumerate() {
             let Some(ids) = next else { break };
@@ -68,32 +76,70 @@ impl SentenceEncoder {
             let encode = || self.encode_window(&ids, window.start, &plan, &rows, texts.len());
             next = rayon::join(encode, || tokenize(i + 1)).1?;
         }
-        Ok(Encoded { embeddings, truncated, tokens })
+        Ok(Encoded {
+            embeddings,
+            truncated,
+            tokens,
+        })
     }
 
     fn plan<'a>(&self, options: &'a EncodeOptions<'a>) -> Result<Plan<'a>, ModelError> {
         let max_len = self.checked_length(options.max_seq_length.unwrap_or(self.max_seq_length))?;
         let full = self.encoder.dim();
-        let dim = options.truncate_dim.or(self.folder.settings.truncate_dim).unwrap_or(full);
+        let dim = options
+            .truncate_dim
+            .or(self.folder.settings.truncate_dim)
+            .unwrap_or(full);
         if dim == 0 || dim > full {
-            return Err(ModelError::TruncateDim { found: dim, dim: full });
+            return Err(ModelError::TruncateDim {
+                found: dim,
+                dim: full,
+            });
         }
         let budget = options.tokens_per_batch.unwrap_or(TOKENS_PER_BATCH);
-        Ok(Plan { prompt: self.prompt(options, max_len)?, max_len, dim, budget, options })
+        Ok(Plan {
+            prompt: self.prompt(options, max_len)?,
+            max_len,
+            dim,
+            budget,
+            options,
+        })
     }
 
     /// The token ids of a window, from the memory if it has them.
-    fn tokenize<S: AsRef<str> + Sync>(&self, texts: &[S], plan: &Plan<'_>) -> Result<Arc<WindowTokens>, ModelError> {
-        let given = Given { texts, prompt: &plan.prompt.text, max_len: plan.max_len };
-        let one = |text: &S| self.tokenizer.encode(&with_prompt(given.prompt, text.as_ref()), given.max_len);
-        self.token_memory.get(&given, || texts.par_iter().map(one).collect())
+    fn tokenize<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        plan: &Plan<'_>,
+    ) -> Result<Arc<WindowTokens>, ModelError> {
+        let given = Given {
+            texts,
+            prompt: &plan.prompt.text,
+            max_len: plan.max_len,
+        };
+        let one = |text: &S| {
+            self.tokenizer
+                .encode(&with_prompt(given.prompt, text.as_ref()), given.max_len)
+        };
+        self.token_memory
+            .get(&given, || texts.par_iter().map(one).collect())
     }
 
     /// Encodes the texts from `start` on. Many batches run side by side, a thread each, which keeps threads busier than sharing every
     /// operation; of few, every operation is shared.
-    fn encode_window(&self, tokens: &WindowTokens, start: usize, plan: &Plan<'_>, rows: &Rows<'_>, total: usize) {
+    fn encode_window(
+        &self,
+        tokens: &WindowTokens,
+        start: usize,
+        plan: &Plan<'_>,
+        rows: &Rows<'_>,
+        total: usize,
+    ) {
         let lengths = tokens.lengths();
-        let (ops, batches) = (self.encoder.ops(), batches(&lengths, even(&lengths, plan.budget)));
+        let (ops, batches) = (
+            self.encoder.ops(),
+            batches(&lengths, even(&lengths, plan.budget)),
+        );
         let encode = |places: &Vec<usize>| {
             rows.put(&self.encode_batch(tokens, places, plan), start, places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
@@ -104,7 +150,9 @@ impl SentenceEncoder {
         if batches.len() < BATCHES_PER_THREAD * rayon::current_num_threads() {
             ops.together(&mut || batches.iter().for_each(encode));
         } else {
-            batches.par_iter().for_each(|places| ops.alone(&mut || encode(places)));
+            batches
+                .par_iter()
+                .for_each(|places| ops.alone(&mut || encode(places)));
         }
     }
 
@@ -114,7 +162,11 @@ impl SentenceEncoder {
             batch.push(tokens.text(place), place as u64, plan.prompt.skip);
         }
         let full = self.encoder.embed(&batch);
-        let mut kept = if plan.dim < full.cols() { full.view().first_cols(plan.dim).to_mat() } else { full };
+        let mut kept = if plan.dim < full.cols() {
+            full.view().first_cols(plan.dim).to_mat()
+        } else {
+            full
+        };
         if plan.options.normalize {
             let mut norms = vec![0.0; kept.rows()];
             self.encoder.ops().normalize(kept.view_mut(), &mut norms);
@@ -126,7 +178,12 @@ impl SentenceEncoder {
 /// A budget of at most `most` with which every thread gets about as many batches.
 fn even(lengths: &[usize], most: usize) -> usize {
     let (tokens, threads) = (lengths.iter().sum::<usize>(), rayon::current_num_threads());
-    tokens.div_ceil(tokens.div_ceil(most.max(1)).next_multiple_of(threads).max(1))
+    tokens.div_ceil(
+        tokens
+            .div_ceil(most.max(1))
+            .next_multiple_of(threads)
+            .max(1),
+    )
 }
 
 impl Rows<'_> {
@@ -134,11 +191,17 @@ impl Rows<'_> {
     fn put(&self, part: &Mat, start: usize, places: &[usize]) {
         let mut embeddings = self.embeddings.lock().expect("copying rows does not panic");
         for (i, place) in places.iter().enumerate() {
-            embeddings.row_mut(start + place).copy_from_slice(part.row(i));
+            embeddings
+                .row_mut(start + place)
+                .copy_from_slice(part.row(i));
         }
     }
 }
 
 fn with_prompt<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
-    if prompt.is_empty() { text.into() } else { format!("{prompt}{text}").into() }
+    if prompt.is_empty() {
+        text.into()
+    } else {
+        format!("{prompt}{text}").into()
+    }
 }

@@ -34,7 +34,9 @@ impl SentenceEncoder {
 
     /// As [`SentenceEncoder::open`], on a device of choice.
     pub fn open_on(path: impl AsRef<Path>, ops: Arc<dyn Ops>) -> Result<Self, ModelError> {
-        Self::with(ModelFolder::open(path.as_ref())?, |folder| Encoder::for_inference(folder, ops))
+        Self::with(ModelFolder::open(path.as_ref())?, |folder| {
+            Encoder::for_inference(folder, ops)
+        })
     }
 
     /// As [`SentenceEncoder::open`], with the linear layers multiplied in a precision of choice.
@@ -43,8 +45,14 @@ impl SentenceEncoder {
     }
 
     /// Opens a model folder for training; see [`Encoder::for_training`] for `frozen`.
-    pub fn open_for_training(path: impl AsRef<Path>, ops: Arc<dyn Ops>, frozen: &[String]) -> Result<Self, ModelError> {
-        Self::with(ModelFolder::open(path.as_ref())?, |folder| Encoder::for_training(folder, ops, frozen))
+    pub fn open_for_training(
+        path: impl AsRef<Path>,
+        ops: Arc<dyn Ops>,
+        frozen: &[String],
+    ) -> Result<Self, ModelError> {
+        Self::with(ModelFolder::open(path.as_ref())?, |folder| {
+            Encoder::for_training(folder, ops, frozen)
+        })
     }
 
     fn with(
@@ -55,9 +63,19 @@ impl SentenceEncoder {
         let encoder = encoder(&folder)?;
         let (found, rows) = (tokenizer.vocab_size(), encoder.spec().vocab);
         if found > rows {
-            return Err(ModelError::VocabularySize { folder: folder.path, found, rows });
+            return Err(ModelError::VocabularySize {
+                folder: folder.path,
+                found,
+                rows,
+            });
         }
-        let mut model = Self { max_seq_length: 0, folder, tokenizer, encoder, token_memory: TokenMemory::default() };
+        let mut model = Self {
+            max_seq_length: 0,
+            folder,
+            tokenizer,
+            encoder,
+            token_memory: TokenMemory::default(),
+        };
         model.set_max_seq_length(model.folder.max_seq_length)?;
         Ok(model)
     }
@@ -106,7 +124,9 @@ impl SentenceEncoder {
 
     /// Embeddings `[texts, dim]` with the model's default prompt and truncation.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Mat, ModelError> {
-        Ok(self.encode_with(texts, &EncodeOptions::default())?.embeddings)
+        Ok(self
+            .encode_with(texts, &EncodeOptions::default())?
+            .embeddings)
     }
 
     /// How alike each row of `a` is to each row of `b`, `[a.rows, b.rows]`, by the model's similarity function.
@@ -124,16 +144,30 @@ impl SentenceEncoder {
         if (1..=positions).contains(&tokens) {
             return Ok(tokens);
         }
-        Err(ModelError::SequenceLength { found: tokens, positions })
+        Err(ModelError::SequenceLength {
+            found: tokens,
+            positions,
+        })
     }
 }
 
 impl Embed for SentenceEncoder {
     fn dim(&self) -> usize {
-        self.folder.settings.truncate_dim.unwrap_or(self.encoder.dim())
+        self.folder
+            .settings
+            .truncate_dim
+            .unwrap_or(self.encoder.dim())
     }
 
     fn embed(&self, texts: &[&str], role: Role) -> Result<Mat, ModelError> {
-        Ok(self.encode_with(texts, &EncodeOptions { role, ..EncodeOptions::default() })?.embeddings)
+        Ok(self
+            .encode_with(
+                texts,
+                &EncodeOptions {
+                    role,
+                    ..EncodeOptions::default()
+                },
+            )?
+            .embeddings)
     }
 }

@@ -52,7 +52,10 @@ pub(super) struct Given<'a, S> {
 
 impl WindowTokens {
     fn new(texts: &[TokenIds]) -> Self {
-        let mut tokens = Self { ids: Vec::with_capacity(texts.iter().map(|t| t.ids.len()).sum()), ..Self::default() };
+        let mut tokens = Self {
+            ids: Vec::with_capacity(texts.iter().map(|t| t.ids.len()).sum()),
+            ..Self::default()
+        };
         for text in texts {
             tokens.ids.extend_from_slice(&text.ids);
             tokens.ends.push(tokens.ids.len());
@@ -85,7 +88,10 @@ impl WindowTokens {
 impl TokenMemory {
     /// Keeps up to `bytes` of ids.
     pub(super) fn with_room(bytes: usize) -> Self {
-        Self { limit: bytes, ..Self::default() }
+        Self {
+            limit: bytes,
+            ..Self::default()
+        }
     }
 
     /// Texts that went through the tokenizer.
@@ -105,7 +111,8 @@ impl TokenMemory {
         }
         // Not under the lock: a thread that waits in the tokenizer may take up other work that needs it.
         let tokens = Arc::new(WindowTokens::new(&tokenize()?));
-        self.tokenized.fetch_add(given.texts.len(), Ordering::Relaxed);
+        self.tokenized
+            .fetch_add(given.texts.len(), Ordering::Relaxed);
         if let Some(key) = key {
             self.kept().keep(key, &tokens, self.limit);
         }
@@ -113,7 +120,9 @@ impl TokenMemory {
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().expect("no one panics while holding the kept ids")
+        self.kept
+            .lock()
+            .expect("no one panics while holding the kept ids")
     }
 }
 
@@ -143,17 +152,41 @@ impl<S: AsRef<str>> Given<'_, S> {
 mod tests {
     use super::*;
 
-    fn get(memory: &TokenMemory, texts: &[&str], prompt: &str, max_len: usize) -> Arc<WindowTokens> {
-        let one = |text: &&str| TokenIds { ids: vec![7; text.len()], truncated: text.len() > 3, full_len: text.len() };
-        memory.get(&Given { texts, prompt, max_len }, || Ok(texts.iter().map(one).collect())).unwrap()
+    fn get(
+        memory: &TokenMemory,
+        texts: &[&str],
+        prompt: &str,
+        max_len: usize,
+    ) -> Arc<WindowTokens> {
+        let one = |text: &&str| TokenIds {
+            ids: vec![7; text.len()],
+            truncated: text.len() > 3,
+            full_len: text.len(),
+        };
+        memory
+            .get(
+                &Given {
+                    texts,
+                    prompt,
+                    max_len,
+                },
+                || Ok(texts.iter().map(one).collect()),
+            )
+            .unwrap()
     }
 
     #[test]
     fn the_same_window_is_tokenized_once() {
         let memory = TokenMemory::with_room(1000);
         let first = get(&memory, &["ab", "", "abcd"], "", 9);
-        assert!(Arc::ptr_eq(&first, &get(&memory, &["ab", "", "abcd"], "", 9)));
-        assert_eq!((first.lengths(), first.tokens(), first.truncated), (vec![2, 0, 4], 6, 1));
+        assert!(Arc::ptr_eq(
+            &first,
+            &get(&memory, &["ab", "", "abcd"], "", 9)
+        ));
+        assert_eq!(
+            (first.lengths(), first.tokens(), first.truncated),
+            (vec![2, 0, 4], 6, 1)
+        );
         assert_eq!(memory.tokenized(), 3);
     }
 

@@ -46,20 +46,37 @@ impl Tokenizer {
         let cut = truncation_side(&inner, config.as_ref())?;
         inner.with_truncation(None).map_err(failed(&dir))?;
         inner.with_padding(None);
-        let special_tokens = inner.get_post_processor().map_or(0, |p| p.added_tokens(false));
-        Ok(Self { inner, cut, special_tokens })
+        let special_tokens = inner
+            .get_post_processor()
+            .map_or(0, |p| p.added_tokens(false));
+        Ok(Self {
+            inner,
+            cut,
+            special_tokens,
+        })
     }
 
     /// Encodes one text into at most `max_len` ids, but never fewer than the special tokens.
     ///
     /// Fails if the tokenizer's vocabulary cannot express the text (it has no token for the unknown).
     pub fn encode(&self, text: &str, max_len: usize) -> Result<TokenIds, ModelError> {
-        self.try_encode(text, max_len).map_err(|source| ModelError::Tokenize { text: text.to_owned(), source })
+        self.try_encode(text, max_len)
+            .map_err(|source| ModelError::Tokenize {
+                text: text.to_owned(),
+                source,
+            })
     }
 
     /// Encodes many texts, on all threads, in their order.
-    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_len: usize) -> Result<Vec<TokenIds>, ModelError> {
-        texts.par_iter().map(|text| self.encode(text.as_ref(), max_len)).collect()
+    pub fn encode_batch<S: AsRef<str> + Sync>(
+        &self,
+        texts: &[S],
+        max_len: usize,
+    ) -> Result<Vec<TokenIds>, ModelError> {
+        texts
+            .par_iter()
+            .map(|text| self.encode(text.as_ref(), max_len))
+            .collect()
     }
 
     /// Tokens that a prompt occupies at the start of a text: its own, with the leading special token but not
@@ -73,7 +90,10 @@ impl Tokenizer {
     /// Where in the text each token comes from, as bytes `(start, end)`; without special tokens, uncut.
     pub fn spans(&self, text: &str) -> Result<Vec<(usize, usize)>, ModelError> {
         let encoding = self.inner.encode(text, false);
-        let failed = |source| ModelError::Tokenize { text: text.to_owned(), source };
+        let failed = |source| ModelError::Tokenize {
+            text: text.to_owned(),
+            source,
+        };
         Ok(encoding.map_err(failed)?.get_offsets().to_vec())
     }
 
@@ -89,7 +109,8 @@ impl Tokenizer {
 
     fn is_special(&self, id: u32) -> bool {
         let vocabulary = self.inner.get_added_vocabulary();
-        self.token(id).is_some_and(|token| vocabulary.is_special_token(&token))
+        self.token(id)
+            .is_some_and(|token| vocabulary.is_special_token(&token))
     }
 
     fn try_encode(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
@@ -101,14 +122,20 @@ impl Tokenizer {
             encoding.take_overflowing();
         }
         let encoding = self.inner.post_process(encoding, None, true)?;
-        Ok(TokenIds { ids: encoding.get_ids().to_vec(), truncated, full_len })
+        Ok(TokenIds {
+            ids: encoding.get_ids().to_vec(),
+            truncated,
+            full_len,
+        })
     }
 }
 
 /// tokenizer.json of a folder without tokenizer.json, made from its vocab.txt.
 pub(crate) fn tokenizer_json(dir: &Path) -> Result<String, ModelError> {
     let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
-    open_inner(dir, config.as_ref())?.to_string(true).map_err(failed(dir))
+    open_inner(dir, config.as_ref())?
+        .to_string(true)
+        .map_err(failed(dir))
 }
 
 fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokenizer, ModelError> {
@@ -118,11 +145,18 @@ fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokeniz
     } else if dir.join("vocab.txt").exists() {
         vocab::open(dir, config)?
     } else {
-        return Err(ModelError::MissingFile { folder: dir.to_owned(), file: "tokenizer.json".into() });
+        return Err(ModelError::MissingFile {
+            folder: dir.to_owned(),
+            file: "tokenizer.json".into(),
+        });
     };
-    if let (Some(NormalizerWrapper::BertNormalizer(bert)), Some(config)) = (inner.get_normalizer(), config) {
+    if let (Some(NormalizerWrapper::BertNormalizer(bert)), Some(config)) =
+        (inner.get_normalizer(), config)
+    {
         let configured = configure(*bert, config)?;
-        inner.with_normalizer(Some(configured)).map_err(failed(dir))?;
+        inner
+            .with_normalizer(Some(configured))
+            .map_err(failed(dir))?;
     }
     Ok(inner)
 }
@@ -133,12 +167,17 @@ fn configure(
     config: &Object,
 ) -> Result<tokenizers::normalizers::BertNormalizer, ModelError> {
     const GENERIC: [&str; 2] = ["PreTrainedTokenizerFast", "TokenizersBackend"];
-    if config.text("tokenizer_class")?.is_some_and(|class| GENERIC.contains(&class)) {
+    if config
+        .text("tokenizer_class")?
+        .is_some_and(|class| GENERIC.contains(&class))
+    {
         return Ok(bert);
     }
     bert.lowercase = config.flag("do_lower_case")?.unwrap_or(bert.lowercase);
     bert.strip_accents = config.flag("strip_accents")?.or(bert.strip_accents);
-    bert.handle_chinese_chars = config.flag("tokenize_chinese_chars")?.unwrap_or(bert.handle_chinese_chars);
+    bert.handle_chinese_chars = config
+        .flag("tokenize_chinese_chars")?
+        .unwrap_or(bert.handle_chinese_chars);
     Ok(bert)
 }
 
@@ -150,14 +189,25 @@ fn lower_first(normalizer: Option<&NormalizerWrapper>) -> NormalizerWrapper {
         Some(other) => vec![other.clone()],
     };
     let lower = NormalizerWrapper::Lowercase(Lowercase);
-    let has_it = parts.iter().any(|part| matches!(part, NormalizerWrapper::Lowercase(_)));
-    let parts = if has_it { parts } else { std::iter::once(lower).chain(parts).collect() };
+    let has_it = parts
+        .iter()
+        .any(|part| matches!(part, NormalizerWrapper::Lowercase(_)));
+    let parts = if has_it {
+        parts
+    } else {
+        std::iter::once(lower).chain(parts).collect()
+    };
     NormalizerWrapper::Sequence(Sequence::new(parts))
 }
 
 /// The end at which long texts are cut: tokenizer_config.json, else tokenizer.json, else the right.
-fn truncation_side(inner: &tokenizers::Tokenizer, config: Option<&Object>) -> Result<TruncationDirection, ModelError> {
-    let own = inner.get_truncation().map_or(TruncationDirection::Right, |t| t.direction);
+fn truncation_side(
+    inner: &tokenizers::Tokenizer,
+    config: Option<&Object>,
+) -> Result<TruncationDirection, ModelError> {
+    let own = inner
+        .get_truncation()
+        .map_or(TruncationDirection::Right, |t| t.direction);
     let Some(config) = config else { return Ok(own) };
     match config.text("truncation_side")? {
         None => Ok(own),

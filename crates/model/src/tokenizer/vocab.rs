@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 use tokenizers::{
-    AddedToken, Tokenizer, decoders::wordpiece::WordPiece as WordPieceDecoder, models::wordpiece::WordPiece,
-    normalizers::BertNormalizer, pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
+    AddedToken, Tokenizer, decoders::wordpiece::WordPiece as WordPieceDecoder,
+    models::wordpiece::WordPiece, normalizers::BertNormalizer,
+    pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
 };
 
 use crate::{ModelError, folder::json::Object};
@@ -26,7 +27,8 @@ const SPECIAL: [(&str, &str); 5] = [
 pub(super) fn open(folder: &Path, config: Option<&Object>) -> Result<Tokenizer, ModelError> {
     let path = folder.join("vocab.txt");
     let special_map = Object::read_if_present(&folder.join("special_tokens_map.json"))?;
-    let special = SPECIAL.map(|(key, default)| special_token(key, default, config, special_map.as_ref()));
+    let special =
+        SPECIAL.map(|(key, default)| special_token(key, default, config, special_map.as_ref()));
     let [_, unknown, cls, sep, _] = &special;
     let build = || {
         let text = std::fs::read(&path)?;
@@ -36,12 +38,19 @@ pub(super) fn open(folder: &Path, config: Option<&Object>) -> Result<Tokenizer, 
         let template = template(&tokenizer, cls, sep)?;
         tokenizer.with_post_processor(Some(template));
         tokenizer.with_decoder(Some(WordPieceDecoder::default()));
-        let known = special.iter().filter(|token| tokenizer.token_to_id(token).is_some());
-        let added: Vec<_> = known.map(|token| AddedToken::from(token.as_str(), true)).collect();
+        let known = special
+            .iter()
+            .filter(|token| tokenizer.token_to_id(token).is_some());
+        let added: Vec<_> = known
+            .map(|token| AddedToken::from(token.as_str(), true))
+            .collect();
         tokenizer.add_special_tokens(added)?;
         Ok(tokenizer)
     };
-    build().map_err(|source| ModelError::Tokenizer { path: path.clone(), source })
+    build().map_err(|source| ModelError::Tokenizer {
+        path: path.clone(),
+        source,
+    })
 }
 
 /// One token a line; its id is the line's number from 0.
@@ -54,7 +63,11 @@ fn word_pieces(text: &[u8], unknown: &str) -> tokenizers::Result<WordPiece> {
 }
 
 fn template(tokenizer: &Tokenizer, cls: &str, sep: &str) -> tokenizers::Result<TemplateProcessing> {
-    let id = |token: &str| tokenizer.token_to_id(token).ok_or_else(|| format!("the vocabulary has no `{token}`"));
+    let id = |token: &str| {
+        tokenizer
+            .token_to_id(token)
+            .ok_or_else(|| format!("the vocabulary has no `{token}`"))
+    };
     let special = vec![(cls.to_owned(), id(cls)?), (sep.to_owned(), id(sep)?)];
     let mut builder = TemplateProcessing::builder();
     builder.try_single(format!("{cls}:0 $A:0 {sep}:0"))?;
@@ -63,8 +76,21 @@ fn template(tokenizer: &Tokenizer, cls: &str, sep: &str) -> tokenizers::Result<T
 }
 
 /// A special token is a string, or an object with `content`; tokenizer_config.json wins over special_tokens_map.json.
-fn special_token(key: &str, default: &str, config: Option<&Object>, map: Option<&Object>) -> String {
-    let content = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
-    let found = [config, map].into_iter().flatten().find_map(|object| content(object.get(key)?));
+fn special_token(
+    key: &str,
+    default: &str,
+    config: Option<&Object>,
+    map: Option<&Object>,
+) -> String {
+    let content = |value: &Value| {
+        value
+            .as_str()
+            .or_else(|| value.get("content")?.as_str())
+            .map(str::to_owned)
+    };
+    let found = [config, map]
+        .into_iter()
+        .flatten()
+        .find_map(|object| content(object.get(key)?));
     found.unwrap_or_else(|| default.to_owned())
 }

@@ -15,9 +15,12 @@ fn floats(values: &[f32]) -> Vec<u8> {
 }
 
 fn write(path: &Path, tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) {
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| (*name, TensorView::new(*dtype, shape.to_vec(), bytes).unwrap()));
+    let views = tensors.iter().map(|(name, dtype, shape, bytes)| {
+        (
+            *name,
+            TensorView::new(*dtype, shape.to_vec(), bytes).unwrap(),
+        )
+    });
     fs::write(path, serialize(views, None).unwrap()).unwrap();
 }
 
@@ -33,41 +36,84 @@ fn read(checkpoint: &Checkpoint, name: &str, shape: &[usize]) -> Result<Vec<f32>
 #[test]
 fn shards_are_one_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("s1.safetensors"), &[("a", Dtype::F32, &[2], floats(&[1.0, 2.0]))]);
-    write(&folder.path().join("s2.safetensors"), &[("b", Dtype::F32, &[1], floats(&[3.0]))]);
+    write(
+        &folder.path().join("s1.safetensors"),
+        &[("a", Dtype::F32, &[2], floats(&[1.0, 2.0]))],
+    );
+    write(
+        &folder.path().join("s2.safetensors"),
+        &[("b", Dtype::F32, &[1], floats(&[3.0]))],
+    );
     let map = json!({"a": "s1.safetensors", "b": "s2.safetensors"});
-    put(folder.path(), "model.safetensors.index.json", &json!({"metadata": {}, "weight_map": map}));
+    put(
+        folder.path(),
+        "model.safetensors.index.json",
+        &json!({"metadata": {}, "weight_map": map}),
+    );
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
     assert_eq!(checkpoint.names(), ["a", "b"]);
     assert_eq!(read(&checkpoint, "a", &[2]).unwrap(), [1.0, 2.0]);
     assert_eq!(read(&checkpoint, "b", &[1]).unwrap(), [3.0]);
-    put(folder.path(), "model.safetensors.index.json", &json!({"weight_map": {"c": "s1.safetensors"}}));
+    put(
+        folder.path(),
+        "model.safetensors.index.json",
+        &json!({"weight_map": {"c": "s1.safetensors"}}),
+    );
     assert!(matches!(error(&folder), ModelError::MissingTensor { name, .. } if name == "c"));
-    put(folder.path(), "model.safetensors.index.json", &json!({"weight_map": {"a": "../s1.safetensors"}}));
+    put(
+        folder.path(),
+        "model.safetensors.index.json",
+        &json!({"weight_map": {"a": "../s1.safetensors"}}),
+    );
     assert!(matches!(error(&folder), ModelError::ConfigValue { key, .. } if key == "weight_map"));
-    put(folder.path(), "model.safetensors.index.json", &json!({"weight_map": {"a": "s3.safetensors"}}));
+    put(
+        folder.path(),
+        "model.safetensors.index.json",
+        &json!({"weight_map": {"a": "s3.safetensors"}}),
+    );
     assert!(error(&folder).to_string().contains("s3.safetensors"));
 }
 
 #[test]
 fn rows_of_half_precision_tables() {
     let folder = tempfile::tempdir().unwrap();
-    let table: Vec<u8> = (0..6_u16).flat_map(|i| half::bf16::from_f32(f32::from(i)).to_le_bytes()).collect();
-    write(&folder.path().join(FILE), &[("t", Dtype::BF16, &[3, 2], table), ("v", Dtype::F32, &[1], floats(&[0.0]))]);
+    let table: Vec<u8> = (0..6_u16)
+        .flat_map(|i| half::bf16::from_f32(f32::from(i)).to_le_bytes())
+        .collect();
+    write(
+        &folder.path().join(FILE),
+        &[
+            ("t", Dtype::BF16, &[3, 2], table),
+            ("v", Dtype::F32, &[1], floats(&[0.0])),
+        ],
+    );
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
     let mut rows = [0.0; 4];
     checkpoint.read_rows("t", &[2, 0], &mut rows).unwrap();
     assert_eq!(rows, [4.0, 5.0, 0.0, 1.0]);
     let error = checkpoint.read_rows("t", &[0, 3], &mut rows).unwrap_err();
-    assert!(error.to_string().starts_with("token id 3 is outside of tensor `t` with 3 rows"), "{error}");
-    assert!(matches!(checkpoint.read_rows("v", &[], &mut []), Err(ModelError::TensorRank { .. })));
+    assert!(
+        error
+            .to_string()
+            .starts_with("token id 3 is outside of tensor `t` with 3 rows"),
+        "{error}"
+    );
+    assert!(matches!(
+        checkpoint.read_rows("v", &[], &mut []),
+        Err(ModelError::TensorRank { .. })
+    ));
 }
 
 #[test]
 fn a_wrong_shape_names_file_found_and_expected() {
     let folder = copy_of_tiny();
     let checkpoint = Checkpoint::open(folder.path()).unwrap();
-    let error = read(&checkpoint, "encoder.layer.0.output.dense.weight", &[32, 65]).unwrap_err();
+    let error = read(
+        &checkpoint,
+        "encoder.layer.0.output.dense.weight",
+        &[32, 65],
+    )
+    .unwrap_err();
     let expected = format!(
         "tensor `encoder.layer.0.output.dense.weight` has shape [32, 64], expected [32, 65]\n  in {}",
         folder.path().join(FILE).display()
@@ -80,16 +126,29 @@ fn a_wrong_shape_names_file_found_and_expected() {
 fn a_missing_tensor_names_the_nearest() {
     let checkpoint = Checkpoint::open(copy_of_tiny().path()).unwrap();
     let error = read(&checkpoint, "bert.pooler.dense.bias", &[32]).unwrap_err();
-    assert!(error.to_string().starts_with("tensor `bert.pooler.dense.bias` is missing"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("tensor `bert.pooler.dense.bias` is missing"),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("pooler.dense.bias"));
 }
 
 #[test]
 fn integers_are_no_weights() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join(FILE), &[("a", Dtype::I32, &[1], vec![0; 4])]);
+    write(
+        &folder.path().join(FILE),
+        &[("a", Dtype::I32, &[1], vec![0; 4])],
+    );
     let error = read(&Checkpoint::open(folder.path()).unwrap(), "a", &[1]).unwrap_err();
-    assert!(error.to_string().starts_with("tensor `a` has dtype I32, expected F32, F16 or BF16"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("tensor `a` has dtype I32, expected F32, F16 or BF16"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -99,19 +158,31 @@ fn a_file_cut_anywhere_is_an_error() {
     for length in [0, 7, 8, 9, 500, 5_000, bytes.len() / 2, bytes.len() - 1] {
         fs::write(folder.path().join(FILE), &bytes[..length]).unwrap();
         match error(&folder) {
-            ModelError::FileLength { found, expected, .. } => {
-                assert!(found == length as u64 && expected > found, "{found} {expected}");
+            ModelError::FileLength {
+                found, expected, ..
+            } => {
+                assert!(
+                    found == length as u64 && expected > found,
+                    "{found} {expected}"
+                );
             }
             other => panic!("{length}: {other}"),
         }
     }
     fs::write(folder.path().join(FILE), [&bytes[..], b"x"].concat()).unwrap();
-    assert!(matches!(error(&folder), ModelError::FileLength { found, expected, .. } if found == expected + 1));
+    assert!(
+        matches!(error(&folder), ModelError::FileLength { found, expected, .. } if found == expected + 1)
+    );
 }
 
 /// A file of the given header and as many bytes of data.
 fn with_header(folder: &TempDir, header: &str, data: usize) {
-    let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat();
+    let bytes = [
+        &(header.len() as u64).to_le_bytes()[..],
+        header.as_bytes(),
+        &vec![0; data],
+    ]
+    .concat();
     fs::write(folder.path().join(FILE), bytes).unwrap();
 }
 
@@ -121,9 +192,18 @@ fn hostile_headers_are_errors() {
     let headers = [
         ("{", 8),
         ("[]", 8),
-        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,0]}}"#, 8),
-        (r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, 4),
-        (r#"{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}"#, 4),
+        (
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[4,0]}}"#,
+            8,
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#,
+            4,
+        ),
+        (
+            r#"{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}"#,
+            4,
+        ),
         (
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
             4,
@@ -132,16 +212,32 @@ fn hostile_headers_are_errors() {
             r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#,
             12,
         ),
-        (r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, 0),
-        (r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}}"#, 4),
+        (
+            r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#,
+            0,
+        ),
+        (
+            r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,18446744073709551615]}}"#,
+            4,
+        ),
     ];
     for (header, data) in headers {
         with_header(&folder, header, data);
         let error = error(&folder);
-        assert!(matches!(error, ModelError::Safetensors { .. } | ModelError::FileLength { .. }), "{header}: {error}");
+        assert!(
+            matches!(
+                error,
+                ModelError::Safetensors { .. } | ModelError::FileLength { .. }
+            ),
+            "{header}: {error}"
+        );
         assert!(error.to_string().contains(FILE));
     }
-    fs::write(folder.path().join(FILE), [&u64::MAX.to_le_bytes()[..], b"{}"].concat()).unwrap();
+    fs::write(
+        folder.path().join(FILE),
+        [&u64::MAX.to_le_bytes()[..], b"{}"].concat(),
+    )
+    .unwrap();
     assert!(matches!(error(&folder), ModelError::Safetensors { .. }));
 }
 
@@ -151,6 +247,9 @@ fn pickles_and_nothing_at_all() {
     assert!(matches!(error(&folder), ModelError::MissingFile { file, .. } if file == FILE));
     fs::write(folder.path().join("pytorch_model.bin"), b"").unwrap();
     let error = error(&folder);
-    assert!(matches!(&error, ModelError::PickledWeights { .. }), "{error}");
+    assert!(
+        matches!(&error, ModelError::PickledWeights { .. }),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("save_pretrained"));
 }

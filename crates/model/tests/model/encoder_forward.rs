@@ -12,12 +12,26 @@ const CLOSE: Tolerance = Tolerance::Absolute(1e-5);
 fn every_hidden_state_of_ragged_texts() {
     let (golden, model) = (golden(), for_training(&tiny_bert()));
     let expected = &golden["hidden_states"];
-    for (name, encoder) in [("training", model.encoder()), ("inference", &for_inference(&tiny_bert()))] {
+    for (name, encoder) in [
+        ("training", model.encoder()),
+        ("inference", &for_inference(&tiny_bert())),
+    ] {
         let states = encoder.hidden_states(&whole_batch(&model));
         assert_eq!(states.len(), expected.shape[0]);
-        let values: Vec<f32> = states.iter().flat_map(|state| state.data().to_vec()).collect();
-        assert_close(&values, &expected.data, CLOSE, &format!("hidden states, opened for {name}"));
-        assert_eq!(encoder.token_embeddings(&whole_batch(&model)), states[states.len() - 1]);
+        let values: Vec<f32> = states
+            .iter()
+            .flat_map(|state| state.data().to_vec())
+            .collect();
+        assert_close(
+            &values,
+            &expected.data,
+            CLOSE,
+            &format!("hidden states, opened for {name}"),
+        );
+        assert_eq!(
+            encoder.token_embeddings(&whole_batch(&model)),
+            states[states.len() - 1]
+        );
     }
 }
 
@@ -27,17 +41,30 @@ fn every_pooling_mode() {
     for (_, mode) in MODES {
         let model = SentenceEncoder::open(pooled(&[mode], true).path()).unwrap();
         let found = model.encode(&texts()).unwrap();
-        assert_close(found.data(), &golden[&format!("pool.{mode}")].data, CLOSE, mode);
+        assert_close(
+            found.data(),
+            &golden[&format!("pool.{mode}")].data,
+            CLOSE,
+            mode,
+        );
     }
     let all = SentenceEncoder::open(pooled(&MODES.map(|(_, mode)| mode), true).path()).unwrap();
     assert_eq!(all.encoder().dim(), 6 * 32);
-    assert_close(all.encode(&texts()).unwrap().data(), &golden["pool.all"].data, CLOSE, "all modes");
+    assert_close(
+        all.encode(&texts()).unwrap().data(),
+        &golden["pool.all"].data,
+        CLOSE,
+        "all modes",
+    );
 }
 
 #[test]
 fn a_prompt_counts_or_not() {
     let golden = golden();
-    let options = EncodeOptions { prompt: Some(prompt()), ..EncodeOptions::default() };
+    let options = EncodeOptions {
+        prompt: Some(prompt()),
+        ..EncodeOptions::default()
+    };
     for (include, kind) in [(true, "prompt"), (false, "excluded")] {
         for (_, mode) in MODES {
             let model = SentenceEncoder::open(pooled(&[mode], include).path()).unwrap();
@@ -52,7 +79,12 @@ fn a_prompt_counts_or_not() {
 fn a_dense_layer_over_all_modes() {
     let model = SentenceEncoder::open(with_dense().path()).unwrap();
     assert_eq!(model.encoder().dim(), 24);
-    assert_close(model.encode(&texts()).unwrap().data(), &golden()["dense"].data, CLOSE, "dense");
+    assert_close(
+        model.encode(&texts()).unwrap().data(),
+        &golden()["dense"].data,
+        CLOSE,
+        "dense",
+    );
 }
 
 #[test]
@@ -60,9 +92,19 @@ fn every_activation() {
     let golden = golden();
     for name in ["gelu_new", "relu", "silu"] {
         let dir = copy_of_tiny();
-        edit(dir.path(), "config.json", |config| config["hidden_act"] = json!(name));
-        let found = SentenceEncoder::open(dir.path()).unwrap().encode(&texts()).unwrap();
-        assert_close(found.data(), &golden[&format!("act.{name}")].data, CLOSE, name);
+        edit(dir.path(), "config.json", |config| {
+            config["hidden_act"] = json!(name)
+        });
+        let found = SentenceEncoder::open(dir.path())
+            .unwrap()
+            .encode(&texts())
+            .unwrap();
+        assert_close(
+            found.data(),
+            &golden[&format!("act.{name}")].data,
+            CLOSE,
+            name,
+        );
     }
 }
 
@@ -73,7 +115,12 @@ fn training_without_dropout_sees_what_inference_sees() {
     let (embeddings, activations) = model.encoder().forward(whole_batch(&model), 3);
     assert_eq!(activations.texts(), texts().len());
     let inference = for_inference(dir.path()).embed(&whole_batch(&model));
-    assert_close(embeddings.data(), inference.data(), Tolerance::Absolute(1e-6), "forward against embed");
+    assert_close(
+        embeddings.data(),
+        inference.data(),
+        Tolerance::Absolute(1e-6),
+        "forward against embed",
+    );
 }
 
 #[test]

@@ -30,28 +30,61 @@ fn message(file: &str, change: impl FnOnce(&mut Value)) -> String {
 
 #[track_caller]
 fn assert_contains(message: &str, parts: &[&str]) {
-    assert!(parts.iter().all(|part| message.contains(part)), "{message:?} lacks one of {parts:?}");
+    assert!(
+        parts.iter().all(|part| message.contains(part)),
+        "{message:?} lacks one of {parts:?}"
+    );
 }
 
 #[test]
 fn unknown_pooling_keys() {
     let text = message(POOLING, |c| c["pooling_mode_means_tokens"] = json!(true));
-    assert_contains(&text, &["unknown key `pooling_mode_means_tokens`", "did you mean `pooling_mode_mean_tokens`?"]);
-    let text = message(POOLING, |c| *c = json!({"embedding_dimension": 32, "pooling_mode": ["cls", "middle"]}));
+    assert_contains(
+        &text,
+        &[
+            "unknown key `pooling_mode_means_tokens`",
+            "did you mean `pooling_mode_mean_tokens`?",
+        ],
+    );
+    let text =
+        message(
+            POOLING,
+            |c| *c = json!({"embedding_dimension": 32, "pooling_mode": ["cls", "middle"]}),
+        );
     assert_contains(&text, &["`pooling_mode`", "middle", "lasttoken"]);
     let text = message(POOLING, |c| c["pooling_mode_cls_token"] = json!("yes"));
-    assert_contains(&text, &["`pooling_mode_cls_token` is \"yes\", expected true or false"]);
+    assert_contains(
+        &text,
+        &["`pooling_mode_cls_token` is \"yes\", expected true or false"],
+    );
 }
 
 #[test]
 fn widths_that_disagree() {
     let text = message(POOLING, |c| c["word_embedding_dimension"] = json!(48));
-    assert_contains(&text, &["`word_embedding_dimension` is 48", "`hidden_size` in config.json", "32", "same model?"]);
+    assert_contains(
+        &text,
+        &[
+            "`word_embedding_dimension` is 48",
+            "`hidden_size` in config.json",
+            "32",
+            "same model?",
+        ],
+    );
     let folder = copy_of_tiny();
-    put(folder.path(), "2_Normalize/config.json", &json!({"in_features": 31, "out_features": 8}));
-    edit(folder.path(), MODULES, |m| m[2]["type"] = json!("sentence_transformers.models.Dense"));
+    put(
+        folder.path(),
+        "2_Normalize/config.json",
+        &json!({"in_features": 31, "out_features": 8}),
+    );
+    edit(folder.path(), MODULES, |m| {
+        m[2]["type"] = json!("sentence_transformers.models.Dense")
+    });
     let error = ModelFolder::open(folder.path()).unwrap_err().to_string();
-    assert_contains(&error, &["`in_features` is 31, but the module before gives 32"]);
+    assert_contains(
+        &error,
+        &["`in_features` is 31, but the module before gives 32"],
+    );
     let text = message(SETTINGS, |c| c["truncate_dim"] = json!(33));
     assert_contains(&text, &["`truncate_dim` is 33", "1 to 32"]);
 }
@@ -63,15 +96,31 @@ fn every_pooling_of_both_layouts() {
         ("cls_token", "cls", PoolMode::Cls),
         ("max_tokens", "max", PoolMode::Max),
         ("mean_tokens", "mean", PoolMode::Mean),
-        ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens", PoolMode::MeanSqrtLen),
-        ("weightedmean_tokens", "weightedmean", PoolMode::WeightedMean),
+        (
+            "mean_sqrt_len_tokens",
+            "mean_sqrt_len_tokens",
+            PoolMode::MeanSqrtLen,
+        ),
+        (
+            "weightedmean_tokens",
+            "weightedmean",
+            PoolMode::WeightedMean,
+        ),
         ("lasttoken", "lasttoken", PoolMode::LastToken),
     ];
     for (old, new, mode) in modes {
-        put(folder.path(), POOLING, &json!({format!("pooling_mode_{old}"): true, "include_prompt": false}));
+        put(
+            folder.path(),
+            POOLING,
+            &json!({format!("pooling_mode_{old}"): true, "include_prompt": false}),
+        );
         assert_eq!(open(folder.path()).pooling.modes, [mode]);
         assert!(!open(folder.path()).pooling.include_prompt);
-        put(folder.path(), POOLING, &json!({"embedding_dimension": 32, "pooling_mode": new}));
+        put(
+            folder.path(),
+            POOLING,
+            &json!({"embedding_dimension": 32, "pooling_mode": new}),
+        );
         assert_eq!(open(folder.path()).pooling.modes, [mode]);
     }
 }
@@ -79,22 +128,39 @@ fn every_pooling_of_both_layouts() {
 #[test]
 fn concatenations_keep_their_order() {
     let folder = copy_of_tiny();
-    let two =
-        json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true, "pooling_mode_cls_token": true});
+    let two = json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true, "pooling_mode_cls_token": true});
     put(folder.path(), POOLING, &two);
-    assert_eq!(open(folder.path()).pooling.modes, [PoolMode::Cls, PoolMode::Max, PoolMode::Mean]);
+    assert_eq!(
+        open(folder.path()).pooling.modes,
+        [PoolMode::Cls, PoolMode::Max, PoolMode::Mean]
+    );
     assert_eq!(open(folder.path()).dim(), 96);
-    put(folder.path(), POOLING, &json!({"pooling_mode": ["mean", "cls"], "pooling_mode_max_tokens": true}));
-    assert_eq!(open(folder.path()).pooling.modes, [PoolMode::Mean, PoolMode::Cls]);
+    put(
+        folder.path(),
+        POOLING,
+        &json!({"pooling_mode": ["mean", "cls"], "pooling_mode_max_tokens": true}),
+    );
+    assert_eq!(
+        open(folder.path()).pooling.modes,
+        [PoolMode::Mean, PoolMode::Cls]
+    );
 }
 
 #[test]
 fn no_pooling_mode_is_mean_as_upstream_with_a_note() {
     let folder = copy_of_tiny();
-    put(folder.path(), POOLING, &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": false}));
+    put(
+        folder.path(),
+        POOLING,
+        &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": false}),
+    );
     let folder = open(folder.path());
     assert_eq!(folder.pooling.modes, [PoolMode::Mean]);
-    assert!(folder.notes[0].contains("mean pooling"), "{:?}", folder.notes);
+    assert!(
+        folder.notes[0].contains("mean pooling"),
+        "{:?}",
+        folder.notes
+    );
 }
 
 #[test]
@@ -103,22 +169,43 @@ fn a_plain_transformers_folder_gets_mean_pooling_with_a_note() {
     for file in [MODULES, TRANSFORMER, SETTINGS] {
         fs::remove_file(folder.path().join(file)).unwrap();
     }
-    edit(folder.path(), "tokenizer_config.json", |c| c["model_max_length"] = json!(1e30));
+    edit(folder.path(), "tokenizer_config.json", |c| {
+        c["model_max_length"] = json!(1e30)
+    });
     let folder = open(folder.path());
-    assert_eq!((folder.pooling.modes.as_slice(), folder.modules.len()), (&[PoolMode::Mean][..], 0));
+    assert_eq!(
+        (folder.pooling.modes.as_slice(), folder.modules.len()),
+        (&[PoolMode::Mean][..], 0)
+    );
     assert_eq!(folder.max_seq_length, 128, "as many as there are positions");
-    assert!(folder.notes[0].contains("no modules.json"), "{:?}", folder.notes);
+    assert!(
+        folder.notes[0].contains("no modules.json"),
+        "{:?}",
+        folder.notes
+    );
 }
 
 #[test]
 fn the_longest_input() {
     let folder = copy_of_tiny();
-    edit(folder.path(), TRANSFORMER, |c| c["max_seq_length"] = json!(64));
-    assert_eq!(open(folder.path()).max_seq_length, 64, "the module's own length wins");
-    edit(folder.path(), TRANSFORMER, |c| c["max_seq_length"] = Value::Null);
-    edit(folder.path(), "tokenizer_config.json", |c| c["model_max_length"] = json!(100));
+    edit(folder.path(), TRANSFORMER, |c| {
+        c["max_seq_length"] = json!(64)
+    });
+    assert_eq!(
+        open(folder.path()).max_seq_length,
+        64,
+        "the module's own length wins"
+    );
+    edit(folder.path(), TRANSFORMER, |c| {
+        c["max_seq_length"] = Value::Null
+    });
+    edit(folder.path(), "tokenizer_config.json", |c| {
+        c["model_max_length"] = json!(100)
+    });
     assert_eq!(open(folder.path()).max_seq_length, 100);
-    edit(folder.path(), "tokenizer_config.json", |c| c["model_max_length"] = json!(512));
+    edit(folder.path(), "tokenizer_config.json", |c| {
+        c["model_max_length"] = json!(512)
+    });
     let folder = open(folder.path());
     assert_eq!(folder.max_seq_length, 128);
     assert!(folder.notes[0].contains("512"), "{:?}", folder.notes);
@@ -135,12 +222,23 @@ fn types_of_every_version_are_known_and_no_others() {
     };
     for class in both("Normalize") {
         edit(folder.path(), MODULES, |m| m[2]["type"] = json!(class));
-        put(folder.path(), "2_Normalize/config.json", &json!({"module_input_name": "sentence_embedding"}));
+        put(
+            folder.path(),
+            "2_Normalize/config.json",
+            &json!({"module_input_name": "sentence_embedding"}),
+        );
         assert_eq!(open(folder.path()).modules, [Module::Normalize]);
     }
-    for class in ["sentence_transformers.models.LSTM", "my_code.Normalize", "Normalize"] {
+    for class in [
+        "sentence_transformers.models.LSTM",
+        "my_code.Normalize",
+        "Normalize",
+    ] {
         let text = message(MODULES, |m| m[2]["type"] = json!(class));
-        assert_contains(&text, &["module 2", class, "not supported", "Dense and Normalize"]);
+        assert_contains(
+            &text,
+            &["module 2", class, "not supported", "Dense and Normalize"],
+        );
     }
 }
 
@@ -159,32 +257,50 @@ fn modules_in_an_order_that_makes_no_sense() {
 #[test]
 fn dense_activations_and_what_is_not_supported() {
     let folder = copy_of_tiny();
-    edit(folder.path(), MODULES, |m| m[2]["type"] = json!("sentence_transformers.base.modules.dense.Dense"));
-    let config =
-        |class: &str| json!({"in_features": 32, "out_features": 8, "bias": false, "activation_function": class});
+    edit(folder.path(), MODULES, |m| {
+        m[2]["type"] = json!("sentence_transformers.base.modules.dense.Dense")
+    });
+    let config = |class: &str| json!({"in_features": 32, "out_features": 8, "bias": false, "activation_function": class});
     let cases = [
         ("torch.nn.modules.activation.Tanh", Some(Activation::Tanh)),
         ("torch.nn.modules.activation.GELU", Some(Activation::Gelu)),
         ("torch.nn.modules.activation.ReLU", Some(Activation::Relu)),
         ("torch.nn.modules.activation.SiLU", Some(Activation::Silu)),
-        ("torch.nn.modules.activation.Sigmoid", Some(Activation::Sigmoid)),
+        (
+            "torch.nn.modules.activation.Sigmoid",
+            Some(Activation::Sigmoid),
+        ),
         ("torch.nn.modules.linear.Identity", None),
     ];
     for (class, activation) in cases {
         put(folder.path(), "2_Normalize/config.json", &config(class));
-        let expected = Dense { in_features: 32, out_features: 8, bias: false, activation };
+        let expected = Dense {
+            in_features: 32,
+            out_features: 8,
+            bias: false,
+            activation,
+        };
         assert_eq!(open(folder.path()).modules, [Module::Dense(expected)]);
         assert_eq!(open(folder.path()).dim(), 8);
     }
-    let mut wrong = vec![(config("torch.nn.modules.activation.Mish"), "Mish"), (config("my.Tanh"), "my.Tanh")];
-    for (key, value) in [("use_residual", json!(true)), ("module_input_name", json!("token_embeddings"))] {
+    let mut wrong = vec![
+        (config("torch.nn.modules.activation.Mish"), "Mish"),
+        (config("my.Tanh"), "my.Tanh"),
+    ];
+    for (key, value) in [
+        ("use_residual", json!(true)),
+        ("module_input_name", json!("token_embeddings")),
+    ] {
         let mut dense = config("torch.nn.modules.activation.Tanh");
         dense[key] = value;
         wrong.push((dense, key));
     }
     for (dense, part) in wrong {
         put(folder.path(), "2_Normalize/config.json", &dense);
-        assert_contains(&ModelFolder::open(folder.path()).unwrap_err().to_string(), &[part, "2_Normalize"]);
+        assert_contains(
+            &ModelFolder::open(folder.path()).unwrap_err().to_string(),
+            &[part, "2_Normalize"],
+        );
     }
 }
 
@@ -199,14 +315,41 @@ fn settings_are_read_and_checked() {
         c["model_type"] = json!("SentenceTransformer");
     });
     let settings = open(folder.path()).settings;
-    assert_eq!(settings.prompts, [("query".into(), "q: ".into()), ("document".to_owned(), String::new())]);
-    assert_eq!((settings.default_prompt_name.as_deref(), settings.truncate_dim), (Some("query"), Some(16)));
+    assert_eq!(
+        settings.prompts,
+        [
+            ("query".into(), "q: ".into()),
+            ("document".to_owned(), String::new())
+        ]
+    );
+    assert_eq!(
+        (
+            settings.default_prompt_name.as_deref(),
+            settings.truncate_dim
+        ),
+        (Some("query"), Some(16))
+    );
     assert_eq!(settings.similarity, Some(SimilarityFn::Euclidean));
-    assert_contains(&message(SETTINGS, |c| c["model_type"] = json!("CrossEncoder")), &["`model_type`", "CrossEncoder"]);
-    assert_contains(&message(SETTINGS, |c| c["default_prompt_name"] = json!("q")), &["`default_prompt_name` is \"q\""]);
-    assert_contains(&message(SETTINGS, |c| c["similarity_fn_name"] = json!("angular")), &["angular", "manhattan"]);
-    assert_contains(&message(SETTINGS, |c| c["promts"] = json!({})), &["`promts`", "did you mean `prompts`?"]);
-    assert_contains(&message(SETTINGS, |c| c["prompts"] = json!({"a": 1})), &["`prompts`", "strings"]);
+    assert_contains(
+        &message(SETTINGS, |c| c["model_type"] = json!("CrossEncoder")),
+        &["`model_type`", "CrossEncoder"],
+    );
+    assert_contains(
+        &message(SETTINGS, |c| c["default_prompt_name"] = json!("q")),
+        &["`default_prompt_name` is \"q\""],
+    );
+    assert_contains(
+        &message(SETTINGS, |c| c["similarity_fn_name"] = json!("angular")),
+        &["angular", "manhattan"],
+    );
+    assert_contains(
+        &message(SETTINGS, |c| c["promts"] = json!({})),
+        &["`promts`", "did you mean `prompts`?"],
+    );
+    assert_contains(
+        &message(SETTINGS, |c| c["prompts"] = json!({"a": 1})),
+        &["`prompts`", "strings"],
+    );
 }
 
 #[test]
@@ -215,26 +358,52 @@ fn transformer_settings_that_would_change_the_numbers() {
     let folder = copy_of_tiny();
     put(folder.path(), TRANSFORMER, &harmless);
     open(folder.path());
-    assert_contains(&message(TRANSFORMER, |c| c["query_length"] = json!(32)), &["unknown key `query_length`"]);
-    let args = message(TRANSFORMER, |c| c["tokenizer_args"] = json!({"model_max_length": 8}));
+    assert_contains(
+        &message(TRANSFORMER, |c| c["query_length"] = json!(32)),
+        &["unknown key `query_length`"],
+    );
+    let args = message(TRANSFORMER, |c| {
+        c["tokenizer_args"] = json!({"model_max_length": 8})
+    });
     assert_contains(&args, &["`tokenizer_args`", "model_max_length"]);
     let task = message(TRANSFORMER, |c| c["transformer_task"] = json!("fill-mask"));
     assert_contains(&task, &["fill-mask", "feature-extraction"]);
     let image = json!({"image": {"method": "forward", "method_output_name": "last_hidden_state"}});
-    assert_contains(&message(TRANSFORMER, |c| c["modality_config"] = image), &["`modality_config`"]);
-    assert_contains(&message(TRANSFORMER, |c| c["max_seq_length"] = json!(-1)), &["`max_seq_length` is -1"]);
+    assert_contains(
+        &message(TRANSFORMER, |c| c["modality_config"] = image),
+        &["`modality_config`"],
+    );
+    assert_contains(
+        &message(TRANSFORMER, |c| c["max_seq_length"] = json!(-1)),
+        &["`max_seq_length` is -1"],
+    );
 }
 
 #[test]
 fn older_names_and_places_of_the_transformer() {
     let folder = copy_of_tiny();
     fs::create_dir(folder.path().join("0_Transformer")).unwrap();
-    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
-        fs::rename(folder.path().join(file), folder.path().join("0_Transformer").join(file)).unwrap();
+    for file in [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
+        fs::rename(
+            folder.path().join(file),
+            folder.path().join("0_Transformer").join(file),
+        )
+        .unwrap();
     }
     fs::remove_file(folder.path().join(TRANSFORMER)).unwrap();
-    put(folder.path(), "0_Transformer/sentence_roberta_config.json", &json!({"max_seq_length": 77}));
-    edit(folder.path(), MODULES, |m| m[0]["path"] = json!("0_Transformer"));
+    put(
+        folder.path(),
+        "0_Transformer/sentence_roberta_config.json",
+        &json!({"max_seq_length": 77}),
+    );
+    edit(folder.path(), MODULES, |m| {
+        m[0]["path"] = json!("0_Transformer")
+    });
     let opened = open(folder.path());
     assert_eq!((opened.max_seq_length, opened.dim()), (77, 32));
     assert!(opened.checkpoint(0).unwrap().has("pooler.dense.bias"));
@@ -247,7 +416,9 @@ fn missing_and_broken_files() {
     fs::write(folder.path().join(MODULES), "[{]").unwrap();
     let error = ModelFolder::open(folder.path()).unwrap_err().to_string();
     assert_contains(&error, &["not valid JSON", "line 1", MODULES]);
-    let error = ModelFolder::open(&folder.path().join("model.safetensors")).unwrap_err().to_string();
+    let error = ModelFolder::open(&folder.path().join("model.safetensors"))
+        .unwrap_err()
+        .to_string();
     assert_contains(&error, &["no model folder"]);
     fs::remove_file(folder.path().join(MODULES)).unwrap();
     fs::remove_file(folder.path().join("config.json")).unwrap();

@@ -7,7 +7,10 @@ use matryo_testkit::tiny_bert;
 #[test]
 fn the_old_layout_opens() {
     let folder = ModelFolder::open(&tiny_bert()).unwrap();
-    assert_eq!((folder.max_seq_length, folder.do_lower_case, folder.dim()), (128, false, 32));
+    assert_eq!(
+        (folder.max_seq_length, folder.do_lower_case, folder.dim()),
+        (128, false, 32)
+    );
     assert_eq!(folder.pooling.modes, [PoolMode::Mean]);
     assert!(folder.pooling.include_prompt);
     assert_eq!(folder.modules, [Module::Normalize]);

@@ -5,7 +5,9 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
-use matryo_model::{EncodeOptions, Role, SentenceEncoder, SimilarityFn, TokenBatch, pairwise_similarity, similarity};
+use matryo_model::{
+    EncodeOptions, Role, SentenceEncoder, SimilarityFn, TokenBatch, pairwise_similarity, similarity,
+};
 use matryo_testkit::{Tensor, Tolerance, assert_close, read_json, read_safetensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,20 +15,38 @@ use tempfile::TempDir;
 use crate::tiny::{MODES, edit, matrix, put};
 
 fn variable(name: &str) -> PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name} names a folder")).into()
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} names a folder"))
+        .into()
 }
 
 /// The model with some of its small files changed; the weights are linked, not copied.
 fn variant(change: impl FnOnce(&std::path::Path)) -> TempDir {
     let (source, dir) = (variable("MATRYO_MINILM"), tempfile::tempdir().unwrap());
-    for file in ["config.json", "modules.json", "tokenizer.json", "tokenizer_config.json"] {
+    for file in [
+        "config.json",
+        "modules.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ] {
         fs::copy(source.join(file), dir.path().join(file)).unwrap();
     }
-    for file in ["sentence_bert_config.json", "config_sentence_transformers.json"] {
+    for file in [
+        "sentence_bert_config.json",
+        "config_sentence_transformers.json",
+    ] {
         fs::copy(source.join(file), dir.path().join(file)).unwrap();
     }
-    put(dir.path(), "1_Pooling/config.json", &read_json(source.join("1_Pooling/config.json")));
-    std::os::unix::fs::symlink(source.join("model.safetensors"), dir.path().join("model.safetensors")).unwrap();
+    put(
+        dir.path(),
+        "1_Pooling/config.json",
+        &read_json(source.join("1_Pooling/config.json")),
+    );
+    std::os::unix::fs::symlink(
+        source.join("model.safetensors"),
+        dir.path().join("model.safetensors"),
+    )
+    .unwrap();
     change(dir.path());
     dir
 }
@@ -34,7 +54,9 @@ fn variant(change: impl FnOnce(&std::path::Path)) -> TempDir {
 /// Pooling by these modes, then nothing.
 fn raw(modes: Value, include_prompt: bool) -> TempDir {
     variant(|dir| {
-        edit(dir, "modules.json", |modules| modules.as_array_mut().unwrap().truncate(2));
+        edit(dir, "modules.json", |modules| {
+            modules.as_array_mut().unwrap().truncate(2)
+        });
         let pooling = json!({"embedding_dimension": 384, "pooling_mode": modes, "include_prompt": include_prompt});
         put(dir, "1_Pooling/config.json", &pooling);
     })
@@ -50,18 +72,34 @@ impl Check {
     fn open() -> Self {
         let folder = variable("MATRYO_GOLDEN").join("encode");
         let texts = serde_json::from_value(read_json(folder.join("sentences.json"))).unwrap();
-        Self { golden: read_safetensors(folder.join("encode.safetensors")), texts }
+        Self {
+            golden: read_safetensors(folder.join("encode.safetensors")),
+            texts,
+        }
     }
 
-    fn embeddings(&self, name: &str, dir: &TempDir, texts: std::ops::Range<usize>, options: EncodeOptions<'_>) {
+    fn embeddings(
+        &self,
+        name: &str,
+        dir: &TempDir,
+        texts: std::ops::Range<usize>,
+        options: EncodeOptions<'_>,
+    ) {
         let model = SentenceEncoder::open(dir.path()).unwrap();
-        let found = model.encode_with(&self.texts[texts], &options).unwrap().embeddings;
+        let found = model
+            .encode_with(&self.texts[texts], &options)
+            .unwrap()
+            .embeddings;
         self.compare(name, found.data(), Tolerance::Absolute(1e-5));
     }
 
     fn compare(&self, name: &str, found: &[f32], tolerance: Tolerance) {
         let expected = &self.golden[name].data;
-        let worst = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+        let worst = found
+            .iter()
+            .zip(expected)
+            .map(|(f, e)| (f - e).abs())
+            .fold(0.0, f32::max);
         println!("{name:32} {worst:.1e}");
         assert_close(found, expected, tolerance, name);
     }
@@ -72,23 +110,63 @@ fn plain() -> EncodeOptions<'static> {
 }
 
 fn prompt(text: &str) -> EncodeOptions<'static> {
-    EncodeOptions { prompt: Some(text.into()), ..plain() }
+    EncodeOptions {
+        prompt: Some(text.into()),
+        ..plain()
+    }
 }
 
 #[test]
 #[ignore = "needs MATRYO_MINILM and MATRYO_GOLDEN"]
 fn lengths_and_truncation() {
     let (check, model) = (Check::open(), variant(|_| ()));
-    let cut = |dim, normalize| EncodeOptions { truncate_dim: Some(dim), normalize, ..plain() };
+    let cut = |dim, normalize| EncodeOptions {
+        truncate_dim: Some(dim),
+        normalize,
+        ..plain()
+    };
     check.embeddings("default", &model, 0..64, plain());
-    check.embeddings("default_bs1", &model, 0..64, EncodeOptions { tokens_per_batch: Some(1), ..plain() });
+    check.embeddings(
+        "default_bs1",
+        &model,
+        0..64,
+        EncodeOptions {
+            tokens_per_batch: Some(1),
+            ..plain()
+        },
+    );
     check.embeddings("truncate128_normalized", &model, 0..64, cut(128, true));
-    check.embeddings("max_seq_16", &model, 0..64, EncodeOptions { max_seq_length: Some(16), ..plain() });
-    let short = variant(|dir| edit(dir, "config_sentence_transformers.json", |c| c["truncate_dim"] = json!(64)));
+    check.embeddings(
+        "max_seq_16",
+        &model,
+        0..64,
+        EncodeOptions {
+            max_seq_length: Some(16),
+            ..plain()
+        },
+    );
+    let short = variant(|dir| {
+        edit(dir, "config_sentence_transformers.json", |c| {
+            c["truncate_dim"] = json!(64)
+        })
+    });
     check.embeddings("model_truncate64", &short, 0..64, plain());
     let mean = raw(json!("mean"), true);
-    check.embeddings("raw_mean_normalize", &mean, 0..64, EncodeOptions { normalize: true, ..plain() });
-    check.embeddings("raw_mean_truncate100_normalize", &mean, 0..64, cut(100, true));
+    check.embeddings(
+        "raw_mean_normalize",
+        &mean,
+        0..64,
+        EncodeOptions {
+            normalize: true,
+            ..plain()
+        },
+    );
+    check.embeddings(
+        "raw_mean_truncate100_normalize",
+        &mean,
+        0..64,
+        cut(100, true),
+    );
 }
 
 #[test]
@@ -96,7 +174,12 @@ fn lengths_and_truncation() {
 fn pooling_modes() {
     let check = Check::open();
     for (_, mode) in MODES {
-        check.embeddings(&format!("pool_{mode}"), &raw(json!(mode), true), 0..64, plain());
+        check.embeddings(
+            &format!("pool_{mode}"),
+            &raw(json!(mode), true),
+            0..64,
+            plain(),
+        );
     }
     let three = raw(json!(["cls", "mean", "max"]), true);
     check.embeddings("pool_cls+mean+max_first8", &three, 0..8, plain());
@@ -107,15 +190,48 @@ fn pooling_modes() {
 fn prompts() {
     let check = Check::open();
     let prompts = json!({"query": "query: ", "document": "passage: "});
-    let model = variant(|dir| edit(dir, "config_sentence_transformers.json", |c| c["prompts"] = prompts));
+    let model = variant(|dir| {
+        edit(dir, "config_sentence_transformers.json", |c| {
+            c["prompts"] = prompts
+        })
+    });
     let long = "Represent this sentence for searching relevant passages: ";
     check.embeddings("prompt_str", &model, 4..12, prompt(long));
-    let named = EncodeOptions { prompt_name: Some("query".into()), ..plain() };
+    let named = EncodeOptions {
+        prompt_name: Some("query".into()),
+        ..plain()
+    };
     check.embeddings("prompt_name_query", &model, 4..12, named);
-    check.embeddings("encode_query", &model, 4..12, EncodeOptions { role: Role::Query, ..plain() });
-    check.embeddings("encode_document", &model, 4..12, EncodeOptions { role: Role::Document, ..plain() });
-    check.embeddings("raw_mean_prompt_included", &raw(json!("mean"), true), 4..12, prompt("query: "));
-    check.embeddings("raw_mean_prompt_excluded", &raw(json!("mean"), false), 4..12, prompt("query: "));
+    check.embeddings(
+        "encode_query",
+        &model,
+        4..12,
+        EncodeOptions {
+            role: Role::Query,
+            ..plain()
+        },
+    );
+    check.embeddings(
+        "encode_document",
+        &model,
+        4..12,
+        EncodeOptions {
+            role: Role::Document,
+            ..plain()
+        },
+    );
+    check.embeddings(
+        "raw_mean_prompt_included",
+        &raw(json!("mean"), true),
+        4..12,
+        prompt("query: "),
+    );
+    check.embeddings(
+        "raw_mean_prompt_excluded",
+        &raw(json!("mean"), false),
+        4..12,
+        prompt("query: "),
+    );
 }
 
 #[test]
@@ -124,11 +240,19 @@ fn token_embeddings() {
     let (check, dir) = (Check::open(), variant(|_| ()));
     let model = SentenceEncoder::open(dir.path()).unwrap();
     for place in [4, 5] {
-        let ids = model.tokenizer().encode(&check.texts[place], 256).unwrap().ids;
+        let ids = model
+            .tokenizer()
+            .encode(&check.texts[place], 256)
+            .unwrap()
+            .ids;
         let mut batch = TokenBatch::new();
         batch.push(&ids, 0, 0);
         let found = model.encoder().token_embeddings(&Arc::new(batch));
-        check.compare(&format!("token_embeddings_{place}"), found.data(), Tolerance::Absolute(1e-5));
+        check.compare(
+            &format!("token_embeddings_{place}"),
+            found.data(),
+            Tolerance::Absolute(1e-5),
+        );
     }
 }
 
@@ -136,12 +260,26 @@ fn token_embeddings() {
 #[ignore = "needs MATRYO_GOLDEN"]
 fn similarities() {
     let golden = read_safetensors(variable("MATRYO_GOLDEN").join("encode/util.safetensors"));
-    let check = Check { golden, texts: Vec::new() };
-    let (a, b) = (matrix(&check.golden["sim_A"]), matrix(&check.golden["sim_B"]));
+    let check = Check {
+        golden,
+        texts: Vec::new(),
+    };
+    let (a, b) = (
+        matrix(&check.golden["sim_A"]),
+        matrix(&check.golden["sim_B"]),
+    );
     for function in SimilarityFn::ALL {
-        let name = if function == SimilarityFn::Cosine { "cos" } else { function.name() };
+        let name = if function == SimilarityFn::Cosine {
+            "cos"
+        } else {
+            function.name()
+        };
         let all = similarity(function, a.view(), b.view());
-        check.compare(&format!("sim_{name}"), all.data(), Tolerance::Relative(1e-5));
+        check.compare(
+            &format!("sim_{name}"),
+            all.data(),
+            Tolerance::Relative(1e-5),
+        );
         let pairs = pairwise_similarity(function, b.view().row_range(0, a.rows()), a.view());
         check.compare(&format!("pair_{name}"), &pairs, Tolerance::Relative(1e-5));
     }

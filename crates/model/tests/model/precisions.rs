@@ -20,20 +20,33 @@ const BOUNDS: [(Precision, f64, f64); 4] = [
 const KEY_BIAS: &str = "attention.self.key.bias";
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let dot = |a: &[f32], b: &[f32]| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum::<f64>()
+    };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 fn embeddings(folder: &Path, precision: Precision, texts: &[String]) -> Mat {
-    SentenceEncoder::open_in(folder, precision).unwrap().encode(texts).unwrap()
+    SentenceEncoder::open_in(folder, precision)
+        .unwrap()
+        .encode(texts)
+        .unwrap()
 }
 
 fn check_embeddings(folder: &Path, texts: &[String]) {
     let expected = embeddings(folder, Precision::F32, texts);
     for (precision, least, _) in BOUNDS {
         let found = embeddings(folder, precision, texts);
-        let smallest = (0..texts.len()).map(|i| cosine(found.row(i), expected.row(i))).fold(1.0, f64::min);
-        println!("{}: smallest cosine of an embedding {smallest:.9}", precision.name());
+        let smallest = (0..texts.len())
+            .map(|i| cosine(found.row(i), expected.row(i)))
+            .fold(1.0, f64::min);
+        println!(
+            "{}: smallest cosine of an embedding {smallest:.9}",
+            precision.name()
+        );
         assert!(smallest >= least, "{}: {smallest}", precision.name());
     }
 }
@@ -43,13 +56,25 @@ fn gradients(folder: &Path, precision: Precision, texts: &[String]) -> Grads {
     let model = SentenceEncoder::open_for_training(folder, cpu_in(Some(precision)), &[]).unwrap();
     let mut batch = TokenBatch::new();
     for (i, text) in texts.iter().enumerate() {
-        batch.push(&model.tokenizer().encode(text, model.max_seq_length()).unwrap().ids, i as u64, 0);
+        batch.push(
+            &model
+                .tokenizer()
+                .encode(text, model.max_seq_length())
+                .unwrap()
+                .ids,
+            i as u64,
+            0,
+        );
     }
     let encoder = model.encoder();
     let (embeddings, activations) = encoder.forward(Arc::new(batch), 0);
     let d = pseudo_random(embeddings.rows() * embeddings.cols(), 7);
     let mut grads = Grads::zeros(encoder.params().unwrap().layout.clone());
-    encoder.backward(activations, Mat::from_vec(embeddings.rows(), embeddings.cols(), d).view(), &mut grads);
+    encoder.backward(
+        activations,
+        Mat::from_vec(embeddings.rows(), embeddings.cols(), d).view(),
+        &mut grads,
+    );
     grads
 }
 
@@ -59,13 +84,23 @@ fn check_gradients(folder: &Path, texts: &[String]) {
         let mut found = gradients(folder, precision, texts);
         let layout = found.layout.clone();
         let mut worst = (1.0, String::new());
-        for (i, entry) in layout.entries.iter().enumerate().filter(|(_, entry)| !entry.name.contains(KEY_BIAS)) {
+        for (i, entry) in layout
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| !entry.name.contains(KEY_BIAS))
+        {
             let cosine = cosine(found.get_mut(i).unwrap(), expected.get_mut(i).unwrap());
             if cosine < worst.0 {
                 worst = (cosine, entry.name.clone());
             }
         }
-        println!("{}: smallest cosine of a gradient {:.7}, {}", precision.name(), worst.0, worst.1);
+        println!(
+            "{}: smallest cosine of a gradient {:.7}, {}",
+            precision.name(),
+            worst.0,
+            worst.1
+        );
         assert!(worst.0 >= least, "{}: {worst:?}", precision.name());
     }
 }
@@ -81,11 +116,16 @@ fn tiny_gradients() {
 }
 
 fn variable(name: &str) -> std::path::PathBuf {
-    std::env::var_os(name).unwrap_or_else(|| panic!("{name} names a folder")).into()
+    std::env::var_os(name)
+        .unwrap_or_else(|| panic!("{name} names a folder"))
+        .into()
 }
 
 fn golden_texts() -> Vec<String> {
-    serde_json::from_value(read_json(variable("MATRYO_GOLDEN").join("encode/sentences.json"))).unwrap()
+    serde_json::from_value(read_json(
+        variable("MATRYO_GOLDEN").join("encode/sentences.json"),
+    ))
+    .unwrap()
 }
 
 #[test]

@@ -7,17 +7,25 @@ use std::{fs, path::Path, sync::Arc};
 
 use crate::common::{self, copy_folder, copy_of_tiny, edit, json};
 use matryo_model::{
-    Checkpoint, FolderLayout, Layout, ModelFolder, Params, SaveOptions, Settings, SimilarityFn, Tokenizer, save,
+    Checkpoint, FolderLayout, Layout, ModelFolder, Params, SaveOptions, Settings, SimilarityFn,
+    Tokenizer, save,
 };
 use matryo_ops::AlignedVec;
 use matryo_testkit::tiny_bert;
 use serde_json::{Value, json as value};
 
-const NEW: SaveOptions<'_> =
-    SaveOptions { layout: FolderLayout::New, card: None, max_seq_length: None, settings: None };
+const NEW: SaveOptions<'_> = SaveOptions {
+    layout: FolderLayout::New,
+    card: None,
+    max_seq_length: None,
+    settings: None,
+};
 
 fn no_params() -> Params {
-    Params { layout: Arc::new(Layout::default()), flat: AlignedVec::default() }
+    Params {
+        layout: Arc::new(Layout::default()),
+        flat: AlignedVec::default(),
+    }
 }
 
 fn resave(from: &Path, to: &Path, options: &SaveOptions<'_>) -> ModelFolder {
@@ -26,12 +34,15 @@ fn resave(from: &Path, to: &Path, options: &SaveOptions<'_>) -> ModelFolder {
 }
 
 fn golden(folder: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(folder)
 }
 
 #[track_caller]
 fn assert_same_bytes(a: &Path, b: &Path, file: &str) {
-    let read = |folder: &Path| fs::read(folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let read =
+        |folder: &Path| fs::read(folder.join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
     assert!(read(a) == read(b), "{file} differs");
 }
 
@@ -69,7 +80,11 @@ fn the_old_layout_is_that_of_3_0() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("model");
     resave(&tiny_bert(), &to, &SaveOptions::default());
-    for file in ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json"] {
+    for file in [
+        "modules.json",
+        "sentence_bert_config.json",
+        "1_Pooling/config.json",
+    ] {
         assert_same_bytes(&to, &tiny_bert(), file);
     }
     for file in ["tokenizer.json", "vocab.txt", "special_tokens_map.json"] {
@@ -87,14 +102,31 @@ fn the_old_layout_is_that_of_3_0() {
 fn the_new_layout_is_that_of_5_7() {
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("model");
-    let cosine = Settings { similarity: Some(SimilarityFn::Cosine), ..Settings::default() };
-    resave(&tiny_bert(), &to, &SaveOptions { settings: Some(&cosine), ..NEW });
-    for file in ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json"] {
+    let cosine = Settings {
+        similarity: Some(SimilarityFn::Cosine),
+        ..Settings::default()
+    };
+    resave(
+        &tiny_bert(),
+        &to,
+        &SaveOptions {
+            settings: Some(&cosine),
+            ..NEW
+        },
+    );
+    for file in [
+        "modules.json",
+        "sentence_bert_config.json",
+        "1_Pooling/config.json",
+    ] {
         assert_same_bytes(&to, &golden("new_layout"), file);
     }
     assert_same_settings(&to, &golden("new_layout"));
     let config = json(&to, "config.json");
-    assert_eq!((&config["dtype"], config.get("torch_dtype")), (&value!("float32"), None));
+    assert_eq!(
+        (&config["dtype"], config.get("torch_dtype")),
+        (&value!("float32"), None)
+    );
     assert_eq!(json(&to, "tokenizer_config.json")["model_max_length"], 128);
     assert_same_weights(&to, &tiny_bert());
 }
@@ -104,7 +136,11 @@ fn the_new_layout_is_that_of_5_7() {
 fn assert_same_settings(a: &Path, b: &Path) {
     let settings = |folder: &Path| {
         let mut settings = json(folder, "config_sentence_transformers.json");
-        settings.as_object_mut().unwrap().shift_remove("__version__").unwrap();
+        settings
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("__version__")
+            .unwrap();
         settings.to_string()
     };
     assert_eq!(settings(a), settings(b));
@@ -115,10 +151,18 @@ fn layouts_convert_both_ways() {
     let dir = tempfile::tempdir().unwrap();
     let [new, old] = ["new", "old"].map(|name| dir.path().join(name));
     let converted = resave(&tiny_bert(), &new, &NEW);
-    assert_eq!((converted.max_seq_length, converted.do_lower_case), (128, false));
+    assert_eq!(
+        (converted.max_seq_length, converted.do_lower_case),
+        (128, false)
+    );
     let back = resave(&new, &old, &SaveOptions::default());
     assert_eq!(back.modules, converted.modules);
-    for file in ["modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "config.json"] {
+    for file in [
+        "modules.json",
+        "sentence_bert_config.json",
+        "1_Pooling/config.json",
+        "config.json",
+    ] {
         assert_same_json(&old, &tiny_bert(), file);
     }
     assert_same_weights(&old, &tiny_bert());
@@ -129,8 +173,16 @@ fn dense_modules_keep_their_folders_and_weights() {
     let source = dense_model();
     let dir = tempfile::tempdir().unwrap();
     let folder = resave(source.path(), dir.path(), &NEW);
-    assert_eq!((folder.dim(), folder.module_paths.join(" ")), (8, "2_Dense 3_Normalize 4_Dense".into()));
-    for file in ["modules.json", "1_Pooling/config.json", "2_Dense/config.json", "4_Dense/config.json"] {
+    assert_eq!(
+        (folder.dim(), folder.module_paths.join(" ")),
+        (8, "2_Dense 3_Normalize 4_Dense".into())
+    );
+    for file in [
+        "modules.json",
+        "1_Pooling/config.json",
+        "2_Dense/config.json",
+        "4_Dense/config.json",
+    ] {
         assert_same_bytes(dir.path(), &golden("dense"), file);
     }
     for module in ["2_Dense", "4_Dense"] {
@@ -143,12 +195,28 @@ fn an_order_of_pooling_that_the_old_layout_cannot_say_is_not_lost() {
     let source = dense_model();
     let dir = tempfile::tempdir().unwrap();
     let folder = resave(source.path(), dir.path(), &SaveOptions::default());
-    assert_eq!(folder.pooling, ModelFolder::open(source.path()).unwrap().pooling);
-    common::put(source.path(), "1_Pooling/config.json", &value!({"pooling_mode": ["cls", "max", "lasttoken"]}));
+    assert_eq!(
+        folder.pooling,
+        ModelFolder::open(source.path()).unwrap().pooling
+    );
+    common::put(
+        source.path(),
+        "1_Pooling/config.json",
+        &value!({"pooling_mode": ["cls", "max", "lasttoken"]}),
+    );
     let folder = resave(source.path(), dir.path(), &SaveOptions::default());
-    assert_eq!(folder.pooling, ModelFolder::open(source.path()).unwrap().pooling);
+    assert_eq!(
+        folder.pooling,
+        ModelFolder::open(source.path()).unwrap().pooling
+    );
     let config = json(dir.path(), "1_Pooling/config.json");
-    assert_eq!((config.get("pooling_mode"), &config["pooling_mode_cls_token"]), (None, &Value::Bool(true)));
+    assert_eq!(
+        (
+            config.get("pooling_mode"),
+            &config["pooling_mode_cls_token"]
+        ),
+        (None, &Value::Bool(true))
+    );
 }
 
 #[test]
@@ -157,14 +225,24 @@ fn trained_tensors_replace_and_others_are_carried_over() {
     let mut layout = Layout::default();
     layout.push(0, name, &[32, 32], true, true);
     let flat: Vec<f32> = (0..32 * 32).map(|i| 0.5 - i as f32).collect();
-    let params = Params { layout: Arc::new(layout), flat: flat.as_slice().into() };
+    let params = Params {
+        layout: Arc::new(layout),
+        flat: flat.as_slice().into(),
+    };
     let dir = tempfile::tempdir().unwrap();
     let source = ModelFolder::open(&tiny_bert()).unwrap();
     save(dir.path(), &source, &params, &SaveOptions::default()).unwrap();
-    let (before, after) = (source.checkpoint(0).unwrap(), Checkpoint::open(dir.path()).unwrap());
+    let (before, after) = (
+        source.checkpoint(0).unwrap(),
+        Checkpoint::open(dir.path()).unwrap(),
+    );
     assert_eq!(before.names(), after.names());
     for other in before.names() {
-        let expected = if other == name { flat.clone() } else { values(&before, other) };
+        let expected = if other == name {
+            flat.clone()
+        } else {
+            values(&before, other)
+        };
         assert_eq!(values(&after, other), expected, "{other}");
     }
 }
@@ -172,55 +250,89 @@ fn trained_tensors_replace_and_others_are_carried_over() {
 #[test]
 fn half_precision_weights_are_written_as_f32() {
     let folder = copy_of_tiny();
-    let bf16s: Vec<u8> = [0x3f80_u16, 0xc049].iter().flat_map(|b| b.to_le_bytes()).collect();
+    let bf16s: Vec<u8> = [0x3f80_u16, 0xc049]
+        .iter()
+        .flat_map(|b| b.to_le_bytes())
+        .collect();
     let ids: Vec<u8> = [0_i64, 1].iter().flat_map(|b| b.to_le_bytes()).collect();
     let view = |dtype, bytes| safetensors::tensor::TensorView::new(dtype, vec![2], bytes).unwrap();
-    let tensors =
-        [("a", view(safetensors::Dtype::BF16, &bf16s)), ("position_ids", view(safetensors::Dtype::I64, &ids))];
-    fs::write(folder.path().join("model.safetensors"), safetensors::serialize(tensors, None).unwrap()).unwrap();
+    let tensors = [
+        ("a", view(safetensors::Dtype::BF16, &bf16s)),
+        ("position_ids", view(safetensors::Dtype::I64, &ids)),
+    ];
+    fs::write(
+        folder.path().join("model.safetensors"),
+        safetensors::serialize(tensors, None).unwrap(),
+    )
+    .unwrap();
     let dir = tempfile::tempdir().unwrap();
     resave(folder.path(), dir.path(), &SaveOptions::default());
     let bytes = fs::read(dir.path().join("model.safetensors")).unwrap();
     let saved = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     assert_eq!(saved.tensor("a").unwrap().dtype(), safetensors::Dtype::F32);
     assert_eq!(saved.tensor("position_ids").unwrap().data(), ids);
-    assert_eq!(values(&Checkpoint::open(dir.path()).unwrap(), "a"), [1.0, -3.140625]);
+    assert_eq!(
+        values(&Checkpoint::open(dir.path()).unwrap(), "a"),
+        [1.0, -3.140625]
+    );
 }
 
 #[test]
 fn a_vocabulary_becomes_a_tokenizer_json() {
     let folder = copy_of_tiny();
     fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-    edit(folder.path(), "tokenizer_config.json", |c| c["do_lower_case"] = value!(false));
+    edit(folder.path(), "tokenizer_config.json", |c| {
+        c["do_lower_case"] = value!(false)
+    });
     let dir = tempfile::tempdir().unwrap();
     let saved = resave(folder.path(), dir.path(), &SaveOptions::default());
     fs::remove_file(dir.path().join("vocab.txt")).unwrap();
-    let ids = |folder: &ModelFolder| Tokenizer::open(folder).unwrap().encode("The [MASK] Café paid 5%", 64).unwrap();
+    let ids = |folder: &ModelFolder| {
+        Tokenizer::open(folder)
+            .unwrap()
+            .encode("The [MASK] Café paid 5%", 64)
+            .unwrap()
+    };
     assert_eq!(ids(&saved), ids(&ModelFolder::open(folder.path()).unwrap()));
 }
 
 #[test]
 fn settings_card_and_length_are_written() {
     let settings = Settings {
-        prompts: vec![("query".into(), "Frage: ".into()), ("a".into(), String::new())],
+        prompts: vec![
+            ("query".into(), "Frage: ".into()),
+            ("a".into(), String::new()),
+        ],
         default_prompt_name: Some("query".into()),
         similarity: Some(SimilarityFn::Dot),
         truncate_dim: Some(16),
     };
     let dir = tempfile::tempdir().unwrap();
     for layout in [FolderLayout::Old, FolderLayout::New] {
-        let options =
-            SaveOptions { layout, card: Some("# card\n"), max_seq_length: Some(64), settings: Some(&settings) };
+        let options = SaveOptions {
+            layout,
+            card: Some("# card\n"),
+            max_seq_length: Some(64),
+            settings: Some(&settings),
+        };
         let saved = resave(&tiny_bert(), &dir.path().join("model"), &options);
-        assert_eq!((saved.settings, saved.max_seq_length), (settings.clone(), 64));
-        assert_eq!(fs::read_to_string(dir.path().join("model/README.md")).unwrap(), "# card\n");
+        assert_eq!(
+            (saved.settings, saved.max_seq_length),
+            (settings.clone(), 64)
+        );
+        assert_eq!(
+            fs::read_to_string(dir.path().join("model/README.md")).unwrap(),
+            "# card\n"
+        );
     }
 }
 
 #[test]
 fn lower_casing_survives_the_new_layout() {
     let folder = copy_of_tiny();
-    edit(folder.path(), "sentence_bert_config.json", |c| c["do_lower_case"] = value!(true));
+    edit(folder.path(), "sentence_bert_config.json", |c| {
+        c["do_lower_case"] = value!(true)
+    });
     let dir = tempfile::tempdir().unwrap();
     assert!(resave(folder.path(), dir.path(), &NEW).do_lower_case);
 }
@@ -232,7 +344,10 @@ fn a_model_may_be_saved_over_itself() {
     resave(folder.path(), folder.path(), &NEW);
     resave(folder.path(), folder.path(), &SaveOptions::default());
     assert_same_weights(folder.path(), &tiny_bert());
-    assert_eq!(fs::read_to_string(folder.path().join("notes.txt")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("notes.txt")).unwrap(),
+        "mine"
+    );
 }
 
 #[test]
@@ -242,6 +357,9 @@ fn a_source_without_weights_leaves_the_target_alone() {
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     fs::write(target.path().join("config.json"), "old").unwrap();
     assert!(save(target.path(), &source, &no_params(), &NEW).is_err());
-    assert_eq!(fs::read_to_string(target.path().join("config.json")).unwrap(), "old");
+    assert_eq!(
+        fs::read_to_string(target.path().join("config.json")).unwrap(),
+        "old"
+    );
     assert!(!target.path().join(".saving.tmp").exists());
 }

@@ -29,7 +29,10 @@ fn refused(options: EncodeOptions<'_>) -> ModelError {
 /// The tiny model with prompts.
 fn prompted(prompts: &[(&str, &str)], default: Option<&str>) -> TempDir {
     let dir = copy_of_tiny();
-    let map: serde_json::Map<_, _> = prompts.iter().map(|(name, text)| (name.to_string(), json!(text))).collect();
+    let map: serde_json::Map<_, _> = prompts
+        .iter()
+        .map(|(name, text)| (name.to_string(), json!(text)))
+        .collect();
     edit(dir.path(), "config_sentence_transformers.json", |config| {
         config["prompts"] = map.into();
         config["default_prompt_name"] = json!(default);
@@ -40,35 +43,100 @@ fn prompted(prompts: &[(&str, &str)], default: Option<&str>) -> TempDir {
 #[test]
 fn plain_and_truncated() {
     let (golden, model) = (golden(), open());
-    assert_close(model.encode(&texts()).unwrap().data(), &golden["default"].data, CLOSE, "default");
-    let cut = |normalize| EncodeOptions { truncate_dim: Some(10), normalize, ..EncodeOptions::default() };
-    assert_close(encode(&model, cut(false)).data(), &golden["truncated"].data, CLOSE, "truncated");
-    assert_close(encode(&model, cut(true)).data(), &golden["truncated_normalized"].data, CLOSE, "then normalized");
+    assert_close(
+        model.encode(&texts()).unwrap().data(),
+        &golden["default"].data,
+        CLOSE,
+        "default",
+    );
+    let cut = |normalize| EncodeOptions {
+        truncate_dim: Some(10),
+        normalize,
+        ..EncodeOptions::default()
+    };
+    assert_close(
+        encode(&model, cut(false)).data(),
+        &golden["truncated"].data,
+        CLOSE,
+        "truncated",
+    );
+    assert_close(
+        encode(&model, cut(true)).data(),
+        &golden["truncated_normalized"].data,
+        CLOSE,
+        "then normalized",
+    );
 }
 
 #[test]
 fn a_folder_may_truncate_and_an_option_beats_it() {
     let dir = copy_of_tiny();
-    edit(dir.path(), "config_sentence_transformers.json", |config| config["truncate_dim"] = json!(10));
+    edit(dir.path(), "config_sentence_transformers.json", |config| {
+        config["truncate_dim"] = json!(10)
+    });
     let model = SentenceEncoder::open(dir.path()).unwrap();
     assert_eq!(model.dim(), 10);
-    assert_close(model.encode(&texts()).unwrap().data(), &golden()["truncated"].data, CLOSE, "the folder's");
-    let wider = encode(&model, EncodeOptions { truncate_dim: Some(32), ..EncodeOptions::default() });
-    assert_close(wider.data(), &golden()["default"].data, CLOSE, "the option's");
+    assert_close(
+        model.encode(&texts()).unwrap().data(),
+        &golden()["truncated"].data,
+        CLOSE,
+        "the folder's",
+    );
+    let wider = encode(
+        &model,
+        EncodeOptions {
+            truncate_dim: Some(32),
+            ..EncodeOptions::default()
+        },
+    );
+    assert_close(
+        wider.data(),
+        &golden()["default"].data,
+        CLOSE,
+        "the option's",
+    );
 }
 
 #[test]
 fn shorter_inputs() {
     let (golden, mut model) = (golden(), open());
-    let options = EncodeOptions { max_seq_length: Some(8), ..EncodeOptions::default() };
+    let options = EncodeOptions {
+        max_seq_length: Some(8),
+        ..EncodeOptions::default()
+    };
     let encoded = model.encode_with(&texts(), &options).unwrap();
-    assert_close(encoded.embeddings.data(), &golden["max_seq_8"].data, CLOSE, "by option");
-    let lengths: Vec<usize> = texts().iter().map(|t| model.tokenizer().encode(t, 128).unwrap().full_len).collect();
-    assert_eq!(encoded.truncated, lengths.iter().filter(|&&n| n > 8).count());
-    assert_eq!(encoded.tokens, lengths.iter().map(|&n| n.min(8) as u64).sum::<u64>());
+    assert_close(
+        encoded.embeddings.data(),
+        &golden["max_seq_8"].data,
+        CLOSE,
+        "by option",
+    );
+    let lengths: Vec<usize> = texts()
+        .iter()
+        .map(|t| model.tokenizer().encode(t, 128).unwrap().full_len)
+        .collect();
+    assert_eq!(
+        encoded.truncated,
+        lengths.iter().filter(|&&n| n > 8).count()
+    );
+    assert_eq!(
+        encoded.tokens,
+        lengths.iter().map(|&n| n.min(8) as u64).sum::<u64>()
+    );
     model.set_max_seq_length(8).unwrap();
-    assert_close(model.encode(&texts()).unwrap().data(), &golden["max_seq_8"].data, CLOSE, "by setting");
-    assert!(matches!(model.set_max_seq_length(129), Err(ModelError::SequenceLength { found: 129, positions: 128 })));
+    assert_close(
+        model.encode(&texts()).unwrap().data(),
+        &golden["max_seq_8"].data,
+        CLOSE,
+        "by setting",
+    );
+    assert!(matches!(
+        model.set_max_seq_length(129),
+        Err(ModelError::SequenceLength {
+            found: 129,
+            positions: 128
+        })
+    ));
     assert_eq!(model.max_seq_length(), 8);
 }
 
@@ -76,22 +144,42 @@ fn shorter_inputs() {
 fn batches_change_nothing_but_rounding() {
     let (model, expected) = (open(), &golden()["default"].data);
     for tokens in [0, 1, 20, 50, 10_000] {
-        let options = EncodeOptions { tokens_per_batch: Some(tokens), ..EncodeOptions::default() };
+        let options = EncodeOptions {
+            tokens_per_batch: Some(tokens),
+            ..EncodeOptions::default()
+        };
         let found = encode(&model, options);
-        assert_close(found.data(), expected, CLOSE, &format!("{tokens} tokens a batch"));
+        assert_close(
+            found.data(),
+            expected,
+            CLOSE,
+            &format!("{tokens} tokens a batch"),
+        );
     }
 }
 
 #[test]
 fn opened_for_training_gives_the_same() {
     let trained = for_training(&tiny_bert()).encode(&texts()).unwrap();
-    assert_close(trained.data(), open().encode(&texts()).unwrap().data(), ROUNDING, "training against inference");
+    assert_close(
+        trained.data(),
+        open().encode(&texts()).unwrap().data(),
+        ROUNDING,
+        "training against inference",
+    );
 }
 
 #[test]
 fn dropout_is_for_training_only() {
-    let dropped = SentenceEncoder::open_for_training(with_dropout(0.3, 0.3).path(), matryo_ops::cpu(), &[]).unwrap();
-    assert_close(dropped.encode(&texts()).unwrap().data(), &golden()["default"].data, CLOSE, "no dropout in encode");
+    let dropped =
+        SentenceEncoder::open_for_training(with_dropout(0.3, 0.3).path(), matryo_ops::cpu(), &[])
+            .unwrap();
+    assert_close(
+        dropped.encode(&texts()).unwrap().data(),
+        &golden()["default"].data,
+        CLOSE,
+        "no dropout in encode",
+    );
 }
 
 #[test]
@@ -99,13 +187,24 @@ fn any_number_of_threads_gives_the_same_bits() {
     for precision in Precision::ALL {
         let model = SentenceEncoder::open_in(tiny_bert(), precision).unwrap();
         let on = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let options = EncodeOptions { tokens_per_batch: Some(30), ..EncodeOptions::default() };
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let options = EncodeOptions {
+                tokens_per_batch: Some(30),
+                ..EncodeOptions::default()
+            };
             pool.install(|| encode(&model, options))
         };
         let expected = on(1);
         for threads in [2, 3] {
-            assert_eq!(on(threads), expected, "{}, {threads} threads", precision.name());
+            assert_eq!(
+                on(threads),
+                expected,
+                "{}, {threads} threads",
+                precision.name()
+            );
         }
     }
 }
@@ -123,7 +222,11 @@ fn progress_reaches_the_end() {
         assert_eq!(total, 9);
         last.fetch_max(done, Ordering::Relaxed);
     };
-    let options = EncodeOptions { tokens_per_batch: Some(16), progress: Some(&progress), ..EncodeOptions::default() };
+    let options = EncodeOptions {
+        tokens_per_batch: Some(16),
+        progress: Some(&progress),
+        ..EncodeOptions::default()
+    };
     encode(&open(), options);
     assert_eq!(last.into_inner(), 9);
 }
@@ -132,14 +235,40 @@ fn progress_reaches_the_end() {
 fn a_prompt_is_text_before_the_text() {
     let dir = prompted(&[("query", "query: "), ("passage", "passage: ")], None);
     let model = SentenceEncoder::open(dir.path()).unwrap();
-    let spelled =
-        |prompt: &str| model.encode(&texts().iter().map(|text| format!("{prompt}{text}")).collect::<Vec<_>>()).unwrap();
-    let named = EncodeOptions { prompt_name: Some("query".into()), ..EncodeOptions::default() };
+    let spelled = |prompt: &str| {
+        model
+            .encode(
+                &texts()
+                    .iter()
+                    .map(|text| format!("{prompt}{text}"))
+                    .collect::<Vec<_>>(),
+            )
+            .unwrap()
+    };
+    let named = EncodeOptions {
+        prompt_name: Some("query".into()),
+        ..EncodeOptions::default()
+    };
     assert_eq!(encode(&model, named), spelled("query: "));
-    let both =
-        EncodeOptions { prompt: Some("find: ".into()), prompt_name: Some("query".into()), ..EncodeOptions::default() };
-    assert_eq!(encode(&model, both), spelled("find: "), "a text beats a name");
-    let role = |role| encode(&model, EncodeOptions { role, ..EncodeOptions::default() });
+    let both = EncodeOptions {
+        prompt: Some("find: ".into()),
+        prompt_name: Some("query".into()),
+        ..EncodeOptions::default()
+    };
+    assert_eq!(
+        encode(&model, both),
+        spelled("find: "),
+        "a text beats a name"
+    );
+    let role = |role| {
+        encode(
+            &model,
+            EncodeOptions {
+                role,
+                ..EncodeOptions::default()
+            },
+        )
+    };
     assert_eq!(role(Role::Query), spelled("query: "));
     assert_eq!(role(Role::Document), spelled("passage: "));
     assert_eq!(role(Role::Plain), spelled(""), "no default prompt");
@@ -147,31 +276,62 @@ fn a_prompt_is_text_before_the_text() {
 
 #[test]
 fn roles_fall_back_to_the_default_prompt() {
-    let dir = prompted(&[("corpus", "c: "), ("document", "d: "), ("other", "o: ")], Some("other"));
+    let dir = prompted(
+        &[("corpus", "c: "), ("document", "d: "), ("other", "o: ")],
+        Some("other"),
+    );
     let model = SentenceEncoder::open(dir.path()).unwrap();
     let text = ["What was the total revenue in 2019?"];
     let embed = |role| Embed::embed(&model, &text, role).unwrap();
     let spelled = |prompt: &str| {
-        let options = EncodeOptions { prompt: Some(prompt.into()), ..EncodeOptions::default() };
+        let options = EncodeOptions {
+            prompt: Some(prompt.into()),
+            ..EncodeOptions::default()
+        };
         model.encode_with(&text, &options).unwrap().embeddings
     };
-    assert_eq!(embed(Role::Document), spelled("d: "), "document comes before corpus");
+    assert_eq!(
+        embed(Role::Document),
+        spelled("d: "),
+        "document comes before corpus"
+    );
     assert_eq!(embed(Role::Query), spelled("o: "), "no prompt named query");
     assert_eq!(embed(Role::Plain), spelled("o: "));
 }
 
 #[test]
 fn what_the_model_does_not_have_is_refused() {
-    let error = refused(EncodeOptions { prompt_name: Some("query".into()), ..EncodeOptions::default() });
+    let error = refused(EncodeOptions {
+        prompt_name: Some("query".into()),
+        ..EncodeOptions::default()
+    });
     assert_eq!(error.to_string(), "unknown prompt name `query`");
     assert_eq!(error.hint().unwrap(), "the model has no prompts");
-    let error = refused(EncodeOptions { truncate_dim: Some(33), ..EncodeOptions::default() });
-    assert_eq!(error.to_string(), "cannot keep 33 dimensions, expected 1 to 32");
-    let error = refused(EncodeOptions { max_seq_length: Some(200), ..EncodeOptions::default() });
-    assert_eq!(error.to_string(), "the longest input is set to 200 tokens, expected 1 to 128");
+    let error = refused(EncodeOptions {
+        truncate_dim: Some(33),
+        ..EncodeOptions::default()
+    });
+    assert_eq!(
+        error.to_string(),
+        "cannot keep 33 dimensions, expected 1 to 32"
+    );
+    let error = refused(EncodeOptions {
+        max_seq_length: Some(200),
+        ..EncodeOptions::default()
+    });
+    assert_eq!(
+        error.to_string(),
+        "the longest input is set to 200 tokens, expected 1 to 128"
+    );
     let dir = prompted(&[("a", ""), ("b", "")], None);
-    let options = EncodeOptions { prompt_name: Some("c".into()), ..EncodeOptions::default() };
-    let error = SentenceEncoder::open(dir.path()).unwrap().encode_with(&texts(), &options).unwrap_err();
+    let options = EncodeOptions {
+        prompt_name: Some("c".into()),
+        ..EncodeOptions::default()
+    };
+    let error = SentenceEncoder::open(dir.path())
+        .unwrap()
+        .encode_with(&texts(), &options)
+        .unwrap_err();
     assert_eq!(error.hint().unwrap(), "the model has a, b");
 }
 
@@ -179,12 +339,21 @@ fn what_the_model_does_not_have_is_refused() {
 #[test]
 fn windows_change_no_bit() {
     let model = open();
-    let short: Vec<String> = texts().iter().map(|text| text.chars().take(12).collect()).collect();
-    let many: Vec<&str> = (0..4000).map(|i| short[i * i % short.len()].as_str()).collect();
+    let short: Vec<String> = texts()
+        .iter()
+        .map(|text| text.chars().take(12).collect())
+        .collect();
+    let many: Vec<&str> = (0..4000)
+        .map(|i| short[i * i % short.len()].as_str())
+        .collect();
     let expected = model.encode(&short).unwrap();
     let encoded = model.encode_with(&many, &EncodeOptions::default()).unwrap();
     for i in 0..many.len() {
-        assert_eq!(encoded.embeddings.row(i), expected.row(i * i % short.len()), "text {i}");
+        assert_eq!(
+            encoded.embeddings.row(i),
+            expected.row(i * i % short.len()),
+            "text {i}"
+        );
     }
     let tokens = |text: &&str| model.tokenizer().encode(text, 128).unwrap().ids.len() as u64;
     assert_eq!(encoded.tokens, many.iter().map(tokens).sum::<u64>());
@@ -194,27 +363,46 @@ fn windows_change_no_bit() {
 #[test]
 fn a_later_window_can_fail() {
     let dir = copy_of_tiny();
-    edit(dir.path(), "tokenizer.json", |json| json["model"]["unk_token"] = json!("[NONE]"));
+    edit(dir.path(), "tokenizer.json", |json| {
+        json["model"]["unk_token"] = json!("[NONE]")
+    });
     let model = SentenceEncoder::open(dir.path()).unwrap();
     let mut many = vec!["the"; 3000];
     many[2999] = "\u{1f980}";
     let error = model.encode(&many).unwrap_err();
-    assert!(matches!(error, ModelError::Tokenize { ref text, .. } if text == "\u{1f980}"), "{error}");
+    assert!(
+        matches!(error, ModelError::Tokenize { ref text, .. } if text == "\u{1f980}"),
+        "{error}"
+    );
 }
 
 #[test]
 fn kept_tokens_change_no_bit_and_spare_the_tokenizer() {
     let dir = prompted(&[("query", "query: ")], None);
-    let (fresh, mut keeping) = (SentenceEncoder::open(dir.path()).unwrap(), SentenceEncoder::open(dir.path()).unwrap());
+    let (fresh, mut keeping) = (
+        SentenceEncoder::open(dir.path()).unwrap(),
+        SentenceEncoder::open(dir.path()).unwrap(),
+    );
     keeping.keep_tokens(1 << 20);
     for max_seq_length in [None, None, Some(8)] {
         for role in [Role::Query, Role::Document] {
-            let options = || EncodeOptions { role, max_seq_length, ..EncodeOptions::default() };
-            let (expected, found) =
-                (fresh.encode_with(&texts(), &options()), keeping.encode_with(&texts(), &options()));
-            assert_eq!(found.unwrap(), expected.unwrap(), "{role:?}, {max_seq_length:?}");
+            let options = || EncodeOptions {
+                role,
+                max_seq_length,
+                ..EncodeOptions::default()
+            };
+            let (expected, found) = (
+                fresh.encode_with(&texts(), &options()),
+                keeping.encode_with(&texts(), &options()),
+            );
+            assert_eq!(
+                found.unwrap(),
+                expected.unwrap(),
+                "{role:?}, {max_seq_length:?}"
+            );
         }
     }
-    let calls = [fresh.texts_tokenized(), keeping.texts_tokenized()].map(|texts| texts / self::texts().len());
+    let calls = [fresh.texts_tokenized(), keeping.texts_tokenized()]
+        .map(|texts| texts / self::texts().len());
     assert_eq!(calls, [6, 4], "the second round was remembered");
 }

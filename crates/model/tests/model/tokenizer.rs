@@ -45,9 +45,14 @@ fn ids_of_all_golden_texts() {
 fn lengths_before_cutting() {
     let golden = golden();
     let expected: Vec<usize> = serde_json::from_value(golden["full_len"].clone()).unwrap();
-    let found = open(&tiny_bert()).encode_batch(&strings(&golden["sentences"]), 128).unwrap();
+    let found = open(&tiny_bert())
+        .encode_batch(&strings(&golden["sentences"]), 128)
+        .unwrap();
     for (found, expected) in found.iter().zip(expected) {
-        assert_eq!((found.full_len, found.truncated), (expected, expected > 128));
+        assert_eq!(
+            (found.full_len, found.truncated),
+            (expected, expected > 128)
+        );
     }
 }
 
@@ -56,7 +61,12 @@ fn a_folder_with_only_a_vocabulary() {
     let golden = golden();
     let folder = copy_of_tiny();
     fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-    assert_ids(&open(folder.path()), &golden["sentences"], &golden["ids_128"], 128);
+    assert_ids(
+        &open(folder.path()),
+        &golden["sentences"],
+        &golden["ids_128"],
+        128,
+    );
 }
 
 #[test]
@@ -67,11 +77,27 @@ fn casing_comes_from_the_configuration() {
         if let Some(file) = file {
             fs::remove_file(folder.path().join(file)).unwrap();
         }
-        common::edit(folder.path(), "sentence_bert_config.json", |c| c["do_lower_case"] = json!(false));
-        common::edit(folder.path(), "tokenizer_config.json", |c| c["do_lower_case"] = json!(false));
-        assert_ids(&open(folder.path()), &golden["sentences"], &golden["ids_cased"], 128);
-        common::edit(folder.path(), "sentence_bert_config.json", |c| c["do_lower_case"] = json!(true));
-        assert_ids(&open(folder.path()), &golden["sentences"], &golden["ids_cased_lowered"], 128);
+        common::edit(folder.path(), "sentence_bert_config.json", |c| {
+            c["do_lower_case"] = json!(false)
+        });
+        common::edit(folder.path(), "tokenizer_config.json", |c| {
+            c["do_lower_case"] = json!(false)
+        });
+        assert_ids(
+            &open(folder.path()),
+            &golden["sentences"],
+            &golden["ids_cased"],
+            128,
+        );
+        common::edit(folder.path(), "sentence_bert_config.json", |c| {
+            c["do_lower_case"] = json!(true)
+        });
+        assert_ids(
+            &open(folder.path()),
+            &golden["sentences"],
+            &golden["ids_cased_lowered"],
+            128,
+        );
     }
 }
 
@@ -80,11 +106,17 @@ fn truncation_and_padding_of_the_file_are_ignored() {
     let golden = golden();
     let folder = copy_of_tiny();
     common::edit(folder.path(), "tokenizer.json", |t| {
-        t["truncation"] = json!({"max_length": 8, "strategy": "LongestFirst", "stride": 0, "direction": "Right"});
+        t["truncation"] =
+            json!({"max_length": 8, "strategy": "LongestFirst", "stride": 0, "direction": "Right"});
         t["padding"] = json!({"strategy": {"Fixed": 64}, "direction": "Right", "pad_to_multiple_of": null,
             "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"});
     });
-    assert_ids(&open(folder.path()), &golden["sentences"], &golden["ids_128"], 128);
+    assert_ids(
+        &open(folder.path()),
+        &golden["sentences"],
+        &golden["ids_128"],
+        128,
+    );
 }
 
 #[test]
@@ -93,21 +125,37 @@ fn a_prompt_is_counted_without_its_last_special_token() {
     let tokenizer = open(&tiny_bert());
     let expected: Vec<usize> = serde_json::from_value(golden["prompt_len"].clone()).unwrap();
     for (prompt, expected) in strings(&golden["prompts"]).iter().zip(expected) {
-        assert_eq!(tokenizer.prompt_len(prompt, 128).unwrap(), expected, "{prompt:?}");
+        assert_eq!(
+            tokenizer.prompt_len(prompt, 128).unwrap(),
+            expected,
+            "{prompt:?}"
+        );
     }
 }
 
 #[test]
 fn texts_may_be_cut_at_their_start() {
     let folder = copy_of_tiny();
-    common::edit(folder.path(), "tokenizer_config.json", |c| c["truncation_side"] = json!("left"));
+    common::edit(folder.path(), "tokenizer_config.json", |c| {
+        c["truncation_side"] = json!("left")
+    });
     let tokenizer = open(folder.path());
-    let whole = tokenizer.encode("the company recorded a loss", 128).unwrap().ids;
-    let cut = tokenizer.encode("the company recorded a loss", 5).unwrap().ids;
+    let whole = tokenizer
+        .encode("the company recorded a loss", 128)
+        .unwrap()
+        .ids;
+    let cut = tokenizer
+        .encode("the company recorded a loss", 5)
+        .unwrap()
+        .ids;
     assert_eq!((cut[0], cut.len()), (whole[0], 5));
     assert_eq!(cut[1..], whole[whole.len() - 4..]);
-    common::edit(folder.path(), "tokenizer_config.json", |c| c["truncation_side"] = json!("middle"));
-    let error = Tokenizer::open(&ModelFolder::open(folder.path()).unwrap()).unwrap_err().to_string();
+    common::edit(folder.path(), "tokenizer_config.json", |c| {
+        c["truncation_side"] = json!("middle")
+    });
+    let error = Tokenizer::open(&ModelFolder::open(folder.path()).unwrap())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`truncation_side` is \"middle\""), "{error}");
 }
 
@@ -115,7 +163,10 @@ fn texts_may_be_cut_at_their_start() {
 fn no_length_is_too_short_to_handle() {
     let tokenizer = open(&tiny_bert());
     for max_len in 0..=2 {
-        assert_eq!(tokenizer.encode("the company", max_len).unwrap().ids, [2, 3]);
+        assert_eq!(
+            tokenizer.encode("the company", max_len).unwrap().ids,
+            [2, 3]
+        );
     }
     assert_eq!(tokenizer.encode("", 128).unwrap().ids, [2, 3]);
 }
@@ -126,8 +177,14 @@ fn no_length_is_too_short_to_handle() {
 fn ids_of_minilm() {
     let variable = |name: &str| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let read = |file: &str| -> Value {
-        serde_json::from_slice(&fs::read(Path::new(&variable("MATRYO_GOLDEN")).join(file)).unwrap()).unwrap()
+        serde_json::from_slice(&fs::read(Path::new(&variable("MATRYO_GOLDEN")).join(file)).unwrap())
+            .unwrap()
     };
     let tokenizer = open(Path::new(&variable("MATRYO_MINILM")));
-    assert_ids(&tokenizer, &read("encode/sentences.json"), &read("encode/token_ids.json")["input_ids"], 256);
+    assert_ids(
+        &tokenizer,
+        &read("encode/sentences.json"),
+        &read("encode/token_ids.json")["input_ids"],
+        256,
+    );
 }

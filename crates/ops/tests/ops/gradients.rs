@@ -4,10 +4,12 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, AttentionShape, Cpu, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, Ops, PoolMode, Scalar,
-    Spans, Weight,
+    Activation, AttentionShape, Cpu, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, Ops,
+    PoolMode, Scalar, Spans, Weight,
 };
-use matryo_testkit::{Tolerance, assert_close, assert_value, directional_derivative, pseudo_random};
+use matryo_testkit::{
+    Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
+};
 
 const BOUNDS: [u32; 5] = [0, 1, 8, 8, 45];
 const TOKENS: usize = 45;
@@ -24,7 +26,10 @@ fn mat(rows: usize, cols: usize, seed: u64) -> Mat {
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    a.iter()
+        .zip(b)
+        .map(|(&a, &b)| f64::from(a) * f64::from(b))
+        .sum()
 }
 
 /// Checks `gradient` of `g . forward(x)`; the tolerance is relative to the size that the derivative could have.
@@ -32,25 +37,47 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 fn check(what: &str, forward: impl Fn(MatRef<'_>) -> Mat, g: &Mat, x: &Mat, gradient: &[f32]) {
     for seed in [90, 91, 92] {
         let direction = pseudo_random(x.data().len(), seed);
-        let value = |values: &[f32]| dot(forward(MatRef::new(x.rows(), x.cols(), values)).data(), g.data());
+        let value = |values: &[f32]| {
+            dot(
+                forward(MatRef::new(x.rows(), x.cols(), values)).data(),
+                g.data(),
+            )
+        };
         let expected = directional_derivative(value, x.data(), &direction, STEP);
         let size = dot(gradient, gradient).sqrt() * dot(&direction, &direction).sqrt();
-        assert_value(dot(gradient, &direction), expected, Tolerance::Absolute(3e-4 * size + 1e-6), what);
+        assert_value(
+            dot(gradient, &direction),
+            expected,
+            Tolerance::Absolute(3e-4 * size + 1e-6),
+            what,
+        );
     }
 }
 
 #[test]
 fn linear() {
     let (t, inner, outer) = (19, 21, 35);
-    let (x, w, b, g) = (mat(t, inner, 1), mat(outer, inner, 2), mat(1, outer, 3), mat(t, outer, 4));
+    let (x, w, b, g) = (
+        mat(t, inner, 1),
+        mat(outer, inner, 2),
+        mat(1, outer, 3),
+        mat(t, outer, 4),
+    );
     for ops in devices() {
         let forward = |x: MatRef<'_>, w: MatRef<'_>, b: MatRef<'_>| {
             let mut y = Mat::zeros(t, outer);
-            let epilogue = Epilogue { bias: Some(b.row(0)), ..Epilogue::default() };
+            let epilogue = Epilogue {
+                bias: Some(b.row(0)),
+                ..Epilogue::default()
+            };
             ops.linear(y.view_mut(), x, Weight::Plain(w), epilogue);
             y
         };
-        let (mut dx, mut dw, mut db) = (Mat::zeros(t, inner), Mat::zeros(outer, inner), vec![0.0; outer]);
+        let (mut dx, mut dw, mut db) = (
+            Mat::zeros(t, inner),
+            Mat::zeros(outer, inner),
+            vec![0.0; outer],
+        );
         let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
         ops.linear_bwd(dx_out, dw_out, Some(&mut db), g.view(), x.view(), w.view());
         check("dx", |x| forward(x, w.view(), b.view()), &g, &x, dx.data());
@@ -66,7 +93,10 @@ fn gradients_of_parameters_accumulate_and_those_of_activations_do_not() {
         let run = |start: f32| {
             let fill = |len| vec![start; len];
             let (mut dx, mut dw, mut db) = (fill(45), fill(35), fill(7));
-            let (dx_out, dw_out) = (Some(MatMut::new(9, 5, &mut dx).into()), Some(MatMut::new(7, 5, &mut dw)));
+            let (dx_out, dw_out) = (
+                Some(MatMut::new(9, 5, &mut dx).into()),
+                Some(MatMut::new(7, 5, &mut dw)),
+            );
             ops.linear_bwd(dx_out, dw_out, Some(&mut db), dy.view(), x.view(), w.view());
             (dx, dw, db)
         };
@@ -85,23 +115,53 @@ fn embeddings() {
     for ops in devices() {
         let forward = |word: MatRef<'_>, position: MatRef<'_>, kind: MatRef<'_>| {
             let mut y = Mat::zeros(5, 6);
-            ops.embed(y.view_mut(), &ids, &positions, word, Some(position), Some(kind));
+            ops.embed(
+                y.view_mut(),
+                &ids,
+                &positions,
+                word,
+                Some(position),
+                Some(kind),
+            );
             y
         };
         let (mut dw, mut dp, mut dk) = (Mat::zeros(5, 6), Mat::zeros(3, 6), Mat::zeros(2, 6));
         let targets = [&mut dw, &mut dp, &mut dk].map(|d| Some(d.view_mut()));
         let [d_word, d_position, d_kind] = targets;
         ops.embed_bwd(g.view(), &ids, &positions, d_word, d_position, d_kind);
-        check("word", |word| forward(word, position.view(), kind.view()), &g, &word, dw.data());
-        check("position", |position| forward(word.view(), position, kind.view()), &g, &position, dp.data());
-        check("kind", |kind| forward(word.view(), position.view(), kind), &g, &kind, dk.data());
+        check(
+            "word",
+            |word| forward(word, position.view(), kind.view()),
+            &g,
+            &word,
+            dw.data(),
+        );
+        check(
+            "position",
+            |position| forward(word.view(), position, kind.view()),
+            &g,
+            &position,
+            dp.data(),
+        );
+        check(
+            "kind",
+            |kind| forward(word.view(), position.view(), kind),
+            &g,
+            &kind,
+            dk.data(),
+        );
     }
 }
 
 #[test]
 fn layer_norm() {
     let (rows, cols) = (70, 33);
-    let (x, gamma, beta, g) = (mat(rows, cols, 1), mat(1, cols, 2), mat(1, cols, 3), mat(rows, cols, 4));
+    let (x, gamma, beta, g) = (
+        mat(rows, cols, 1),
+        mat(1, cols, 2),
+        mat(1, cols, 3),
+        mat(rows, cols, 4),
+    );
     for ops in devices() {
         let forward = |x: MatRef<'_>, gamma: MatRef<'_>, beta: MatRef<'_>| {
             let mut y = Mat::zeros(rows, cols);
@@ -109,27 +169,71 @@ fn layer_norm() {
             y
         };
         let (mut y, mut stats) = (Mat::zeros(rows, cols), Mat::zeros(rows, 2));
-        ops.layer_norm(y.view_mut(), Some(stats.view_mut()), x.view(), gamma.data(), beta.data(), 1e-5);
-        let (mut dx, mut dgamma, mut dbeta) = (Mat::zeros(rows, cols), vec![0.0; cols], vec![0.0; cols]);
+        ops.layer_norm(
+            y.view_mut(),
+            Some(stats.view_mut()),
+            x.view(),
+            gamma.data(),
+            beta.data(),
+            1e-5,
+        );
+        let (mut dx, mut dgamma, mut dbeta) =
+            (Mat::zeros(rows, cols), vec![0.0; cols], vec![0.0; cols]);
         let (dgamma_out, dbeta_out) = (Some(dgamma.as_mut_slice()), Some(dbeta.as_mut_slice()));
-        ops.layer_norm_bwd(dx.view_mut(), dgamma_out, dbeta_out, g.view(), x.view(), stats.view(), gamma.data());
-        check("dx", |x| forward(x, gamma.view(), beta.view()), &g, &x, dx.data());
-        check("dgamma", |gamma| forward(x.view(), gamma, beta.view()), &g, &gamma, &dgamma);
-        check("dbeta", |beta| forward(x.view(), gamma.view(), beta), &g, &beta, &dbeta);
+        ops.layer_norm_bwd(
+            dx.view_mut(),
+            dgamma_out,
+            dbeta_out,
+            g.view(),
+            x.view(),
+            stats.view(),
+            gamma.data(),
+        );
+        check(
+            "dx",
+            |x| forward(x, gamma.view(), beta.view()),
+            &g,
+            &x,
+            dx.data(),
+        );
+        check(
+            "dgamma",
+            |gamma| forward(x.view(), gamma, beta.view()),
+            &g,
+            &gamma,
+            &dgamma,
+        );
+        check(
+            "dbeta",
+            |beta| forward(x.view(), gamma.view(), beta),
+            &g,
+            &beta,
+            &dbeta,
+        );
     }
 }
 
 #[test]
 fn activations() {
     // Away from the kink of ReLU.
-    let x: Vec<f32> = pseudo_random(60, 1).into_iter().map(|x| 4.0 * x + 0.3 * x.signum()).collect();
-    let (x, g, one) = (Mat::from_vec(60, 1, x), mat(60, 1, 2), Mat::from_vec(1, 1, vec![1.0]));
+    let x: Vec<f32> = pseudo_random(60, 1)
+        .into_iter()
+        .map(|x| 4.0 * x + 0.3 * x.signum())
+        .collect();
+    let (x, g, one) = (
+        Mat::from_vec(60, 1, x),
+        mat(60, 1, 2),
+        Mat::from_vec(1, 1, vec![1.0]),
+    );
     use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
     for ops in devices() {
         for f in [Gelu, GeluTanh, Relu, Silu, Tanh, Sigmoid] {
             let forward = |x: MatRef<'_>| {
                 let mut y = Mat::zeros(60, 1);
-                let epilogue = Epilogue { activation: Some(f), ..Epilogue::default() };
+                let epilogue = Epilogue {
+                    activation: Some(f),
+                    ..Epilogue::default()
+                };
                 ops.linear(y.view_mut(), x, Weight::Plain(one.view()), epilogue);
                 y
             };
@@ -144,21 +248,65 @@ fn activations() {
 fn attention() {
     let keys: Vec<u64> = (0..TOKENS as u64).map(|i| 31 * i).collect();
     let spans = Spans { bounds: &BOUNDS };
-    for shape in [AttentionShape { heads: 2, head_dim: 8 }, AttentionShape { heads: 1, head_dim: 40 }] {
-        let (qkv, g) = (mat(TOKENS, 3 * shape.width(), 1), mat(TOKENS, shape.width(), 2));
-        for dropout in [None, Some(Dropout { rate: 0.4, key: 9, rows: &keys })] {
+    for shape in [
+        AttentionShape {
+            heads: 2,
+            head_dim: 8,
+        },
+        AttentionShape {
+            heads: 1,
+            head_dim: 40,
+        },
+    ] {
+        let (qkv, g) = (
+            mat(TOKENS, 3 * shape.width(), 1),
+            mat(TOKENS, shape.width(), 2),
+        );
+        for dropout in [
+            None,
+            Some(Dropout {
+                rate: 0.4,
+                key: 9,
+                rows: &keys,
+            }),
+        ] {
             for ops in devices() {
                 let forward = |qkv: MatRef<'_>| {
                     let mut y = Mat::zeros(TOKENS, shape.width());
                     ops.attention(y.view_mut(), None, qkv, spans, shape, dropout);
                     y
                 };
-                let (mut y, mut lse) = (Mat::zeros(TOKENS, shape.width()), Mat::zeros(TOKENS, shape.heads));
-                ops.attention(y.view_mut(), Some(lse.view_mut()), qkv.view(), spans, shape, dropout);
+                let (mut y, mut lse) = (
+                    Mat::zeros(TOKENS, shape.width()),
+                    Mat::zeros(TOKENS, shape.heads),
+                );
+                ops.attention(
+                    y.view_mut(),
+                    Some(lse.view_mut()),
+                    qkv.view(),
+                    spans,
+                    shape,
+                    dropout,
+                );
                 let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
                 let kept = (y.view(), lse.view(), qkv.view());
-                ops.attention_bwd(dqkv.view_mut(), g.view(), kept.0, kept.1, kept.2, spans, shape, dropout);
-                check(&format!("{} {shape:?}", ops.describe()), forward, &g, &qkv, dqkv.data());
+                ops.attention_bwd(
+                    dqkv.view_mut(),
+                    g.view(),
+                    kept.0,
+                    kept.1,
+                    kept.2,
+                    spans,
+                    shape,
+                    dropout,
+                );
+                check(
+                    &format!("{} {shape:?}", ops.describe()),
+                    forward,
+                    &g,
+                    &qkv,
+                    dqkv.data(),
+                );
             }
         }
     }
@@ -166,8 +314,16 @@ fn attention() {
 
 #[test]
 fn dropout() {
-    let (x, g, keys) = (mat(20, 30, 1), mat(20, 30, 2), (0..20).collect::<Vec<u64>>());
-    let dropout = Dropout { rate: 0.25, key: 3, rows: &keys };
+    let (x, g, keys) = (
+        mat(20, 30, 1),
+        mat(20, 30, 2),
+        (0..20).collect::<Vec<u64>>(),
+    );
+    let dropout = Dropout {
+        rate: 0.25,
+        key: 3,
+        rows: &keys,
+    };
     for ops in devices() {
         let forward = |x: MatRef<'_>| {
             let mut y = x.to_mat();
@@ -232,7 +388,12 @@ fn products_of_all_orientations() {
         for a in [Operand::Normal(a.view()), Operand::Transposed(a_t.view())] {
             for b in [Operand::Normal(b.view()), Operand::Transposed(b_t.view())] {
                 let (got, expected) = (product(&*ops, a, b), product(&Scalar, a, b));
-                assert_close(got.data(), expected.data(), Tolerance::Relative(1e-6), "product");
+                assert_close(
+                    got.data(),
+                    expected.data(),
+                    Tolerance::Relative(1e-6),
+                    "product",
+                );
             }
         }
     }

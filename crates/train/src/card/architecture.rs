@@ -59,18 +59,35 @@ const POOLING_KEYS: [(PoolMode, &str, &str); 6] = [
     (PoolMode::Cls, "cls", "pooling_mode_cls_token"),
     (PoolMode::Mean, "mean", "pooling_mode_mean_tokens"),
     (PoolMode::Max, "max", "pooling_mode_max_tokens"),
-    (PoolMode::MeanSqrtLen, "mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
-    (PoolMode::WeightedMean, "weightedmean", "pooling_mode_weightedmean_tokens"),
+    (
+        PoolMode::MeanSqrtLen,
+        "mean_sqrt_len_tokens",
+        "pooling_mode_mean_sqrt_len_tokens",
+    ),
+    (
+        PoolMode::WeightedMean,
+        "weightedmean",
+        "pooling_mode_weightedmean_tokens",
+    ),
     (PoolMode::LastToken, "lasttoken", "pooling_mode_lasttoken"),
 ];
 
 impl ModuleCard {
     /// The pooling over token rows of width `dim`.
     pub fn pooling(pooling: &Pooling, dim: usize) -> Self {
-        let name = |mode| POOLING_KEYS.iter().find(|(m, ..)| *m == mode).map(|(_, name, _)| (*name).to_owned());
+        let name = |mode| {
+            POOLING_KEYS
+                .iter()
+                .find(|(m, ..)| *m == mode)
+                .map(|(_, name, _)| (*name).to_owned())
+        };
         Self::Pooling {
             dim,
-            modes: pooling.modes.iter().filter_map(|&mode| name(mode)).collect(),
+            modes: pooling
+                .modes
+                .iter()
+                .filter_map(|&mode| name(mode))
+                .collect(),
             include_prompt: pooling.include_prompt,
         }
     }
@@ -94,11 +111,20 @@ impl ModuleCard {
 
     fn describe(&self, compat: Compat) -> String {
         match self {
-            Self::Pooling { dim, modes, include_prompt } => match compat {
+            Self::Pooling {
+                dim,
+                modes,
+                include_prompt,
+            } => match compat {
                 Compat::Current => pooling_current(*dim, modes, *include_prompt),
                 Compat::V3_0 => pooling_v3_0(*dim, modes, *include_prompt),
             },
-            Self::Dense { in_features, out_features, bias, activation } => {
+            Self::Dense {
+                in_features,
+                out_features,
+                bias,
+                activation,
+            } => {
                 let names = match compat {
                     Compat::Current => {
                         ", 'module_input_name': 'sentence_embedding', 'module_output_name': 'sentence_embedding'"
@@ -120,7 +146,9 @@ impl ModuleCard {
 /// Class that `AutoModel` loads: the checkpoint's own class without its head, `BertForMaskedLM` to `BertModel`.
 fn transformer_class(config: &Value) -> String {
     let class = config["architectures"][0].as_str().unwrap_or("AutoModel");
-    class.split_once("For").map_or_else(|| class.to_owned(), |(family, _)| format!("{family}Model"))
+    class
+        .split_once("For")
+        .map_or_else(|| class.to_owned(), |(family, _)| format!("{family}Model"))
 }
 
 /// Where torch keeps the class of an activation, as a Dense config names it.
@@ -137,7 +165,11 @@ fn torch_path(activation: Option<Activation>) -> &'static str {
 
 fn pooling_current(dim: usize, modes: &[String], include_prompt: bool) -> String {
     let quoted: Vec<String> = modes.iter().map(|mode| format!("'{mode}'")).collect();
-    let mode = if quoted.len() == 1 { quoted.concat() } else { format!("({})", quoted.join(", ")) };
+    let mode = if quoted.len() == 1 {
+        quoted.concat()
+    } else {
+        format!("({})", quoted.join(", "))
+    };
     format!(
         "Pooling({{'embedding_dimension': {dim}, 'pooling_mode': {mode}, 'include_prompt': {}}})",
         python_bool(include_prompt)
@@ -146,9 +178,14 @@ fn pooling_current(dim: usize, modes: &[String], include_prompt: bool) -> String
 
 fn pooling_v3_0(dim: usize, modes: &[String], include_prompt: bool) -> String {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
-    let flags: String =
-        POOLING_KEYS.iter().map(|(_, name, key)| format!("'{key}': {}, ", python_bool(has(name)))).collect();
-    format!("Pooling({{'word_embedding_dimension': {dim}, {flags}'include_prompt': {}}})", python_bool(include_prompt))
+    let flags: String = POOLING_KEYS
+        .iter()
+        .map(|(_, name, key)| format!("'{key}': {}, ", python_bool(has(name))))
+        .collect();
+    format!(
+        "Pooling({{'word_embedding_dimension': {dim}, {flags}'include_prompt': {}}})",
+        python_bool(include_prompt)
+    )
 }
 
 fn python_bool(value: bool) -> &'static str {
@@ -164,8 +201,13 @@ impl Architecture {
             max_seq_length: folder.max_seq_length,
             do_lower_case: folder.do_lower_case,
             dim: folder.dim(),
-            modules: std::iter::once(pooling).chain(folder.modules.iter().map(ModuleCard::new)).collect(),
-            similarity: folder.settings.similarity.map(|similarity| similarity.to_string()),
+            modules: std::iter::once(pooling)
+                .chain(folder.modules.iter().map(ModuleCard::new))
+                .collect(),
+            similarity: folder
+                .settings
+                .similarity
+                .map(|similarity| similarity.to_string()),
             parameters: None,
         }
     }

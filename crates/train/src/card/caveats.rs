@@ -20,7 +20,14 @@ pub(super) fn caveats(card: &CardData) -> Option<Value> {
         other_step(training),
         chosen_on_evaluation(training),
         truncation("training", training.dataset.truncated, limit),
-        truncation("evaluation", training.eval_dataset.as_ref().and_then(|data| data.truncated), limit),
+        truncation(
+            "evaluation",
+            training
+                .eval_dataset
+                .as_ref()
+                .and_then(|data| data.truncated),
+            limit,
+        ),
     ]
     .into_iter()
     .flatten()
@@ -30,7 +37,9 @@ pub(super) fn caveats(card: &CardData) -> Option<Value> {
 
 fn evaluation_size(data: Option<&EvalDatasetCard>) -> Option<String> {
     let Some(data) = data else {
-        return Some("No evaluation data was given, so nothing here says how good the model is.".to_owned());
+        return Some(
+            "No evaluation data was given, so nothing here says how good the model is.".to_owned(),
+        );
     };
     let queries = data.queries;
     (1..MANY_QUERIES).contains(&queries).then(|| {
@@ -58,7 +67,11 @@ fn chosen_on_evaluation(training: &Training) -> Option<String> {
          so the tables flatter it a little.",
         training.saved_step,
         inline(&best.metric),
-        if best.greater_is_better { "highest" } else { "lowest" },
+        if best.greater_is_better {
+            "highest"
+        } else {
+            "lowest"
+        },
         rounded(best.value, 4)
     ))
 }

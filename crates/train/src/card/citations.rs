@@ -16,11 +16,17 @@ const SENTENCE_BERT: &str = r#"@inproceedings{reimers-2019-sentence-bert,
 }"#;
 
 pub(super) fn citations(card: &CardData) -> Option<Value> {
-    let mut entries: Vec<(String, &str)> = vec![("Sentence Transformers".to_owned(), SENTENCE_BERT)];
-    for (heading, entry) in card.training.iter().flat_map(|training| unique(&training.loss)) {
+    let mut entries: Vec<(String, &str)> =
+        vec![("Sentence Transformers".to_owned(), SENTENCE_BERT)];
+    for (heading, entry) in card
+        .training
+        .iter()
+        .flat_map(|training| unique(&training.loss))
+    {
         entries.push((heading, entry));
     }
-    let view = |(heading, entry): (String, &str)| context! { heading => heading, entry => entry.trim() };
+    let view =
+        |(heading, entry): (String, &str)| context! { heading => heading, entry => entry.trim() };
     Some(context! { entries => entries.into_iter().map(view).collect::<Vec<_>>() })
 }
 
@@ -33,7 +39,10 @@ fn unique(loss: &LossCard) -> Vec<(String, &str)> {
             None => papers.push((vec![heading], entry)),
         }
     }
-    papers.into_iter().map(|(headings, entry)| (joined(&headings), entry)).collect()
+    papers
+        .into_iter()
+        .map(|(headings, entry)| (joined(&headings), entry))
+        .collect()
 }
 
 fn joined(headings: &[&str]) -> String {

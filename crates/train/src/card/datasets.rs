@@ -105,10 +105,17 @@ impl DatasetCard {
         let statistics_rows = rows.len().min(compat.statistics_rows());
         let column = |(index, name): (usize, &String)| {
             let counts = (0..statistics_rows).map(|row| count_tokens(rows.text(row, index)));
-            ColumnCard { name: name.clone(), tokens: TokenStatistics::of(counts) }
+            ColumnCard {
+                name: name.clone(),
+                tokens: TokenStatistics::of(counts),
+            }
         };
         let width = rows.columns().len();
-        let sample = |row| (0..width).map(|column| cut(rows.text(row, column))).collect();
+        let sample = |row| {
+            (0..width)
+                .map(|column| cut(rows.text(row, column)))
+                .collect()
+        };
         Self {
             name,
             size: rows.len(),
@@ -134,21 +141,44 @@ impl DatasetCard {
 
     /// Names of the columns, that of the labels last.
     fn names(&self) -> impl Iterator<Item = &str> {
-        self.columns.iter().map(|column| column.name.as_str()).chain(self.label.iter().map(|label| label.name.as_str()))
+        self.columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .chain(self.label.iter().map(|label| label.name.as_str()))
     }
 
     /// Type and token statistics a column.
     pub(super) fn statistics_table(&self, compat: Compat) -> String {
-        let row = |head: &str, cell: &dyn Fn(&ColumnCard) -> String, of_label: &dyn Fn(&LabelCard) -> String| {
-            let cells = self.columns.iter().map(cell).chain(self.label.iter().map(of_label));
-            std::iter::once(head.to_owned()).chain(cells).collect::<Vec<_>>()
+        let row = |head: &str,
+                   cell: &dyn Fn(&ColumnCard) -> String,
+                   of_label: &dyn Fn(&LabelCard) -> String| {
+            let cells = self
+                .columns
+                .iter()
+                .map(cell)
+                .chain(self.label.iter().map(of_label));
+            std::iter::once(head.to_owned())
+                .chain(cells)
+                .collect::<Vec<_>>()
         };
-        let mut rows = vec![row("type", &|_| "string".to_owned(), &|_| "float".to_owned())];
+        let mut rows = vec![row("type", &|_| "string".to_owned(), &|_| {
+            "float".to_owned()
+        })];
         if compat == Compat::Current {
             rows.push(row("modality", &|_| "text".to_owned(), &|_| String::new()));
         }
-        rows.push(row("details", &|column| column.tokens.html_list(), &LabelCard::html_list));
-        table(&row("", &|column| header_cell(&column.name), &|label| header_cell(&label.name)), &rows, Align::Left)
+        rows.push(row(
+            "details",
+            &|column| column.tokens.html_list(),
+            &LabelCard::html_list,
+        ));
+        table(
+            &row("", &|column| header_cell(&column.name), &|label| {
+                header_cell(&label.name)
+            }),
+            &rows,
+            Align::Left,
+        )
     }
 
     /// The first rows. 3.0 leaves pipes as they are and so breaks its table; both styles escape here.
@@ -156,7 +186,10 @@ impl DatasetCard {
         let header: Vec<String> = self.names().map(header_cell).collect();
         let cells = |(i, row): (usize, &Vec<String>)| {
             let label = self.label.iter().map(|label| code_cell(&label.sample(i)));
-            row.iter().map(|text| code_cell(text)).chain(label).collect()
+            row.iter()
+                .map(|text| code_cell(text))
+                .chain(label)
+                .collect()
         };
         let rows: Vec<Vec<String>> = self.samples.iter().enumerate().map(cells).collect();
         table(&header, &rows, Align::Left)
@@ -166,8 +199,14 @@ impl DatasetCard {
 impl TokenStatistics {
     fn of(counts: impl Iterator<Item = usize>) -> Self {
         let counts: Vec<usize> = counts.collect();
-        let (Some(&min), Some(&max)) = (counts.iter().min(), counts.iter().max()) else { return Self::default() };
-        Self { min, mean: counts.iter().sum::<usize>() as f64 / counts.len() as f64, max }
+        let (Some(&min), Some(&max)) = (counts.iter().min(), counts.iter().max()) else {
+            return Self::default();
+        };
+        Self {
+            min,
+            mean: counts.iter().sum::<usize>() as f64 / counts.len() as f64,
+            max,
+        }
     }
 
     fn html_list(&self) -> String {
@@ -182,13 +221,18 @@ impl TokenStatistics {
 impl TruncatedShare {
     /// The share in percent, one decimal.
     pub fn percent(&self) -> String {
-        format!("{:.1} %", 100.0 * self.truncated as f64 / self.texts.max(1) as f64)
+        format!(
+            "{:.1} %",
+            100.0 * self.truncated as f64 / self.texts.max(1) as f64
+        )
     }
 }
 
 /// A column name as the head of a table column.
 fn header_cell(name: &str) -> String {
-    name.replace(['\n', '\r'], " ").replace('|', "\\|").replace('<', "&lt;")
+    name.replace(['\n', '\r'], " ")
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
 }
 
 /// A text of at most [`SAMPLE_CHARS`] characters, dots in place of the rest.

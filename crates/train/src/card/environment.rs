@@ -27,8 +27,14 @@ pub(super) fn environment(card: &CardData) -> Option<Value> {
 
 /// SHA-256 of everything that went in and of the weights that came out.
 fn hashes(card: &CardData, training: &Training) -> Vec<Value> {
-    let base = card.base_model.as_ref().and_then(|base| base.weights_sha256.as_deref());
-    let eval = training.eval_dataset.as_ref().map(|data| data.fingerprint.as_str());
+    let base = card
+        .base_model
+        .as_ref()
+        .and_then(|base| base.weights_sha256.as_deref());
+    let eval = training
+        .eval_dataset
+        .as_ref()
+        .map(|data| data.fingerprint.as_str());
     [
         ("weights of the base model", base),
         ("training data", Some(training.dataset.fingerprint.as_str())),
@@ -53,7 +59,8 @@ fn duration(seconds: f64) -> String {
 /// What was set, as a configuration file that sets it again.
 fn configuration(hyperparameters: &[Hyperparameter]) -> String {
     let set = hyperparameters.iter().filter(|h| !h.is_default);
-    set.filter_map(|h| Some(format!("{} = {}\n", h.name, toml_value(&h.value)?))).collect()
+    set.filter_map(|h| Some(format!("{} = {}\n", h.name, toml_value(&h.value)?)))
+        .collect()
 }
 
 /// A JSON value in TOML, which has no null.
@@ -65,9 +72,18 @@ fn toml_value(value: &serde_json::Value) -> Option<String> {
             Some(float) => matryo_eval::python_float(float),
             None => number.to_string(),
         },
-        Json::Array(items) => format!("[{}]", items.iter().filter_map(toml_value).collect::<Vec<_>>().join(", ")),
+        Json::Array(items) => format!(
+            "[{}]",
+            items
+                .iter()
+                .filter_map(toml_value)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
         Json::Object(map) => {
-            let entries = map.iter().filter_map(|(k, v)| Some(format!("{} = {}", toml_string(k), toml_value(v)?)));
+            let entries = map
+                .iter()
+                .filter_map(|(k, v)| Some(format!("{} = {}", toml_string(k), toml_value(v)?)));
             format!("{{ {} }}", entries.collect::<Vec<_>>().join(", "))
         }
         Json::String(text) => toml_string(text),
@@ -77,7 +93,9 @@ fn toml_value(value: &serde_json::Value) -> Option<String> {
 
 /// A basic string. JSON escapes what TOML wants escaped, except DEL.
 fn toml_string(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007F")
+    serde_json::Value::from(text)
+        .to_string()
+        .replace('\u{7f}', "\\u007F")
 }
 
 #[cfg(test)]
@@ -87,7 +105,12 @@ mod tests {
 
     #[test]
     fn durations_choose_their_unit() {
-        let cases = [(8.04, "8.0 seconds"), (480.0, "8.0 minutes"), (5400.0, "1.5 hours"), (129_600.0, "1.5 days")];
+        let cases = [
+            (8.04, "8.0 seconds"),
+            (480.0, "8.0 minutes"),
+            (5400.0, "1.5 hours"),
+            (129_600.0, "1.5 days"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(duration(seconds), text);
         }
@@ -104,11 +127,26 @@ mod tests {
         ];
         let mut all: Vec<Hyperparameter> = set
             .iter()
-            .map(|(name, value)| Hyperparameter { name: (*name).to_owned(), value: value.clone(), is_default: false })
+            .map(|(name, value)| Hyperparameter {
+                name: (*name).to_owned(),
+                value: value.clone(),
+                is_default: false,
+            })
             .collect();
-        all.push(Hyperparameter { name: "max_steps".into(), value: json!(-1), is_default: true });
-        all.push(Hyperparameter { name: "data_seed".into(), value: json!(null), is_default: false });
+        all.push(Hyperparameter {
+            name: "max_steps".into(),
+            value: json!(-1),
+            is_default: true,
+        });
+        all.push(Hyperparameter {
+            name: "data_seed".into(),
+            value: json!(null),
+            is_default: false,
+        });
         let read: serde_json::Value = toml::from_str(&configuration(&all)).expect("valid TOML");
-        assert_eq!(read, serde_json::Value::Object(set.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()));
+        assert_eq!(
+            read,
+            serde_json::Value::Object(set.into_iter().map(|(k, v)| (k.to_owned(), v)).collect())
+        );
     }
 }

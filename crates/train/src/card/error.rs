@@ -39,9 +39,10 @@ impl CardError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Record { path, .. } => {
-                Some(format!("without {} the card is made from what the folder itself tells", path.display()))
-            }
+            Self::Record { path, .. } => Some(format!(
+                "without {} the card is made from what the folder itself tells",
+                path.display()
+            )),
             Self::Write(error) => error.hint(),
             _ => None,
         }

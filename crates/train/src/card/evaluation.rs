@@ -14,7 +14,10 @@ pub(super) fn evaluation(card: &CardData) -> Option<Value> {
     if reports.is_empty() {
         return None;
     }
-    let views: Vec<Value> = reports.iter().map(|report| report_view(report, card.compat)).collect();
+    let views: Vec<Value> = reports
+        .iter()
+        .map(|report| report_view(report, card.compat))
+        .collect();
     Some(context! {
         reports => views,
         before_after => card.training.as_ref().and_then(|training| before_after(training, reports)),
@@ -26,7 +29,8 @@ fn report_view(report: &ReportCard, compat: Compat) -> Value {
         Compat::Current => "sentence_transformers.sentence_transformer.evaluation",
         Compat::V3_0 => "sentence_transformers.evaluation",
     };
-    let config = (compat == Compat::Current && !report.config.is_null()).then(|| json_block(&report.config));
+    let config =
+        (compat == Compat::Current && !report.config.is_null()).then(|| json_block(&report.config));
     context! {
         task => inline(&report.task),
         name => inline(&report.name),
@@ -42,18 +46,32 @@ fn metric_table(report: &ReportCard) -> String {
     let row = |(key, value): &(String, f64)| {
         let cells = [key.clone(), python::rounded(*value, 4)];
         let bold = *key == report.primary;
-        cells.map(|cell| if bold { format!("**{cell}**") } else { cell }).to_vec()
+        cells
+            .map(|cell| if bold { format!("**{cell}**") } else { cell })
+            .to_vec()
     };
     let rows: Vec<Vec<String>> = report.metrics.iter().map(row).collect();
-    table(&["Metric".to_owned(), "Value".to_owned()], &rows, Align::Left)
+    table(
+        &["Metric".to_owned(), "Value".to_owned()],
+        &rows,
+        Align::Left,
+    )
 }
 
 /// The primary metric of the base model and of the saved one; `None` unless both were measured.
 fn before_after(training: &Training, after: &[ReportCard]) -> Option<String> {
     let row = |report: &ReportCard| {
-        let before = training.before.iter().find(|b| b.name == report.name && b.primary == report.primary)?;
+        let before = training
+            .before
+            .iter()
+            .find(|b| b.name == report.name && b.primary == report.primary)?;
         let (old, new) = (before.primary_value()?, report.primary_value()?);
-        Some(vec![report.primary_key(), format!("{old:.4}"), format!("{new:.4}"), format!("{:+.4}", new - old)])
+        Some(vec![
+            report.primary_key(),
+            format!("{old:.4}"),
+            format!("{new:.4}"),
+            format!("{:+.4}", new - old),
+        ])
     };
     let rows: Vec<Vec<String>> = after.iter().filter_map(row).collect();
     let header = ["Metric", "Base model", "This model", "Change"].map(str::to_owned);

@@ -6,16 +6,39 @@ use super::{CardData, Compat, ReportCard, Training, WidgetExample, python, yaml:
 pub(super) fn front_matter(card: &CardData) -> String {
     let reports = card.reports();
     let mut entries = Vec::new();
-    push_list(&mut entries, "language", card.language.iter().map(Yaml::text).collect());
-    entries.extend(card.license.as_ref().map(|license| ("license", Yaml::text(license))));
-    push_list(&mut entries, "tags", tags(card).into_iter().map(Yaml::Text).collect());
+    push_list(
+        &mut entries,
+        "language",
+        card.language.iter().map(Yaml::text).collect(),
+    );
+    entries.extend(
+        card.license
+            .as_ref()
+            .map(|license| ("license", Yaml::text(license))),
+    );
+    push_list(
+        &mut entries,
+        "tags",
+        tags(card).into_iter().map(Yaml::Text).collect(),
+    );
     entries.extend(hub_base(card).map(|name| ("base_model", Yaml::text(name))));
-    push_list(&mut entries, "widget", card.widget().iter().map(widget).collect());
+    push_list(
+        &mut entries,
+        "widget",
+        card.widget().iter().map(widget).collect(),
+    );
     entries.push(("pipeline_tag", Yaml::text("sentence-similarity")));
     entries.push(("library_name", Yaml::text("sentence-transformers")));
-    push_list(&mut entries, "metrics", metric_keys(reports).into_iter().map(Yaml::Text).collect());
+    push_list(
+        &mut entries,
+        "metrics",
+        metric_keys(reports).into_iter().map(Yaml::Text).collect(),
+    );
     if !reports.is_empty() {
-        entries.push(("model-index", Yaml::List(vec![model_index(&card.name(), reports)])));
+        entries.push((
+            "model-index",
+            Yaml::List(vec![model_index(&card.name(), reports)]),
+        ));
     }
     Yaml::Map(entries).emit()
 }
@@ -29,11 +52,18 @@ fn push_list(entries: &mut Vec<(&'static str, Yaml)>, key: &'static str, items: 
 
 /// A folder's name is no hub name, and a wrong link is worse than none.
 fn hub_base(card: &CardData) -> Option<&str> {
-    card.base_model.as_ref().filter(|base| base.on_hub).map(|base| base.name.as_str())
+    card.base_model
+        .as_ref()
+        .filter(|base| base.on_hub)
+        .map(|base| base.name.as_str())
 }
 
 fn tags(card: &CardData) -> Vec<String> {
-    let mut tags = vec!["sentence-transformers", "sentence-similarity", "feature-extraction"];
+    let mut tags = vec![
+        "sentence-transformers",
+        "sentence-similarity",
+        "feature-extraction",
+    ];
     if card.compat == Compat::Current {
         tags.push("dense");
     }
@@ -43,15 +73,27 @@ fn tags(card: &CardData) -> Vec<String> {
 }
 
 fn training_tags(training: &Training) -> Vec<String> {
-    let mut tags = vec!["generated_from_trainer".to_owned(), format!("dataset_size:{}", training.dataset.size)];
-    tags.extend(training.loss.names.iter().map(|name| format!("loss:{name}")));
+    let mut tags = vec![
+        "generated_from_trainer".to_owned(),
+        format!("dataset_size:{}", training.dataset.size),
+    ];
+    tags.extend(
+        training
+            .loss
+            .names
+            .iter()
+            .map(|name| format!("loss:{name}")),
+    );
     tags
 }
 
 fn widget(example: &WidgetExample) -> Yaml {
     Yaml::Map(vec![
         ("source_sentence", Yaml::text(&example.source_sentence)),
-        ("sentences", Yaml::List(example.sentences.iter().map(Yaml::text).collect())),
+        (
+            "sentences",
+            Yaml::List(example.sentences.iter().map(Yaml::text).collect()),
+        ),
     ])
 }
 
@@ -67,7 +109,10 @@ fn metric_keys(reports: &[ReportCard]) -> Vec<String> {
 }
 
 fn model_index(name: &str, reports: &[ReportCard]) -> Yaml {
-    Yaml::Map(vec![("name", Yaml::text(name)), ("results", Yaml::List(reports.iter().map(result).collect()))])
+    Yaml::Map(vec![
+        ("name", Yaml::text(name)),
+        ("results", Yaml::List(reports.iter().map(result).collect())),
+    ])
 }
 
 fn result(report: &ReportCard) -> Yaml {
@@ -76,9 +121,31 @@ fn result(report: &ReportCard) -> Yaml {
         name => (name.replace(['_', '-'], " "), name.to_owned()),
     };
     Yaml::Map(vec![
-        ("task", named(report.task.to_lowercase().replace(' ', "-"), "type", report.task.clone())),
-        ("dataset", Yaml::Map(vec![("name", Yaml::Text(dataset)), ("type", Yaml::Text(dataset_type))])),
-        ("metrics", Yaml::List(report.metrics.iter().map(|(key, value)| metric(key, *value)).collect())),
+        (
+            "task",
+            named(
+                report.task.to_lowercase().replace(' ', "-"),
+                "type",
+                report.task.clone(),
+            ),
+        ),
+        (
+            "dataset",
+            Yaml::Map(vec![
+                ("name", Yaml::Text(dataset)),
+                ("type", Yaml::Text(dataset_type)),
+            ]),
+        ),
+        (
+            "metrics",
+            Yaml::List(
+                report
+                    .metrics
+                    .iter()
+                    .map(|(key, value)| metric(key, *value))
+                    .collect(),
+            ),
+        ),
     ])
 }
 

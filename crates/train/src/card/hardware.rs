@@ -25,7 +25,8 @@ impl Hardware {
             cpu: field(&file("/proc/cpuinfo"), "model name"),
             cores: std::thread::available_parallelism().map_or(threads, usize::from),
             threads,
-            memory_bytes: field(&file("/proc/meminfo"), "MemTotal").and_then(|value| kibibytes(&value)),
+            memory_bytes: field(&file("/proc/meminfo"), "MemTotal")
+                .and_then(|value| kibibytes(&value)),
             compute,
         }
     }
@@ -38,13 +39,20 @@ impl Hardware {
 
 /// Value of the first `key : value` line.
 fn field(text: &str, key: &str) -> Option<String> {
-    let value = text.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
 /// `8052012 kB` in bytes.
 fn kibibytes(value: &str) -> Option<u64> {
-    value.strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    value
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 #[cfg(test)]
@@ -54,7 +62,10 @@ mod tests {
     #[test]
     fn fields_of_proc_files() {
         let cpuinfo = "processor\t: 0\nmodel name\t: Some CPU @ 2.0GHz\nmodel name\t: other\n";
-        assert_eq!(field(cpuinfo, "model name").as_deref(), Some("Some CPU @ 2.0GHz"));
+        assert_eq!(
+            field(cpuinfo, "model name").as_deref(),
+            Some("Some CPU @ 2.0GHz")
+        );
         assert_eq!(field(cpuinfo, "flags"), None);
         assert_eq!(kibibytes("16 kB"), Some(16384));
         assert_eq!(kibibytes("16 MB"), None);

@@ -35,8 +35,11 @@ const NOT_SHOWN: [&str; 23] = [
 /// `None` for a model that was not trained here.
 pub(super) fn hyperparameters(card: &CardData) -> Option<Value> {
     let training = card.training.as_ref()?;
-    let shown: Vec<&Hyperparameter> =
-        training.hyperparameters.iter().filter(|h| is_shown(&h.name, card.compat)).collect();
+    let shown: Vec<&Hyperparameter> = training
+        .hyperparameters
+        .iter()
+        .filter(|h| is_shown(&h.name, card.compat))
+        .collect();
     let item = |h: &&Hyperparameter| context! { name => &h.name, value => inline(&python::value_str(&h.value)) };
     Some(context! {
         non_default => shown.iter().filter(|h| !h.is_default).map(item).collect::<Vec<_>>(),

@@ -38,7 +38,13 @@ pub(super) fn logs(card: &CardData) -> Option<Value> {
 fn rows(training: &Training) -> BTreeMap<u64, Row> {
     let mut rows: BTreeMap<u64, Row> = BTreeMap::new();
     if !training.before.is_empty() {
-        rows.insert(0, Row { metrics: primaries(&training.before), ..Row::default() });
+        rows.insert(
+            0,
+            Row {
+                metrics: primaries(&training.before),
+                ..Row::default()
+            },
+        );
     }
     for logged in &training.losses {
         let row = rows.entry(logged.step).or_default();
@@ -52,7 +58,10 @@ fn rows(training: &Training) -> BTreeMap<u64, Row> {
 }
 
 fn primaries(reports: &[ReportCard]) -> Vec<(String, f64)> {
-    reports.iter().filter_map(|report| Some((report.primary_key(), report.primary_value()?))).collect()
+    reports
+        .iter()
+        .filter_map(|report| Some((report.primary_key(), report.primary_value()?)))
+        .collect()
 }
 
 fn log_table(rows: &BTreeMap<u64, Row>, saved_step: u64, compat: Compat) -> String {
@@ -61,8 +70,10 @@ fn log_table(rows: &BTreeMap<u64, Row>, saved_step: u64, compat: Compat) -> Stri
     let mut header = vec!["Epoch".to_owned(), "Step".to_owned()];
     header.extend(has_loss.then(|| "Training Loss".to_owned()));
     header.extend(columns.iter().cloned());
-    let lines: Vec<Vec<String>> =
-        rows.iter().map(|(&step, row)| line(step, row, &columns, has_loss, step == saved_step)).collect();
+    let lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(&step, row)| line(step, row, &columns, has_loss, step == saved_step))
+        .collect();
     table(&header, &lines, Align::Center)
 }
 
@@ -81,11 +92,34 @@ fn metric_columns(rows: &BTreeMap<u64, Row>, compat: Compat) -> Vec<String> {
 }
 
 fn line(step: u64, row: &Row, columns: &[String], has_loss: bool, saved: bool) -> Vec<String> {
-    let float = |v: f64| if saved { python::rounded(v, 4) } else { python::log_float(v) };
+    let float = |v: f64| {
+        if saved {
+            python::rounded(v, 4)
+        } else {
+            python::log_float(v)
+        }
+    };
     let cell = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), float);
-    let metric = |name: &String| cell(row.metrics.iter().find(|(key, _)| key == name).map(|(_, value)| *value));
-    let mut cells = vec![if step == 0 { "0".to_owned() } else { float(row.epoch) }, step.to_string()];
+    let metric = |name: &String| {
+        cell(
+            row.metrics
+                .iter()
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| *value),
+        )
+    };
+    let mut cells = vec![
+        if step == 0 {
+            "0".to_owned()
+        } else {
+            float(row.epoch)
+        },
+        step.to_string(),
+    ];
     cells.extend(has_loss.then(|| cell(row.loss)));
     cells.extend(columns.iter().map(metric));
-    cells.into_iter().map(|cell| if saved { format!("**{cell}**") } else { cell }).collect()
+    cells
+        .into_iter()
+        .map(|cell| if saved { format!("**{cell}**") } else { cell })
+        .collect()
 }

@@ -11,7 +11,9 @@ pub enum Align {
 
 /// A table with every column padded to its widest cell; lines end in a newline.
 pub fn table(header: &[String], rows: &[Vec<String>], align: Align) -> String {
-    let widths: Vec<usize> = (0..header.len()).map(|column| width(header, rows, column)).collect();
+    let widths: Vec<usize> = (0..header.len())
+        .map(|column| width(header, rows, column))
+        .collect();
     let mut out = line(header, &widths);
     out += &ruler(&widths, align);
     for row in rows {
@@ -23,11 +25,19 @@ pub fn table(header: &[String], rows: &[Vec<String>], align: Align) -> String {
 /// Widest cell of a column in characters.
 fn width(header: &[String], rows: &[Vec<String>], column: usize) -> usize {
     let cells = std::iter::once(header).chain(rows.iter().map(Vec::as_slice));
-    cells.filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    cells
+        .filter_map(|row| row.get(column))
+        .map(|cell| cell.chars().count())
+        .max()
+        .unwrap_or(0)
 }
 
 fn line(cells: &[String], widths: &[usize]) -> String {
-    let padded: String = cells.iter().zip(widths).map(|(cell, &width)| format!(" {cell:<width$} |")).collect();
+    let padded: String = cells
+        .iter()
+        .zip(widths)
+        .map(|(cell, &width)| format!(" {cell:<width$} |"))
+        .collect();
     format!("|{padded}\n")
 }
 
@@ -44,14 +54,24 @@ fn ruler(widths: &[usize], align: Align) -> String {
 
 /// A text as a code cell. Pipes would end the cell, newlines the table, `<` and backticks the code.
 pub fn code_cell(text: &str) -> String {
-    let one_line = text.replace("\r\n", "\n").replace(['\r', '\u{b}', '\u{c}'], "\n");
-    let escaped = one_line.replace('<', "&lt;").replace('`', "&#96;").replace('|', "\\|").replace('\n', "<br>");
+    let one_line = text
+        .replace("\r\n", "\n")
+        .replace(['\r', '\u{b}', '\u{c}'], "\n");
+    let escaped = one_line
+        .replace('<', "&lt;")
+        .replace('`', "&#96;")
+        .replace('|', "\\|")
+        .replace('\n', "<br>");
     format!("<code>{escaped}</code>")
 }
 
 /// A value inside a sentence or a list item: one line, no HTML.
 pub fn inline(text: &str) -> String {
-    text.split(['\n', '\r']).map(str::trim).collect::<Vec<_>>().join(" ").replace('<', "&lt;")
+    text.split(['\n', '\r'])
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('<', "&lt;")
 }
 
 /// Every line moved right by two spaces, for a block inside a list item.
@@ -66,7 +86,10 @@ mod tests {
     #[test]
     fn cells_survive_any_text() {
         let nasty = "a | b\r\nc `x` </code><script>\u{b}d";
-        assert_eq!(code_cell(nasty), "<code>a \\| b<br>c &#96;x&#96; &lt;/code>&lt;script><br>d</code>");
+        assert_eq!(
+            code_cell(nasty),
+            "<code>a \\| b<br>c &#96;x&#96; &lt;/code>&lt;script><br>d</code>"
+        );
     }
 
     #[test]
@@ -74,7 +97,11 @@ mod tests {
         let strings = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         let left = table(&strings(["é", "b"]), &[strings(["xyz", "1"])], Align::Left);
         assert_eq!(left, "| é   | b |\n|:----|:--|\n| xyz | 1 |\n");
-        let center = table(&strings(["é", "b"]), &[strings(["xyz", "1"])], Align::Center);
+        let center = table(
+            &strings(["é", "b"]),
+            &[strings(["xyz", "1"])],
+            Align::Center,
+        );
         assert_eq!(center, "| é   | b |\n|:---:|:-:|\n| xyz | 1 |\n");
     }
 }

@@ -35,7 +35,8 @@ pub use error::CardError;
 pub use hardware::Hardware;
 pub use label::LabelCard;
 pub use record::{
-    BaseModel, BestCheckpoint, CardData, Evaluation, Hyperparameter, LossCard, LossRow, ReportCard, Times, Training,
+    BaseModel, BestCheckpoint, CardData, Evaluation, Hyperparameter, LossCard, LossRow, ReportCard,
+    Times, Training,
 };
 pub use render::render;
 pub use store::{RECORD_FILE, load_record, save_record};

@@ -6,7 +6,10 @@ use super::{BaseModel, CardData, Compat, front_matter::front_matter, markdown::i
 
 /// Front matter, heading and first sentence.
 pub(super) fn head(card: &CardData) -> Option<Value> {
-    let dataset = card.training.as_ref().and_then(|training| training.dataset.name.as_deref());
+    let dataset = card
+        .training
+        .as_ref()
+        .and_then(|training| training.dataset.name.as_deref());
     Some(context! {
         front_matter => front_matter(card),
         name => inline(&card.name()),
@@ -40,5 +43,9 @@ pub(super) fn details(card: &CardData) -> Option<Value> {
 /// A link for a hub name, code for a folder.
 fn link(base: &BaseModel) -> String {
     let name = inline(&base.name);
-    if base.on_hub { format!("[{name}](https://huggingface.co/{name})") } else { format!("`{name}`") }
+    if base.on_hub {
+        format!("[{name}](https://huggingface.co/{name})")
+    } else {
+        format!("`{name}`")
+    }
 }

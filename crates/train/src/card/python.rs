@@ -25,7 +25,11 @@ pub fn log_float(v: f64) -> String {
 
 /// `repr(text)`: single quotes unless only double ones avoid a backslash, everything unprintable escaped.
 pub fn str_repr(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let quote = if text.contains('\'') && !text.contains('"') {
+        '"'
+    } else {
+        '\''
+    };
     let mut out = String::with_capacity(text.len() + 2);
     out.push(quote);
     for c in text.chars() {
@@ -68,7 +72,11 @@ pub fn title(text: &str) -> String {
     let mut inside = false;
     text.chars()
         .flat_map(|c| {
-            let cased: Vec<char> = if inside { c.to_lowercase().collect() } else { c.to_uppercase().collect() };
+            let cased: Vec<char> = if inside {
+                c.to_lowercase().collect()
+            } else {
+                c.to_uppercase().collect()
+            };
             inside = c.is_alphabetic();
             cased
         })
@@ -88,12 +96,20 @@ fn value_repr(value: &Value) -> String {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        Value::Number(number) if number.is_f64() => python_float(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Number(number) if number.is_f64() => {
+            python_float(number.as_f64().unwrap_or(f64::NAN))
+        }
         Value::Number(number) => number.to_string(),
         Value::String(text) => str_repr(text),
         Value::Array(items) => format!("[{}]", joined(items.iter().map(value_repr))),
         Value::Object(map) => {
-            format!("{{{}}}", joined(map.iter().map(|(k, v)| format!("{}: {}", str_repr(k), value_repr(v)))))
+            format!(
+                "{{{}}}",
+                joined(
+                    map.iter()
+                        .map(|(k, v)| format!("{}: {}", str_repr(k), value_repr(v)))
+                )
+            )
         }
     }
 }
@@ -105,7 +121,12 @@ fn joined(items: impl Iterator<Item = String>) -> String {
 /// `f"{n:,}"`.
 pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|g| std::str::from_utf8(g).ok())
+        .collect();
     groups.join(",")
 }
 
@@ -132,8 +153,14 @@ mod tests {
         assert_eq!(str_repr("plain"), "'plain'");
         assert_eq!(str_repr("it's"), "\"it's\"");
         assert_eq!(str_repr("it's \"x\""), "'it\\'s \"x\"'");
-        assert_eq!(str_repr("a\nb\\\u{a0}\u{2028}\u{7}😀"), "'a\\nb\\\\\\xa0\\u2028\\x07😀'");
-        assert_eq!(value_str(&json!({"a": [1, 2.0, null, true, "x"]})), "{'a': [1, 2.0, None, True, 'x']}");
+        assert_eq!(
+            str_repr("a\nb\\\u{a0}\u{2028}\u{7}😀"),
+            "'a\\nb\\\\\\xa0\\u2028\\x07😀'"
+        );
+        assert_eq!(
+            value_str(&json!({"a": [1, 2.0, null, true, "x"]})),
+            "{'a': [1, 2.0, None, True, 'x']}"
+        );
         assert_eq!(value_str(&json!("cosine")), "cosine");
     }
 

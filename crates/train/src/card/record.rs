@@ -118,25 +118,38 @@ pub struct ReportCard {
 
 impl ReportCard {
     /// A retrieval report; `truncate_dim` is the width it was measured at, if not the model's own.
-    pub fn information_retrieval(report: &matryo_eval::Report, truncate_dim: Option<usize>) -> Self {
+    pub fn information_retrieval(
+        report: &matryo_eval::Report,
+        truncate_dim: Option<usize>,
+    ) -> Self {
         Self {
             evaluator: "InformationRetrievalEvaluator".to_owned(),
             task: "Information Retrieval".to_owned(),
             name: report.name.clone(),
             primary: report.primary.clone(),
-            config: truncate_dim.map_or(Value::Null, |dim| serde_json::json!({ "truncate_dim": dim })),
+            config: truncate_dim.map_or(
+                Value::Null,
+                |dim| serde_json::json!({ "truncate_dim": dim }),
+            ),
             metrics: report.metrics.clone(),
         }
     }
 
     /// Value of the metric that ranks checkpoints.
     pub fn primary_value(&self) -> Option<f64> {
-        self.metrics.iter().find(|(key, _)| *key == self.primary).map(|(_, value)| *value)
+        self.metrics
+            .iter()
+            .find(|(key, _)| *key == self.primary)
+            .map(|(_, value)| *value)
     }
 
     /// The primary key with the report's name in front: `dim_256_cosine_ndcg@10`.
     pub fn primary_key(&self) -> String {
-        if self.name.is_empty() { self.primary.clone() } else { format!("{}_{}", self.name, self.primary) }
+        if self.name.is_empty() {
+            self.primary.clone()
+        } else {
+            format!("{}_{}", self.name, self.primary)
+        }
     }
 }
 
@@ -191,8 +204,13 @@ pub struct Times {
 impl CardData {
     /// What is known of a model that was not trained here: its folder.
     pub fn untrained(folder: &ModelFolder) -> Self {
-        let path = folder.path.canonicalize().unwrap_or_else(|_| folder.path.clone());
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let path = folder
+            .path
+            .canonicalize()
+            .unwrap_or_else(|_| folder.path.clone());
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Self {
             compat: Compat::Current,
             model_name: name,
@@ -222,18 +240,25 @@ impl CardData {
 
     /// Texts to try the model with.
     pub(super) fn widget(&self) -> &[WidgetExample] {
-        self.training.as_ref().map_or(&[], |training| &training.widget)
+        self.training
+            .as_ref()
+            .map_or(&[], |training| &training.widget)
     }
 
     /// Whether the model was measured as a search model, so that queries and documents have roles.
     pub(super) fn is_retrieval(&self) -> bool {
-        self.reports().iter().any(|report| report.evaluator == "InformationRetrievalEvaluator")
+        self.reports()
+            .iter()
+            .any(|report| report.evaluator == "InformationRetrievalEvaluator")
     }
 }
 
 impl Training {
     /// The evaluation that describes the saved weights: at their step, else the last one before them.
     pub fn saved_evaluation(&self) -> Option<&Evaluation> {
-        self.evaluations.iter().rev().find(|evaluation| evaluation.step <= self.saved_step)
+        self.evaluations
+            .iter()
+            .rev()
+            .find(|evaluation| evaluation.step <= self.saved_step)
     }
 }

@@ -3,8 +3,9 @@
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, syntax::SyntaxConfig};
 
 use super::{
-    CardData, CardError, caveats::caveats, citations::citations, environment::environment, evaluation::evaluation,
-    hyperparameters::hyperparameters, logs::logs, model_details, training_details::training_details, usage::usage,
+    CardData, CardError, caveats::caveats, citations::citations, environment::environment,
+    evaluation::evaluation, hyperparameters::hyperparameters, logs::logs, model_details,
+    training_details::training_details, usage::usage,
 };
 
 /// A part of the card.
@@ -17,7 +18,11 @@ struct Section {
 
 macro_rules! section {
     ($file:literal, $view:expr) => {
-        Section { name: $file, template: include_str!(concat!("templates/", $file)), view: $view }
+        Section {
+            name: $file,
+            template: include_str!(concat!("templates/", $file)),
+            view: $view,
+        }
     };
 }
 
@@ -43,25 +48,37 @@ pub fn render(card: &CardData) -> Result<String, CardError> {
     engine.set_auto_escape_callback(|_| AutoEscape::None);
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_syntax(block_tags_alone());
-    let parts: Vec<String> =
-        SECTIONS.iter().filter_map(|section| section.render(&engine, card)).collect::<Result<_, _>>()?;
+    let parts: Vec<String> = SECTIONS
+        .iter()
+        .filter_map(|section| section.render(&engine, card))
+        .collect::<Result<_, _>>()?;
     Ok(parts.join("\n"))
 }
 
 /// A block tag on a line of its own leaves no trace of the line.
 fn block_tags_alone() -> SyntaxConfig {
-    let whitespace = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+    let whitespace = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build();
     whitespace.expect("the default delimiters are valid")
 }
 
 impl Section {
-    fn render(&self, engine: &Environment<'_>, card: &CardData) -> Option<Result<String, CardError>> {
+    fn render(
+        &self,
+        engine: &Environment<'_>,
+        card: &CardData,
+    ) -> Option<Result<String, CardError>> {
         let view = (self.view)(card)?;
         let rendered = engine.render_str(self.template, view);
         Some(
             rendered
                 .map(|text| text.trim_end().to_owned() + "\n")
-                .map_err(|source| CardError::Template { section: self.name, source }),
+                .map_err(|source| CardError::Template {
+                    section: self.name,
+                    source,
+                }),
         )
     }
 }
@@ -74,7 +91,9 @@ mod tests {
     fn every_template_parses() {
         let mut engine = Environment::new();
         for section in &SECTIONS {
-            engine.add_template(section.name, section.template).expect(section.name);
+            engine
+                .add_template(section.name, section.template)
+                .expect(section.name);
         }
     }
 }

@@ -18,7 +18,10 @@ pub const RECORD_FILE: &str = "matryo_card.json";
 /// [`CardError::Write`] if the folder cannot be written.
 pub fn save_record(folder: &Path, card: &CardData) -> Result<(), CardError> {
     let path = folder.join(RECORD_FILE);
-    let json = serde_json::to_vec_pretty(card).map_err(|source| CardError::Record { path: path.clone(), source })?;
+    let json = serde_json::to_vec_pretty(card).map_err(|source| CardError::Record {
+        path: path.clone(),
+        source,
+    })?;
     Ok(write_atomic(&path, |writer| writer.write_all(&json))?)
 }
 
@@ -31,6 +34,8 @@ pub fn load_record(folder: &Path) -> Result<Option<CardData>, CardError> {
     match std::fs::read(&path) {
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(CardError::Read { path, source }),
-        Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|source| CardError::Record { path, source }),
+        Ok(json) => serde_json::from_slice(&json)
+            .map(Some)
+            .map_err(|source| CardError::Record { path, source }),
     }
 }

@@ -13,7 +13,12 @@ use super::{
 pub(super) fn training_details(card: &CardData) -> Option<Value> {
     let training = card.training.as_ref()?;
     let data = &training.dataset;
-    let outer = training.loss.names.first().map(String::as_str).unwrap_or_default();
+    let outer = training
+        .loss
+        .names
+        .first()
+        .map(String::as_str)
+        .unwrap_or_default();
     Some(context! {
         name => data.name.as_deref().map(inline),
         size => thousands(data.size),
@@ -42,13 +47,24 @@ fn evaluation_data(data: &EvalDatasetCard) -> Value {
 }
 
 fn truncated(share: TruncatedShare) -> String {
-    format!("{} of {} ({})", thousands(share.truncated), thousands(share.texts), share.percent())
+    format!(
+        "{} of {} ({})",
+        thousands(share.truncated),
+        thousands(share.texts),
+        share.percent()
+    )
 }
 
 impl LossCard {
     /// Widths that the loss trained, in its own order; empty unless it is a Matryoshka loss.
     pub(super) fn widths(&self) -> Vec<usize> {
-        let dims = self.config.get("matryoshka_dims").and_then(|dims| dims.as_array());
-        dims.into_iter().flatten().filter_map(|dim| usize::try_from(dim.as_u64()?).ok()).collect()
+        let dims = self
+            .config
+            .get("matryoshka_dims")
+            .and_then(|dims| dims.as_array());
+        dims.into_iter()
+            .flatten()
+            .filter_map(|dim| usize::try_from(dim.as_u64()?).ok())
+            .collect()
     }
 }

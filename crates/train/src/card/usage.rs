@@ -12,7 +12,10 @@ pub(super) fn usage(card: &CardData) -> Option<Value> {
     let example = known.cloned().unwrap_or_else(neutral_example);
     let (source, sentences) = (&example.source_sentence, &example.sentences);
     let retrieval = card.compat == Compat::Current && card.is_retrieval();
-    let similarities = card.training.as_ref().and_then(|training| training.usage_similarities.as_deref());
+    let similarities = card
+        .training
+        .as_ref()
+        .and_then(|training| training.usage_similarities.as_deref());
     let texts = || std::iter::once(source).chain(sentences);
     Some(context! {
         model_python => python::str_repr(card.model_id.as_deref().unwrap_or(FOLDER)),
@@ -42,8 +45,14 @@ fn neutral_example() -> WidgetExample {
 
 /// A width below the full one that the model was trained for.
 fn short_width(card: &CardData) -> Option<usize> {
-    let widths = card.training.as_ref().map(|training| training.loss.widths())?;
-    widths.into_iter().filter(|&width| width < card.architecture.dim).max()
+    let widths = card
+        .training
+        .as_ref()
+        .map(|training| training.loss.widths())?;
+    widths
+        .into_iter()
+        .filter(|&width| width < card.architecture.dim)
+        .max()
 }
 
 /// As torch prints a `[1, n]` tensor.
@@ -54,7 +63,10 @@ fn tensor(similarities: &[f32]) -> String {
 
 /// One shell word on one line.
 fn shell_quoted(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     format!("'{}'", line.replace('\'', "'\\''"))
 }
 

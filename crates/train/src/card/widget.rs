@@ -30,7 +30,16 @@ pub fn widget_examples(rows: &dyn Rows) -> Vec<WidgetExample> {
     }
     let by_length = pool(rows);
     let picks = by_length.len().min(EXAMPLES);
-    (0..picks).map(|i| example(rows, &by_length, (2 * i + 1) * by_length.len() / (2 * picks), i)).collect()
+    (0..picks)
+        .map(|i| {
+            example(
+                rows,
+                &by_length,
+                (2 * i + 1) * by_length.len() / (2 * picks),
+                i,
+            )
+        })
+        .collect()
 }
 
 /// Usable rows out of evenly spaced ones, from short to long.
@@ -59,13 +68,17 @@ fn example(rows: &dyn Rows, by_length: &[usize], rank: usize, number: usize) -> 
             break;
         }
         let candidate = rows.text(other, 1);
-        if rows.text(other, 0) != source && !sentences.iter().any(|sentence| sentence == candidate) {
+        if rows.text(other, 0) != source && !sentences.iter().any(|sentence| sentence == candidate)
+        {
             sentences.push(candidate.to_owned());
         }
     }
     let places = sentences.len();
     sentences.rotate_right(number % places);
-    WidgetExample { source_sentence: source.to_owned(), sentences }
+    WidgetExample {
+        source_sentence: source.to_owned(),
+        sentences,
+    }
 }
 
 #[cfg(test)]
@@ -87,22 +100,38 @@ mod tests {
     }
 
     fn pairs(texts: impl Iterator<Item = (String, String)>) -> Pairs {
-        Pairs(vec!["a".into(), "b".into()], texts.map(|(a, b)| [a, b]).collect())
+        Pairs(
+            vec!["a".into(), "b".into()],
+            texts.map(|(a, b)| [a, b]).collect(),
+        )
     }
 
     #[test]
     fn every_example_holds_its_own_pair_once_and_no_other_pair_of_its_source() {
         // Sources repeat: rows 2k and 2k + 1 share one.
-        let data = pairs((0..200).map(|i| (format!("source {}", i / 2), format!("answer {i} {}", "x".repeat(i % 37)))));
+        let data = pairs((0..200).map(|i| {
+            (
+                format!("source {}", i / 2),
+                format!("answer {i} {}", "x".repeat(i % 37)),
+            )
+        }));
         let examples = widget_examples(&data);
         assert_eq!(examples.len(), 5);
         for example in &examples {
             assert_eq!(example.sentences.len(), 3);
-            let owned = |s: &String| data.1.iter().any(|[a, b]| *a == example.source_sentence && b == s);
+            let owned = |s: &String| {
+                data.1
+                    .iter()
+                    .any(|[a, b]| *a == example.source_sentence && b == s)
+            };
             assert_eq!(example.sentences.iter().filter(|s| owned(s)).count(), 1);
         }
         let place = |e: &WidgetExample| {
-            e.sentences.iter().position(|s| data.1.iter().any(|[a, b]| *a == e.source_sentence && b == s))
+            e.sentences.iter().position(|s| {
+                data.1
+                    .iter()
+                    .any(|[a, b]| *a == e.source_sentence && b == s)
+            })
         };
         assert_ne!(place(&examples[0]), place(&examples[1]));
         assert_eq!(examples, widget_examples(&data));
@@ -112,7 +141,13 @@ mod tests {
     fn small_odd_data_gives_what_it_can() {
         assert!(widget_examples(&pairs(std::iter::empty())).is_empty());
         let one = widget_examples(&pairs(std::iter::once(("q".into(), "a".into()))));
-        assert_eq!(one, [WidgetExample { source_sentence: "q".into(), sentences: vec!["a".into()] }]);
+        assert_eq!(
+            one,
+            [WidgetExample {
+                source_sentence: "q".into(),
+                sentences: vec!["a".into()]
+            }]
+        );
         let long = "y".repeat(MAX_CHARS + 1);
         assert!(widget_examples(&pairs(std::iter::once((long, " ".into())))).is_empty());
     }

@@ -73,15 +73,27 @@ fn number(value: f64) -> String {
         return ".nan".to_owned();
     }
     if value.is_infinite() {
-        return if value > 0.0 { ".inf".to_owned() } else { "-.inf".to_owned() };
+        return if value > 0.0 {
+            ".inf".to_owned()
+        } else {
+            "-.inf".to_owned()
+        };
     }
     let repr = matryo_eval::python_float(value);
-    if repr.contains('.') { repr } else { repr.replacen('e', ".0e", 1) }
+    if repr.contains('.') {
+        repr
+    } else {
+        repr.replacen('e', ".0e", 1)
+    }
 }
 
 /// A string as a plain scalar where nothing can mistake it, else in double quotes.
 fn scalar(text: &str) -> String {
-    if is_plain(text) { text.to_owned() } else { quoted(text) }
+    if is_plain(text) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
 }
 
 /// Conservative: letters first, a short list of characters, no word that means a boolean or null somewhere
@@ -121,7 +133,11 @@ fn is_noncharacter(c: char) -> bool {
 }
 
 fn escape(code: u32) -> String {
-    if code <= 0xffff { format!("\\u{code:04X}") } else { format!("\\U{code:08X}") }
+    if code <= 0xffff {
+        format!("\\u{code:04X}")
+    } else {
+        format!("\\U{code:08X}")
+    }
 }
 
 #[cfg(test)]
@@ -130,11 +146,20 @@ mod tests {
 
     #[test]
     fn only_harmless_strings_are_plain() {
-        for plain in ["en", "apache-2.0", "loss:MatryoshkaLoss", "dataset_size:196", "dim 384", "cosine_map@100"] {
+        for plain in [
+            "en",
+            "apache-2.0",
+            "loss:MatryoshkaLoss",
+            "dataset_size:196",
+            "dim 384",
+            "cosine_map@100",
+        ] {
             assert_eq!(scalar(plain), plain);
         }
-        for other in ["no", "Yes", "NULL", "", " a", "a ", "a: b", "a:", "1:30", "1e5", "- x", "# x", "~", "é", "{{x}}"]
-        {
+        for other in [
+            "no", "Yes", "NULL", "", " a", "a ", "a: b", "a:", "1:30", "1e5", "- x", "# x", "~",
+            "é", "{{x}}",
+        ] {
             assert!(scalar(other).starts_with('"'), "{other:?} must be quoted");
         }
     }
@@ -159,6 +184,9 @@ mod tests {
                 )])]),
             ),
         ]);
-        assert_eq!(doc.emit(), "a:\n- x\n- \"y: z\"\nb:\n- c:\n    d: 0.5\n    e: f\n");
+        assert_eq!(
+            doc.emit(),
+            "a:\n- x\n- \"y: z\"\nb:\n- c:\n    d: 0.5\n    e: f\n"
+        );
     }
 }

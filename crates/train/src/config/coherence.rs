@@ -10,7 +10,11 @@ impl TrainConfig {
         self.check_evaluation()?;
         self.check_matryoshka()?;
         self.check_schedule()?;
-        if self.load_best_model_at_end { self.check_best() } else { Ok(()) }
+        if self.load_best_model_at_end {
+            self.check_best()
+        } else {
+            Ok(())
+        }
     }
 
     /// `bf16` and `precision` say one thing.
@@ -49,14 +53,24 @@ impl TrainConfig {
 
     /// Whether a greater value of that metric is better: unless said otherwise, yes, except for a loss.
     pub fn greater_is_better(&self) -> bool {
-        let is_loss = self.metric_for_best_model.as_deref().is_some_and(|key| key.ends_with("loss"));
+        let is_loss = self
+            .metric_for_best_model
+            .as_deref()
+            .is_some_and(|key| key.ends_with("loss"));
         self.greater_is_better.unwrap_or(!is_loss)
     }
 
     fn check_evaluation(&self) -> Result<(), TrainError> {
         if self.evaluates() && self.eval_data.is_none() {
-            let key = if self.eval_on_start { "eval_on_start" } else { "eval_strategy" };
-            return Err(TrainError::Needs { key, other: "eval_data" });
+            let key = if self.eval_on_start {
+                "eval_on_start"
+            } else {
+                "eval_strategy"
+            };
+            return Err(TrainError::Needs {
+                key,
+                other: "eval_data",
+            });
         }
         Ok(())
     }
@@ -64,17 +78,22 @@ impl TrainConfig {
     fn check_matryoshka(&self) -> Result<(), TrainError> {
         let Some(dims) = &self.matryoshka_dims else {
             return match &self.matryoshka_weights {
-                Some(_) => Err(TrainError::Needs { key: "matryoshka_weights", other: "matryoshka_dims" }),
-                None if self.loss == "MatryoshkaLoss" => {
-                    Err(TrainError::Needs { key: "loss", other: "matryoshka_dims" })
-                }
+                Some(_) => Err(TrainError::Needs {
+                    key: "matryoshka_weights",
+                    other: "matryoshka_dims",
+                }),
+                None if self.loss == "MatryoshkaLoss" => Err(TrainError::Needs {
+                    key: "loss",
+                    other: "matryoshka_dims",
+                }),
                 None => Ok(()),
             };
         };
         match &self.matryoshka_weights {
-            Some(weights) if weights.len() != dims.len() => {
-                Err(TrainError::WeightCount { dims: dims.len(), weights: weights.len() })
-            }
+            Some(weights) if weights.len() != dims.len() => Err(TrainError::WeightCount {
+                dims: dims.len(),
+                weights: weights.len(),
+            }),
             _ => Ok(()),
         }
     }
@@ -82,9 +101,10 @@ impl TrainConfig {
     fn check_schedule(&self) -> Result<(), TrainError> {
         let peak = self.learning_rate;
         match self.lr_scheduler_type {
-            LrScheduler::Polynomial if peak <= POLYNOMIAL_END => {
-                Err(TrainError::BelowEnd { learning_rate: peak, end: POLYNOMIAL_END })
-            }
+            LrScheduler::Polynomial if peak <= POLYNOMIAL_END => Err(TrainError::BelowEnd {
+                learning_rate: peak,
+                end: POLYNOMIAL_END,
+            }),
             _ => Ok(()),
         }
     }
@@ -92,16 +112,30 @@ impl TrainConfig {
     /// The rules of transformers: evaluations and checkpoints must fall together.
     fn check_best(&self) -> Result<(), TrainError> {
         if self.metric_for_best_model.is_none() {
-            return Err(TrainError::Needs { key: "load_best_model_at_end", other: "metric_for_best_model" });
+            return Err(TrainError::Needs {
+                key: "load_best_model_at_end",
+                other: "metric_for_best_model",
+            });
         }
         if self.eval_strategy == Strategy::No {
-            return Err(TrainError::Needs { key: "load_best_model_at_end", other: "eval_strategy" });
+            return Err(TrainError::Needs {
+                key: "load_best_model_at_end",
+                other: "eval_strategy",
+            });
         }
         if self.eval_strategy != self.save_strategy {
-            return Err(TrainError::StrategyMismatch { eval: self.eval_strategy, save: self.save_strategy });
+            return Err(TrainError::StrategyMismatch {
+                eval: self.eval_strategy,
+                save: self.save_strategy,
+            });
         }
-        if self.eval_strategy == Strategy::Steps && !is_multiple(self.save_steps, self.eval_interval()) {
-            return Err(TrainError::SaveStepsNoMultiple { eval: self.eval_interval(), save: self.save_steps });
+        if self.eval_strategy == Strategy::Steps
+            && !is_multiple(self.save_steps, self.eval_interval())
+        {
+            return Err(TrainError::SaveStepsNoMultiple {
+                eval: self.eval_interval(),
+                save: self.save_steps,
+            });
         }
         Ok(())
     }
@@ -111,7 +145,8 @@ impl TrainConfig {
 fn is_multiple(save: f64, eval: f64) -> bool {
     const MILLION: f64 = 1e6;
     match (save < 1.0, eval < 1.0) {
-        (true, true) => ((save * MILLION).round() as u64).is_multiple_of((eval * MILLION).round().max(1.0) as u64),
+        (true, true) => ((save * MILLION).round() as u64)
+            .is_multiple_of((eval * MILLION).round().max(1.0) as u64),
         (false, false) => save % eval == 0.0,
         _ => false,
     }

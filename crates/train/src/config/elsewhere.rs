@@ -66,7 +66,10 @@ enum Harmless {
 }
 
 use Harmless::{Any, Values};
-use Reason::{Data, Distributed, Fixed, Hub, Memory, Objective, Optimizer, Precision, Reporting, Schedule, Torch};
+use Reason::{
+    Data, Distributed, Fixed, Hub, Memory, Objective, Optimizer, Precision, Reporting, Schedule,
+    Torch,
+};
 
 const OFF: Harmless = Values(&["false"]);
 const ON: Harmless = Values(&["true"]);
@@ -123,7 +126,9 @@ impl Harmless {
     fn covers(&self, value: &Value) -> bool {
         match self {
             Any => true,
-            Values(texts) => texts.iter().any(|text| serde_json::from_str::<Value>(text).is_ok_and(|v| v == *value)),
+            Values(texts) => texts
+                .iter()
+                .any(|text| serde_json::from_str::<Value>(text).is_ok_and(|v| v == *value)),
         }
     }
 }
@@ -132,10 +137,17 @@ impl Harmless {
 pub(super) fn take_harmless(given: &mut Given) -> Result<Vec<String>, TrainError> {
     let mut taken = Vec::new();
     for (key, reason, harmless) in ELSEWHERE {
-        let Some(setting) = given.take(key) else { continue };
+        let Some(setting) = given.take(key) else {
+            continue;
+        };
         if !harmless.covers(&setting.value) {
             let (key, value) = ((*key).to_owned(), setting.value.to_string());
-            return Err(TrainError::RefusedKey { key, value, reason: reason.text(), origin: setting.origin });
+            return Err(TrainError::RefusedKey {
+                key,
+                value,
+                reason: reason.text(),
+                origin: setting.origin,
+            });
         }
         taken.push((*key).to_owned());
     }

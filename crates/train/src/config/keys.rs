@@ -31,19 +31,37 @@ impl KeyInfo {
 }
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> KeyInfo {
-    KeyInfo { name, help, default, kind, required: false }
+    KeyInfo {
+        name,
+        help,
+        default,
+        kind,
+        required: false,
+    }
 }
 
 const fn required(name: &'static str, kind: Kind, help: &'static str) -> KeyInfo {
-    KeyInfo { name, help, default: "", kind, required: true }
+    KeyInfo {
+        name,
+        help,
+        default: "",
+        kind,
+        required: true,
+    }
 }
 
 const INFINITY: f64 = f64::INFINITY;
 const STRATEGIES: Kind = Kind::Choice(&["no", "epoch", "steps"]);
 const SIMILARITIES: Kind = Kind::Choice(&["cos_sim", "dot_score"]);
 const PRECISIONS: Kind = Kind::Choice(&["f32", "f32x3", "bf16", "int16"]);
-const SCHEDULERS: Kind =
-    Kind::Choice(&["linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup"]);
+const SCHEDULERS: Kind = Kind::Choice(&[
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+]);
 
 /// All settings, in the order to show. Defaults of keys that upstream has are upstream's.
 #[rustfmt::skip]

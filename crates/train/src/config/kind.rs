@@ -73,13 +73,27 @@ impl Kind {
             Self::Text => value.is_string(),
             Self::Choice(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Self::Integer(min) => value.as_i64().is_some_and(|number| number >= min),
-            Self::Number(min, max) => value.as_f64().is_some_and(|number| min <= number && number <= max),
-            Self::Above(min, max) => value.as_f64().is_some_and(|number| min < number && number <= max),
-            Self::Steps => value.as_f64().is_some_and(|number| number > 0.0 && (number < 1.0 || number.fract() == 0.0)),
+            Self::Number(min, max) => value
+                .as_f64()
+                .is_some_and(|number| min <= number && number <= max),
+            Self::Above(min, max) => value
+                .as_f64()
+                .is_some_and(|number| min < number && number <= max),
+            Self::Steps => value
+                .as_f64()
+                .is_some_and(|number| number > 0.0 && (number < 1.0 || number.fract() == 0.0)),
             Self::Texts => every(value, Value::is_string),
-            Self::Sizes => every(value, |item| Self::Integer(1).fits(item)) && value != &Value::Array(Vec::new()),
+            Self::Sizes => {
+                every(value, |item| Self::Integer(1).fits(item))
+                    && value != &Value::Array(Vec::new())
+            }
             Self::Weights => every(value, |item| Self::Above(0.0, f64::INFINITY).fits(item)),
-            Self::Prompts => value.is_string() || value.as_object().is_some_and(|t| t.values().all(Value::is_string)),
+            Self::Prompts => {
+                value.is_string()
+                    || value
+                        .as_object()
+                        .is_some_and(|t| t.values().all(Value::is_string))
+            }
             Self::CountOr(word) => Self::Integer(0).fits(value) || value.as_str() == Some(word),
             Self::FlagOrPath => value.is_boolean() || value.is_string(),
         }
@@ -95,7 +109,11 @@ impl Kind {
             Self::Prompts => Some(toml_value(text).unwrap_or_else(|| Value::from(text))),
             Self::Integer(_) | Self::Number(..) | Self::Above(..) | Self::Steps => toml_value(text),
             Self::Texts | Self::Sizes | Self::Weights if text.starts_with('[') => toml_value(text),
-            Self::Texts => Some(text.split(',').map(|item| Value::from(item.trim())).collect()),
+            Self::Texts => Some(
+                text.split(',')
+                    .map(|item| Value::from(item.trim()))
+                    .collect(),
+            ),
             Self::Sizes | Self::Weights => toml_value(&format!("[{text}]")),
         }
     }

@@ -21,7 +21,9 @@ pub use keys::KeyInfo;
 pub use kind::Kind;
 pub use source::Origin;
 use values::FolderLayoutWord;
-pub use values::{Compat, LrScheduler, PrecisionWord, Prompts, Resume, Retain, SamplerKind, Strategy};
+pub use values::{
+    Compat, LrScheduler, PrecisionWord, Prompts, Resume, Retain, SamplerKind, Strategy,
+};
 
 use crate::TrainError;
 
@@ -126,7 +128,11 @@ impl TrainConfig {
         let setting = |key: &KeyInfo| {
             let value = value[key.name].clone();
             let is_default = value == key.default_value();
-            (key.name, if is_default { value } else { as_written(value) }, is_default)
+            (
+                key.name,
+                if is_default { value } else { as_written(value) },
+                is_default,
+            )
         };
         Self::keys().iter().map(setting).collect()
     }

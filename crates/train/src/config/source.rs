@@ -64,14 +64,26 @@ fn key_info(name: &str) -> Option<&'static KeyInfo> {
 
 impl Given {
     pub(super) fn read_file(&mut self, path: &Path) -> Result<(), TrainError> {
-        let bytes = std::fs::read(path).map_err(|source| TrainError::ReadConfig { path: path.to_owned(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| TrainError::ReadConfig {
+            path: path.to_owned(),
+            source,
+        })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = line_of_bytes(error.as_bytes(), error.utf8_error().valid_up_to());
-            TrainError::ConfigEncoding { path: path.to_owned(), line }
+            TrainError::ConfigEncoding {
+                path: path.to_owned(),
+                line,
+            }
         })?;
         let syntax = |source: toml::de::Error| {
-            let line = source.span().map_or(1, |span| line_of_bytes(text.as_bytes(), span.start));
-            TrainError::ConfigSyntax { path: path.to_owned(), line, source: Box::new(source) }
+            let line = source
+                .span()
+                .map_or(1, |span| line_of_bytes(text.as_bytes(), span.start));
+            TrainError::ConfigSyntax {
+                path: path.to_owned(),
+                line,
+                source: Box::new(source),
+            }
         };
         let spans = toml::de::DeTable::parse(&text).map_err(syntax)?;
         let values: toml::Table = toml::from_str(&text).map_err(syntax)?;
@@ -79,7 +91,14 @@ impl Given {
             let line = line_of_bytes(text.as_bytes(), key.span().start);
             let name: &str = key.get_ref();
             let value = serde_json::to_value(&values[name]).expect("TOML is JSON with dates");
-            self.set(name, value, Origin::File { path: path.to_owned(), line });
+            self.set(
+                name,
+                value,
+                Origin::File {
+                    path: path.to_owned(),
+                    line,
+                },
+            );
         }
         Ok(())
     }
@@ -89,7 +108,10 @@ impl Given {
             let name = current_name(key);
             let value = match key_info(name) {
                 _ if text == "None" => Value::from("None"),
-                Some(info) => info.kind.read(text).ok_or_else(|| wrong(info, text.clone(), Origin::Flag))?,
+                Some(info) => info
+                    .kind
+                    .read(text)
+                    .ok_or_else(|| wrong(info, text.clone(), Origin::Flag))?,
                 None => elsewhere::read(text),
             };
             self.set(name, value, Origin::Flag);
@@ -103,7 +125,8 @@ impl Given {
         if value == "None" && (key_info(key).is_some() || elsewhere::is_elsewhere(key)) {
             self.settings.remove(key);
         } else {
-            self.settings.insert(key.to_owned(), Setting { value, origin });
+            self.settings
+                .insert(key.to_owned(), Setting { value, origin });
         }
     }
 
@@ -119,20 +142,33 @@ impl Given {
         }
         if let Some((key, setting)) = self.settings.pop_first() {
             let similar = nearest(&key);
-            return Err(TrainError::UnknownKey { key, similar, origin: setting.origin });
+            return Err(TrainError::UnknownKey {
+                key,
+                similar,
+                origin: setting.origin,
+            });
         }
-        Ok(serde_json::from_value(Value::Object(values)).expect("every value was checked against its kind"))
+        Ok(serde_json::from_value(Value::Object(values))
+            .expect("every value was checked against its kind"))
     }
 
     fn checked(&mut self, info: &'static KeyInfo) -> Result<Value, TrainError> {
         match self.take(info.name) {
             Some(setting) => {
                 let found = setting.value.to_string();
-                info.kind.accept(setting.value).ok_or_else(|| wrong(info, found, setting.origin))
+                info.kind
+                    .accept(setting.value)
+                    .ok_or_else(|| wrong(info, found, setting.origin))
             }
             // An unknown key may be the missing one, misspelt: that error says more.
-            None if info.required && !self.has_unknown() => Err(TrainError::MissingKey { key: info.name }),
-            None => Ok(if info.required { Value::from("") } else { info.default_value() }),
+            None if info.required && !self.has_unknown() => {
+                Err(TrainError::MissingKey { key: info.name })
+            }
+            None => Ok(if info.required {
+                Value::from("")
+            } else {
+                info.default_value()
+            }),
         }
     }
 
@@ -142,19 +178,29 @@ impl Given {
 }
 
 fn wrong(info: &'static KeyInfo, found: String, origin: Origin) -> TrainError {
-    TrainError::ConfigValue { key: info.name, found, expected: info.kind.expected(), origin }
+    TrainError::ConfigValue {
+        key: info.name,
+        found,
+        expected: info.kind.expected(),
+        origin,
+    }
 }
 
 /// The known key that a misspelt one most likely means.
 fn nearest(key: &str) -> Option<String> {
     const CLOSE: f64 = 0.75;
     let key = key.replace('-', "_").to_lowercase();
-    let scored = KEYS.iter().map(|info| (strsim::jaro_winkler(&key, info.name), info.name));
+    let scored = KEYS
+        .iter()
+        .map(|info| (strsim::jaro_winkler(&key, info.name), info.name));
     let (score, name) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (score >= CLOSE).then(|| name.to_owned())
 }
 
 /// The line, from 1, that holds byte `at`.
 fn line_of_bytes(text: &[u8], at: usize) -> usize {
-    1 + text[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
+    1 + text[..at.min(text.len())]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
 }

@@ -9,8 +9,16 @@ use serde_json::Value;
 fn flags_of(name: &str, output_dir: &Path) -> Flags {
     let mut flags = recipe(output_dir);
     if name.starts_with("long") {
-        set(&mut flags, "train_data", &support::repository("examples/finance/train.jsonl"));
-        set(&mut flags, "eval_data", &support::golden("long_eval").display().to_string());
+        set(
+            &mut flags,
+            "train_data",
+            &support::repository("examples/finance/train.jsonl"),
+        );
+        set(
+            &mut flags,
+            "eval_data",
+            &support::golden("long_eval").display().to_string(),
+        );
         set(&mut flags, "num_train_epochs", "1");
         set(&mut flags, "gradient_accumulation_steps", "1");
     }
@@ -47,12 +55,26 @@ fn check(name: &str) {
 fn compare_log(trace: &Trace, output: &Path) {
     let state = matryo_testkit::read_json(output.join("trainer_state.json"));
     let entries = state["log_history"].as_array().unwrap();
-    let losses: Vec<&Value> = entries.iter().filter(|entry| entry.get("loss").is_some()).collect();
+    let losses: Vec<&Value> = entries
+        .iter()
+        .filter(|entry| entry.get("loss").is_some())
+        .collect();
     assert_eq!(losses.len(), trace.log.len(), "entries of the log");
     for (found, expected) in losses.iter().zip(&trace.log) {
-        for (key, tolerance) in [("loss", 1e-4), ("grad_norm", 1e-3), ("learning_rate", 1e-15), ("epoch", 0.0)] {
-            let (a, b) = (found[key].as_f64().unwrap(), expected[key].as_f64().unwrap());
-            assert!((a - b).abs() <= tolerance * b.abs(), "{key}: {a}, expected {b}");
+        for (key, tolerance) in [
+            ("loss", 1e-4),
+            ("grad_norm", 1e-3),
+            ("learning_rate", 1e-15),
+            ("epoch", 0.0),
+        ] {
+            let (a, b) = (
+                found[key].as_f64().unwrap(),
+                expected[key].as_f64().unwrap(),
+            );
+            assert!(
+                (a - b).abs() <= tolerance * b.abs(),
+                "{key}: {a}, expected {b}"
+            );
         }
     }
 }
@@ -100,9 +122,24 @@ fn the_recipe_warns_of_what_it_does() {
             "49 evaluation queries mean 2.0 points per query",
         ];
         for text in expected {
-            assert!(recorder.warnings.iter().any(|w| w.starts_with(text)), "{text}: {:?}", recorder.warnings);
+            assert!(
+                recorder.warnings.iter().any(|w| w.starts_with(text)),
+                "{text}: {:?}",
+                recorder.warnings
+            );
         }
-        let micro: Vec<u64> = recorder.steps.iter().map(|step| step.micro_batches).collect();
-        assert_eq!(micro, if compat == "5.7" { [7, 14, 21, 28] } else { [7, 14, 16, 21] });
+        let micro: Vec<u64> = recorder
+            .steps
+            .iter()
+            .map(|step| step.micro_batches)
+            .collect();
+        assert_eq!(
+            micro,
+            if compat == "5.7" {
+                [7, 14, 21, 28]
+            } else {
+                [7, 14, 16, 21]
+            }
+        );
     }
 }

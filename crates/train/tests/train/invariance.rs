@@ -21,8 +21,12 @@ impl Setting {
         }
         std::fs::write(&config, json.to_string()).unwrap();
         let row = |i: usize| {
-            let passage =
-                format!("Revenue of segment {} rose by {} million dollars in the year {}.", i % 5, i % 7, 2000 + i);
+            let passage = format!(
+                "Revenue of segment {} rose by {} million dollars in the year {}.",
+                i % 5,
+                i % 7,
+                2000 + i
+            );
             let question = if i.is_multiple_of(6) {
                 "What changed?".to_owned()
             } else {
@@ -37,8 +41,16 @@ impl Setting {
 
     fn flags(&self, name: &str) -> Flags {
         let mut flags = short_run(&self.dir.path().join(name));
-        set(&mut flags, "model", &self.dir.path().join("base").display().to_string());
-        set(&mut flags, "train_data", &self.dir.path().join("train.jsonl").display().to_string());
+        set(
+            &mut flags,
+            "model",
+            &self.dir.path().join("base").display().to_string(),
+        );
+        set(
+            &mut flags,
+            "train_data",
+            &self.dir.path().join("train.jsonl").display().to_string(),
+        );
         set(&mut flags, "columns", "positive,anchor,negative");
         set(&mut flags, "batch_sampler", "batch_sampler");
         set(&mut flags, "per_device_train_batch_size", "12");
@@ -53,7 +65,11 @@ impl Setting {
         set(&mut flags, "tokens_per_batch", tokens_per_batch);
         set(&mut flags, "retain", retain);
         let (outcome, recorder) = train(&flags);
-        let steps = recorder.steps.iter().map(|step| (step.loss, step.grad_norm)).collect();
+        let steps = recorder
+            .steps
+            .iter()
+            .map(|step| (step.loss, step.grad_norm))
+            .collect();
         (weights_sha256(&outcome.output_dir), steps)
     }
 }
@@ -114,7 +130,10 @@ fn dropout_depends_on_the_seed_alone() {
 fn threads_change_no_bit() {
     let setting = Setting::new("0.1");
     let hashes = [1, 2, 3].map(|threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         pool.install(|| setting.run("200", ["all", "0", "1"][threads - 1]).0)
     });
     assert_eq!(hashes[0], hashes[1]);

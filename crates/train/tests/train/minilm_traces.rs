@@ -9,14 +9,19 @@ use std::path::{Path, PathBuf};
 use crate::support::{Trace, compare, recipe, set, train};
 
 fn folder(variable: &str) -> PathBuf {
-    std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} is not set; see the top of this file")).into()
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set; see the top of this file"))
+        .into()
 }
 
 /// An evaluation folder in BEIR's form, from the data's flat files.
 fn eval_data(data: &Path, target: &Path) {
     std::fs::create_dir_all(target).unwrap();
-    for (from, to) in [("corpus.jsonl", "corpus.jsonl"), ("queries.jsonl", "queries.jsonl"), ("qrels.tsv", "qrels.tsv")]
-    {
+    for (from, to) in [
+        ("corpus.jsonl", "corpus.jsonl"),
+        ("queries.jsonl", "queries.jsonl"),
+        ("qrels.tsv", "qrels.tsv"),
+    ] {
         std::fs::copy(data.join(format!("seed49_{from}")), target.join(to)).unwrap();
     }
 }
@@ -24,16 +29,36 @@ fn eval_data(data: &Path, target: &Path) {
 fn check(name: &str) {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("model");
-    let data = folder("MATRYO_DATA").join(if name.starts_with("seedU") { "tatqa_unique" } else { "tatqa" });
+    let data = folder("MATRYO_DATA").join(if name.starts_with("seedU") {
+        "tatqa_unique"
+    } else {
+        "tatqa"
+    });
     let is_long = name.starts_with("long");
     eval_data(&data, &dir.path().join("eval"));
     let mut flags = recipe(&output);
-    let train_data = data.join(if is_long { "long2000_train.jsonl" } else { "seed196_train.jsonl" });
-    set(&mut flags, "model", &folder("MATRYO_MINILM").display().to_string());
+    let train_data = data.join(if is_long {
+        "long2000_train.jsonl"
+    } else {
+        "seed196_train.jsonl"
+    });
+    set(
+        &mut flags,
+        "model",
+        &folder("MATRYO_MINILM").display().to_string(),
+    );
     set(&mut flags, "train_data", &train_data.display().to_string());
-    set(&mut flags, "eval_data", &dir.path().join("eval").display().to_string());
+    set(
+        &mut flags,
+        "eval_data",
+        &dir.path().join("eval").display().to_string(),
+    );
     set(&mut flags, "matryoshka_dims", "384,256,128,64,32");
-    set(&mut flags, "metric_for_best_model", "eval_dim_128_cosine_ndcg@10");
+    set(
+        &mut flags,
+        "metric_for_best_model",
+        "eval_dim_128_cosine_ndcg@10",
+    );
     set(&mut flags, "learning_rate", "2e-5");
     if is_long {
         set(&mut flags, "num_train_epochs", "1");

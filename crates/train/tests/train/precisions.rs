@@ -23,7 +23,10 @@ fn threads_and_kept_activations_change_no_bit() {
             let output = dir.path().join(format!("{threads}"));
             let mut flags = flags(&output, precision);
             set(&mut flags, "retain", retain);
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| train(&flags));
             weights_sha256(&output)
         });
@@ -41,13 +44,29 @@ fn an_interrupted_run_ends_with_the_same_bits() {
         set(&mut flags, "save_steps", "1");
         train(&flags);
         set(&mut flags, "output_dir", &stopped.display().to_string());
-        let mut recorder = Recorder { stop_after: Some(2), ..Recorder::default() };
-        assert!(matches!(try_train(&flags, &mut recorder), Err(TrainError::Stopped { step: 2 })));
+        let mut recorder = Recorder {
+            stop_after: Some(2),
+            ..Recorder::default()
+        };
+        assert!(matches!(
+            try_train(&flags, &mut recorder),
+            Err(TrainError::Stopped { step: 2 })
+        ));
         set(&mut flags, "resume_from_checkpoint", "true");
         train(&flags);
-        assert_eq!(weights_sha256(&stopped), weights_sha256(&whole), "{precision}");
-        set(&mut flags, "precision", if precision == "f32" { "int16" } else { "f32" });
-        let refused = try_train(&flags, &mut Recorder::default()).expect_err("another precision").to_string();
+        assert_eq!(
+            weights_sha256(&stopped),
+            weights_sha256(&whole),
+            "{precision}"
+        );
+        set(
+            &mut flags,
+            "precision",
+            if precision == "f32" { "int16" } else { "f32" },
+        );
+        let refused = try_train(&flags, &mut Recorder::default())
+            .expect_err("another precision")
+            .to_string();
         assert!(refused.starts_with("`precision` was "), "{refused}");
     }
 }
@@ -64,7 +83,11 @@ fn losses_agree() {
             set(&mut flags, "bf16", "true");
         }
         let (_, recorder) = train(&flags);
-        let steps: Vec<(f64, f64)> = recorder.steps.iter().map(|step| (step.loss, step.grad_norm)).collect();
+        let steps: Vec<(f64, f64)> = recorder
+            .steps
+            .iter()
+            .map(|step| (step.loss, step.grad_norm))
+            .collect();
         (weights_sha256(&output), steps)
     };
     let (exact, expected) = run("f32");
@@ -72,11 +95,24 @@ fn losses_agree() {
         let (hash, found) = run(precision);
         assert_ne!(hash, exact, "{precision}");
         for (a, b) in found.iter().zip(&expected) {
-            assert!((a.0 - b.0).abs() < tolerance * b.0, "{precision}: loss {} for {}", a.0, b.0);
-            assert!((a.1 - b.1).abs() < 5.0 * tolerance * b.1, "{precision}: norm {} for {}", a.1, b.1);
+            assert!(
+                (a.0 - b.0).abs() < tolerance * b.0,
+                "{precision}: loss {} for {}",
+                a.0,
+                b.0
+            );
+            assert!(
+                (a.1 - b.1).abs() < 5.0 * tolerance * b.1,
+                "{precision}: norm {} for {}",
+                a.1,
+                b.1
+            );
         }
     }
-    assert_eq!(run("bf16 = true").0, weights_sha256(&dir.path().join("bf16")));
+    assert_eq!(
+        run("bf16 = true").0,
+        weights_sha256(&dir.path().join("bf16"))
+    );
 }
 
 #[test]
@@ -84,6 +120,11 @@ fn two_precisions_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let mut flags = flags(&dir.path().join("model"), "int16");
     set(&mut flags, "bf16", "true");
-    let refused = try_train(&flags, &mut Recorder::default()).expect_err("two precisions").to_string();
-    assert_eq!(refused, "`bf16 = true` and `precision = \"int16\"` contradict each other");
+    let refused = try_train(&flags, &mut Recorder::default())
+        .expect_err("two precisions")
+        .to_string();
+    assert_eq!(
+        refused,
+        "`bf16 = true` and `precision = \"int16\"` contradict each other"
+    );
 }

@@ -27,24 +27,39 @@ fn message(changes: &[(&str, &str)]) -> String {
 #[test]
 fn dimensions_beyond_the_model() {
     let text = message(&[("matryoshka_dims", "64,32")]);
-    assert_eq!(text, "`matryoshka_dims` names 64, but the model's embeddings have 32 values");
+    assert_eq!(
+        text,
+        "`matryoshka_dims` names 64, but the model's embeddings have 32 values"
+    );
 }
 
 #[test]
 fn columns_that_do_not_fit() {
     assert!(message(&[("columns", "positive,question")]).contains("question"));
     let text = message(&[("columns", "positive"), ("ignore_columns", "anchor")]);
-    assert!(text.contains("the data has 1 column (positive), but MatryoshkaLoss takes 2 or more"), "{text}");
+    assert!(
+        text.contains("the data has 1 column (positive), but MatryoshkaLoss takes 2 or more"),
+        "{text}"
+    );
     let text = message(&[("prompts", "{ anker = \"query: \" }")]);
-    assert_eq!(text, "`prompts` names column `anker`, found positive, anchor");
+    assert_eq!(
+        text,
+        "`prompts` names column `anker`, found positive, anchor"
+    );
 }
 
 #[test]
 fn metrics_that_nothing_gives() {
     let error = refused(&[("metric_for_best_model", "dim_64_cosine_ndcg@10")]);
-    assert_eq!(error.to_string(), "`metric_for_best_model` is `dim_64_cosine_ndcg@10`, which no evaluation gives");
+    assert_eq!(
+        error.to_string(),
+        "`metric_for_best_model` is `dim_64_cosine_ndcg@10`, which no evaluation gives"
+    );
     let hint = error.hint().unwrap();
-    assert!(hint.contains("dim_8_cosine_ndcg@10") && hint.contains("sequential_score"), "{hint}");
+    assert!(
+        hint.contains("dim_8_cosine_ndcg@10") && hint.contains("sequential_score"),
+        "{hint}"
+    );
 }
 
 #[test]
@@ -58,13 +73,19 @@ fn files_that_are_not_there() {
 
 #[test]
 fn batches_that_never_fill() {
-    let text = message(&[("per_device_train_batch_size", "500"), ("dataloader_drop_last", "true")]);
+    let text = message(&[
+        ("per_device_train_batch_size", "500"),
+        ("dataloader_drop_last", "true"),
+    ]);
     assert!(text.contains("196 rows do not fill one of 500"), "{text}");
 }
 
 #[test]
 fn losses_and_lengths_that_do_not_exist() {
-    assert_eq!(message(&[("loss", "MultipleNegativeRankingLoss")]), "unknown loss `MultipleNegativeRankingLoss`");
+    assert_eq!(
+        message(&[("loss", "MultipleNegativeRankingLoss")]),
+        "unknown loss `MultipleNegativeRankingLoss`"
+    );
     assert!(message(&[("max_seq_length", "1000")]).contains("1000"));
     assert!(message(&[("freeze", "encoder.layer.7.*")]).contains("encoder.layer.7.*"));
 }
@@ -75,17 +96,26 @@ fn an_output_folder_with_something_in_it() {
     std::fs::write(dir.path().join("thesis.txt"), "precious").unwrap();
     let mut flags = recipe(dir.path());
     let error = try_train(&flags, &mut Recorder::default()).expect_err("a folder in use");
-    assert!(matches!(error, TrainError::OutputNotEmpty { .. }), "{error}");
+    assert!(
+        matches!(error, TrainError::OutputNotEmpty { .. }),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("overwrite_output_dir"));
     assert_eq!(files(dir.path()), ["thesis.txt"]);
     set(&mut flags, "overwrite_output_dir", "true");
     set(&mut flags, "num_train_epochs", "1");
     try_train(&flags, &mut Recorder::default()).unwrap();
-    assert_eq!(std::fs::read_to_string(dir.path().join("thesis.txt")).unwrap(), "precious");
+    assert_eq!(
+        std::fs::read_to_string(dir.path().join("thesis.txt")).unwrap(),
+        "precious"
+    );
 }
 
 fn files(dir: &Path) -> Vec<String> {
-    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
 }
 
 /// A rate that no model survives must end the run with the step, not with a folder of NaN.

@@ -21,7 +21,10 @@ fn flags(output: &Path, compat: &str, strategy: &str) -> Flags {
 
 /// Stops after step `stop`, then goes on to the end.
 fn interrupted(mut flags: Flags, stop: u64) -> Recorder {
-    let mut recorder = Recorder { stop_after: Some(stop), ..Recorder::default() };
+    let mut recorder = Recorder {
+        stop_after: Some(stop),
+        ..Recorder::default()
+    };
     let stopped = try_train(&flags, &mut recorder);
     assert!(matches!(stopped, Err(TrainError::Stopped { step }) if step == stop));
     set(&mut flags, "resume_from_checkpoint", "true");
@@ -33,13 +36,17 @@ fn timeless_log(output: &Path) -> Vec<Value> {
     let mut state = matryo_testkit::read_json(output.join("trainer_state.json"));
     let log = state["log_history"].as_array_mut().unwrap();
     for entry in log.iter_mut() {
-        entry.as_object_mut().unwrap().retain(|key, _| !key.ends_with("_runtime") && !key.ends_with("_per_second"));
+        entry
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.ends_with("_runtime") && !key.ends_with("_per_second"));
     }
     log.clone()
 }
 
 fn csv(output: &Path) -> String {
-    std::fs::read_to_string(output.join("eval/Information-Retrieval_evaluation_dim_8_results.csv")).unwrap()
+    std::fs::read_to_string(output.join("eval/Information-Retrieval_evaluation_dim_8_results.csv"))
+        .unwrap()
 }
 
 fn check_every_stop(compat: &str, strategy: &str, interval: &str) {
@@ -59,7 +66,11 @@ fn check_every_stop(compat: &str, strategy: &str, interval: &str) {
         assert_eq!(weights_sha256(&output), weights_sha256(&whole), "{what}");
         assert_eq!(timeless_log(&output), timeless_log(&whole), "{what}");
         assert_eq!(csv(&output), csv(&whole), "{what}");
-        assert_eq!(recorder.steps.last().map(|step| step.step), Some(outcome.steps), "{what}");
+        assert_eq!(
+            recorder.steps.last().map(|step| step.step),
+            Some(outcome.steps),
+            "{what}"
+        );
     }
 }
 
@@ -80,8 +91,12 @@ fn with_gradients_that_wait() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("model");
     train(&flags(&output, "3.0", "epoch"));
-    let moments = matryo_testkit::read_safetensors(output.join("checkpoint-3/optimizer.safetensors"));
-    assert!(moments.keys().any(|name| name.starts_with("grad.0.")), "waiting gradients");
+    let moments =
+        matryo_testkit::read_safetensors(output.join("checkpoint-3/optimizer.safetensors"));
+    assert!(
+        moments.keys().any(|name| name.starts_with("grad.0.")),
+        "waiting gradients"
+    );
 }
 
 #[test]
@@ -91,7 +106,14 @@ fn nothing_to_go_on_from_is_a_warning() {
     set(&mut flags, "max_steps", "1");
     set(&mut flags, "resume_from_checkpoint", "true");
     let (_, recorder) = train(&flags);
-    assert!(recorder.warnings.iter().any(|text| text.starts_with("no checkpoint in")), "{:?}", recorder.warnings);
+    assert!(
+        recorder
+            .warnings
+            .iter()
+            .any(|text| text.starts_with("no checkpoint in")),
+        "{:?}",
+        recorder.warnings
+    );
 }
 
 #[test]
@@ -105,11 +127,19 @@ fn another_run_is_refused() {
         let mut flags = flags.clone();
         set(&mut flags, "resume_from_checkpoint", "true");
         set(&mut flags, key, value);
-        try_train(&flags, &mut Recorder::default()).expect_err("another run").to_string()
+        try_train(&flags, &mut Recorder::default())
+            .expect_err("another run")
+            .to_string()
     };
-    assert!(refused("learning_rate", "1e-4").starts_with("`learning_rate` was 0.001, now it is 0.0001\n  in "));
+    assert!(
+        refused("learning_rate", "1e-4")
+            .starts_with("`learning_rate` was 0.001, now it is 0.0001\n  in ")
+    );
     assert!(refused("columns", "anchor,positive").starts_with("the training data's SHA-256 was "));
-    assert!(refused("tokens_per_batch", "100").starts_with("`tokens_per_batch` was 2048, now it is 100\n"));
+    assert!(
+        refused("tokens_per_batch", "100")
+            .starts_with("`tokens_per_batch` was 2048, now it is 100\n")
+    );
     assert_eq!(weights_sha256(&output), before);
 }
 
@@ -121,10 +151,17 @@ fn a_damaged_checkpoint_is_named() {
     train(&flags);
     set(&mut flags, "resume_from_checkpoint", "true");
     let last = output.join("checkpoint-8");
-    let resume = || try_train(&flags, &mut Recorder::default()).expect_err("a damaged checkpoint").to_string();
+    let resume = || {
+        try_train(&flags, &mut Recorder::default())
+            .expect_err("a damaged checkpoint")
+            .to_string()
+    };
     std::fs::write(last.join("optimizer.safetensors"), b"short").unwrap();
     let message = resume();
-    assert!(message.contains("checkpoint-8/optimizer.safetensors") && message.contains("5 bytes"), "{message}");
+    assert!(
+        message.contains("checkpoint-8/optimizer.safetensors") && message.contains("5 bytes"),
+        "{message}"
+    );
     std::fs::write(last.join("matryo_state.json"), "{\"format\": 99}").unwrap();
     assert!(resume().starts_with("the checkpoint has format 99, expected 1\n  in "));
     std::fs::write(last.join("matryo_state.json"), "{").unwrap();

@@ -42,8 +42,14 @@ pub struct EvalArgs {
 /// Measures and prints.
 pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome, CliError> {
     let keys = ClassificationReport::METRICS.map(str::to_owned);
-    args.require.iter().try_for_each(|requirement| requirement.check(&keys))?;
-    let data = read_labelled_texts(&args.data, &args.columns.text_column, &args.columns.label_column)?;
+    args.require
+        .iter()
+        .try_for_each(|requirement| requirement.check(&keys))?;
+    let data = read_labelled_texts(
+        &args.data,
+        &args.columns.text_column,
+        &args.columns.label_column,
+    )?;
     let classifier = open(&args.folder, args.precision, &context.console)?;
     let predictions = predict(&classifier, &data.texts, &context.console)?;
     let report = evaluate(&predictions, classifier.labels(), &data.labels);
@@ -57,13 +63,24 @@ pub fn run(args: &EvalArgs, context: &Context) -> Result<Outcome, CliError> {
 }
 
 /// A missed requirement is a warning each, and a negative answer.
-fn judge(requirements: &[Requirement], report: &ClassificationReport, context: &Context) -> Outcome {
+fn judge(
+    requirements: &[Requirement],
+    report: &ClassificationReport,
+    context: &Context,
+) -> Outcome {
     let metrics = report.metrics().map(|(key, value)| (key.to_owned(), value));
-    let missed = |requirement: &Requirement| match ClassificationReport::more_is_better(requirement.key()) {
-        true => requirement.missed(&metrics),
-        false => requirement.exceeded(&metrics),
-    };
+    let missed =
+        |requirement: &Requirement| match ClassificationReport::more_is_better(requirement.key()) {
+            true => requirement.missed(&metrics),
+            false => requirement.exceeded(&metrics),
+        };
     let missed: Vec<String> = requirements.iter().filter_map(missed).collect();
-    missed.iter().for_each(|missed| context.console.warn(missed));
-    if missed.is_empty() { Outcome::Done } else { Outcome::Negative }
+    missed
+        .iter()
+        .for_each(|missed| context.console.warn(missed));
+    if missed.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::Negative
+    }
 }

@@ -14,7 +14,8 @@ use matryo_ops::cpu_in;
 
 use super::{Context, Outcome};
 use crate::{
-    args::PrecisionArgs, console::Console, error::CliError, model::ENCODING, progress, watched::warn_truncated,
+    args::PrecisionArgs, console::Console, error::CliError, model::ENCODING, progress,
+    watched::warn_truncated,
 };
 
 /// Train a classifier on a model, use it, measure it.
@@ -55,14 +56,27 @@ pub fn run(args: &ClassifyArgs, context: &Context) -> Result<Outcome, CliError> 
     }
 }
 
-fn open(folder: &Path, precision: PrecisionArgs, console: &Console) -> Result<Classifier, CliError> {
+fn open(
+    folder: &Path,
+    precision: PrecisionArgs,
+    console: &Console,
+) -> Result<Classifier, CliError> {
     let classifier = Classifier::open(folder, cpu_in(precision.precision))?;
-    classifier.model().folder().notes.iter().for_each(|note| console.note(note));
+    classifier
+        .model()
+        .folder()
+        .notes
+        .iter()
+        .for_each(|note| console.note(note));
     Ok(classifier)
 }
 
 /// Predicts under a bar, and tells how many texts were cut.
-fn predict(classifier: &Classifier, texts: &[String], console: &Console) -> Result<Predictions, CliError> {
+fn predict(
+    classifier: &Classifier,
+    texts: &[String],
+    console: &Console,
+) -> Result<Predictions, CliError> {
     let bar = progress::bar(console, texts.len() as u64, ENCODING);
     let predicted = classifier.predict_with(texts, Some(&|done, _| bar.set_position(done as u64)));
     bar.finish_and_clear();

@@ -47,7 +47,12 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome, CliError> {
     let texts = texts::gather(&args.texts)?;
     let classifier = open(&args.folder, args.precision, &context.console)?;
     let predictions = predict(&classifier, &texts, &context.console)?;
-    let table = Table { texts: &texts, labels: classifier.labels(), predictions: &predictions, top: args.top };
+    let table = Table {
+        texts: &texts,
+        labels: classifier.labels(),
+        predictions: &predictions,
+        top: args.top,
+    };
     match &args.output {
         Some(path) => {
             output::write_whole(path, |out| table.write_json(out))?;
@@ -60,8 +65,16 @@ pub fn run(args: &PredictArgs, context: &Context) -> Result<Outcome, CliError> {
 }
 
 fn check_target(path: &Path) -> Result<(), CliError> {
-    let is_jsonl = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"));
-    if is_jsonl { output::check_folder(path) } else { Err(CliError::ClassesFormat { path: path.to_owned() }) }
+    let is_jsonl = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("jsonl"));
+    if is_jsonl {
+        output::check_folder(path)
+    } else {
+        Err(CliError::ClassesFormat {
+            path: path.to_owned(),
+        })
+    }
 }
 
 /// What is written.
@@ -90,14 +103,25 @@ struct Class<'a> {
 impl Table<'_> {
     /// The most probable classes of a text, best first.
     fn classes(&self, text: usize) -> Vec<Class<'_>> {
-        let top = self.predictions.top(text, self.top.map_or(1, NonZeroUsize::get));
-        top.into_iter().map(|(class, probability)| Class { label: &self.labels[class], probability }).collect()
+        let top = self
+            .predictions
+            .top(text, self.top.map_or(1, NonZeroUsize::get));
+        top.into_iter()
+            .map(|(class, probability)| Class {
+                label: &self.labels[class],
+                probability,
+            })
+            .collect()
     }
 
     fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
         self.texts.iter().enumerate().try_for_each(|(i, text)| {
             let classes = self.classes(i);
-            let line = Line { text, best: classes[0], top: self.top.map(|_| classes) };
+            let line = Line {
+                text,
+                best: classes[0],
+                top: self.top.map(|_| classes),
+            };
             serde_json::to_writer(&mut *out, &line)?;
             out.write_all(b"\n")
         })
@@ -106,10 +130,12 @@ impl Table<'_> {
     fn write_lines(&self, out: &mut impl Write) -> io::Result<()> {
         let several = self.texts.len() > 1;
         self.texts.iter().enumerate().try_for_each(|(i, text)| {
-            self.classes(i).iter().try_for_each(|Class { label, probability }| match several {
-                true => writeln!(out, "{probability:.6}\t{label}\t{text}"),
-                false => writeln!(out, "{probability:.6}\t{label}"),
-            })
+            self.classes(i)
+                .iter()
+                .try_for_each(|Class { label, probability }| match several {
+                    true => writeln!(out, "{probability:.6}\t{label}\t{text}"),
+                    false => writeln!(out, "{probability:.6}\t{label}"),
+                })
         })
     }
 }

@@ -14,9 +14,18 @@ const UNKNOWN: usize = 5;
 /// Prints measures, reliability, worst classes.
 pub fn print(report: &ClassificationReport) -> Result<(), CliError> {
     let mut rows = vec![("examples".to_owned(), grouped(report.examples as u64))];
-    rows.extend(report.metrics().map(|(key, value)| (key.to_owned(), format!("{value:.4}"))));
+    rows.extend(
+        report
+            .metrics()
+            .map(|(key, value)| (key.to_owned(), format!("{value:.4}"))),
+    );
     stdout::print(|out| {
-        writeln!(out, "{}\n{}", table::pairs(&rows), reliability(&report.calibration))?;
+        writeln!(
+            out,
+            "{}\n{}",
+            table::pairs(&rows),
+            reliability(&report.calibration)
+        )?;
         worst(&report.classes).map_or(Ok(()), |worst| writeln!(out, "\n{worst}"))
     })
 }
@@ -28,7 +37,11 @@ pub fn warn_unknown(report: &ClassificationReport, console: &Console) {
         return;
     }
     let texts: usize = unknown.iter().map(|(_, count)| count).sum();
-    let named: Vec<String> = unknown.iter().take(UNKNOWN).map(|(label, _)| format!("`{label}`")).collect();
+    let named: Vec<String> = unknown
+        .iter()
+        .take(UNKNOWN)
+        .map(|(label, _)| format!("`{label}`"))
+        .collect();
     let more = if unknown.len() > UNKNOWN { ", ..." } else { "" };
     console.warn(&format!(
         "{texts} of {} texts have labels that the classifier does not know and count as wrong: {}{more}",
@@ -57,7 +70,15 @@ fn worst(classes: &[ClassReport]) -> Option<String> {
     let mut wrong: Vec<&ClassReport> = classes.iter().filter(|class| class.f1 < 1.0).collect();
     wrong.sort_by(|a, b| a.f1.total_cmp(&b.f1));
     wrong.truncate(CLASSES);
-    let header = ["worst classes", "texts", "precision", "recall", "f1", "most often taken for"].map(str::to_owned);
+    let header = [
+        "worst classes",
+        "texts",
+        "precision",
+        "recall",
+        "f1",
+        "most often taken for",
+    ]
+    .map(str::to_owned);
     let row = |class: &&ClassReport| {
         let taken = class.taken_for.first();
         vec![
@@ -66,7 +87,9 @@ fn worst(classes: &[ClassReport]) -> Option<String> {
             format!("{:.4}", class.precision),
             format!("{:.4}", class.recall),
             format!("{:.4}", class.f1),
-            taken.map_or_else(String::new, |other| format!("{} ({})", other.label, grouped(other.count as u64))),
+            taken.map_or_else(String::new, |other| {
+                format!("{} ({})", other.label, grouped(other.count as u64))
+            }),
         ]
     };
     (!wrong.is_empty()).then(|| table::render(&header, &wrong.iter().map(row).collect::<Vec<_>>()))

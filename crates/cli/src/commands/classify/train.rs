@@ -4,8 +4,8 @@ use std::{io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
 use matryo_classify::{
-    Classifier, Examples, FewShotOptions, Listeners, LogisticOptions, Method, SamplingStrategy, Trained, Training,
-    evaluate, train,
+    Classifier, Examples, FewShotOptions, Listeners, LogisticOptions, Method, SamplingStrategy,
+    Trained, Training, evaluate, train,
 };
 use matryo_data::{LabelledTexts, read_labelled_texts};
 use matryo_ops::cpu_in;
@@ -76,7 +76,12 @@ struct TuningArgs {
     #[arg(long, aliases = ["num_epochs", "num-epochs"], value_name = "X", value_parser = positive, conflicts_with = "probe")]
     epochs: Option<f64>,
     /// Pairs in a batch [default: 16]
-    #[arg(long = "batch_size", alias = "batch-size", value_name = "N", conflicts_with = "probe")]
+    #[arg(
+        long = "batch_size",
+        alias = "batch-size",
+        value_name = "N",
+        conflicts_with = "probe"
+    )]
     batch_size: Option<NonZeroUsize>,
     /// Highest learning rate [default: 2e-5]
     #[arg(
@@ -104,10 +109,20 @@ struct TuningArgs {
     )]
     sampling_strategy: Option<SamplingStrategy>,
     /// So many pairs of each kind for every example, whatever the strategy
-    #[arg(long = "num_iterations", alias = "num-iterations", value_name = "N", conflicts_with = "probe")]
+    #[arg(
+        long = "num_iterations",
+        alias = "num-iterations",
+        value_name = "N",
+        conflicts_with = "probe"
+    )]
     num_iterations: Option<NonZeroUsize>,
     /// Optimizer steps, instead of epochs
-    #[arg(long = "max_steps", alias = "max-steps", value_name = "N", conflicts_with = "probe")]
+    #[arg(
+        long = "max_steps",
+        alias = "max-steps",
+        value_name = "N",
+        conflicts_with = "probe"
+    )]
     max_steps: Option<NonZeroUsize>,
 }
 
@@ -130,18 +145,30 @@ struct HeadArgs {
 pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome, CliError> {
     check_empty(&args.output_dir)?;
     let examples = examples(args)?;
-    let held_out = args.eval.as_ref().map(|path| read(path, &args.columns)).transpose()?;
+    let held_out = args
+        .eval
+        .as_ref()
+        .map(|path| read(path, &args.columns))
+        .transpose()?;
     let facts = (grouped(examples.len() as u64), examples.classes.len());
-    context.console.say(&format!("{} examples of {} classes", facts.0, facts.1));
+    context
+        .console
+        .say(&format!("{} examples of {} classes", facts.0, facts.1));
     let trained = train_under_bars(args, &examples, context)?;
     tell(&trained, context);
-    let report = held_out.map(|held_out| measure(args, &held_out, context)).transpose()?;
+    let report = held_out
+        .map(|held_out| measure(args, &held_out, context))
+        .transpose()?;
     print(args, &trained, report.as_ref(), context)?;
     Ok(Outcome::Done)
 }
 
 fn examples(args: &TrainArgs) -> Result<Examples, CliError> {
-    let all = Examples::open(&args.data, &args.columns.text_column, &args.columns.label_column)?;
+    let all = Examples::open(
+        &args.data,
+        &args.columns.text_column,
+        &args.columns.label_column,
+    )?;
     match args.examples_per_class {
         Some(wanted) => Ok(all.per_class(wanted.get(), args.seed)?),
         None => Ok(all),
@@ -149,10 +176,18 @@ fn examples(args: &TrainArgs) -> Result<Examples, CliError> {
 }
 
 fn read(path: &std::path::Path, columns: &ColumnArgs) -> Result<LabelledTexts, CliError> {
-    Ok(read_labelled_texts(path, &columns.text_column, &columns.label_column)?)
+    Ok(read_labelled_texts(
+        path,
+        &columns.text_column,
+        &columns.label_column,
+    )?)
 }
 
-fn train_under_bars(args: &TrainArgs, examples: &Examples, context: &Context) -> Result<Trained, CliError> {
+fn train_under_bars(
+    args: &TrainArgs,
+    examples: &Examples,
+    context: &Context,
+) -> Result<Trained, CliError> {
     let console = &context.console;
     let training = Training {
         model: &args.model.model,
@@ -160,7 +195,11 @@ fn train_under_bars(args: &TrainArgs, examples: &Examples, context: &Context) ->
         precision: args.precision.precision,
         data: &args.data,
         examples,
-        method: if args.probe { Method::Probe } else { Method::FewShot(args.tuning.options()) },
+        method: if args.probe {
+            Method::Probe
+        } else {
+            Method::FewShot(args.tuning.options())
+        },
         head: args.head.options(),
         normalize_embeddings: args.normalize,
         seed: args.seed,
@@ -187,12 +226,19 @@ fn tell(trained: &Trained, context: &Context) {
     }
     console.say(&format!(
         "tuned in {:.1} s, encoded in {:.1} s, fitted in {:.1} s ({} iterations)",
-        trained.tuning_seconds, trained.encoding_seconds, trained.fitting_seconds, trained.iterations
+        trained.tuning_seconds,
+        trained.encoding_seconds,
+        trained.fitting_seconds,
+        trained.iterations
     ));
 }
 
 /// Measures the classifier as it lies in its folder.
-fn measure(args: &TrainArgs, held_out: &LabelledTexts, context: &Context) -> Result<Value, CliError> {
+fn measure(
+    args: &TrainArgs,
+    held_out: &LabelledTexts,
+    context: &Context,
+) -> Result<Value, CliError> {
     let classifier = Classifier::open(&args.output_dir, cpu_in(args.precision.precision))?;
     let predictions = predict(&classifier, &held_out.texts, &context.console)?;
     let report = evaluate(&predictions, classifier.labels(), &held_out.labels);
@@ -203,11 +249,18 @@ fn measure(args: &TrainArgs, held_out: &LabelledTexts, context: &Context) -> Res
     Ok(json!(report))
 }
 
-fn print(args: &TrainArgs, trained: &Trained, report: Option<&Value>, context: &Context) -> Result<(), CliError> {
+fn print(
+    args: &TrainArgs,
+    trained: &Trained,
+    report: Option<&Value>,
+    context: &Context,
+) -> Result<(), CliError> {
     if context.json {
         return stdout::print_json(&to_json(args, trained, report));
     }
-    context.console.say(&format!("saved {}", args.output_dir.display()));
+    context
+        .console
+        .say(&format!("saved {}", args.output_dir.display()));
     match report {
         Some(_) => Ok(()),
         None => stdout::print(|out| writeln!(out, "{}", args.output_dir.display())),
@@ -238,7 +291,9 @@ impl TuningArgs {
         let default = FewShotOptions::default();
         FewShotOptions {
             num_epochs: self.epochs.unwrap_or(default.num_epochs),
-            batch_size: self.batch_size.map_or(default.batch_size, NonZeroUsize::get),
+            batch_size: self
+                .batch_size
+                .map_or(default.batch_size, NonZeroUsize::get),
             body_learning_rate: self.learning_rate.unwrap_or(default.body_learning_rate),
             warmup_proportion: self.warmup_proportion.unwrap_or(default.warmup_proportion),
             l2_weight: self.l2_weight.unwrap_or(default.l2_weight),
@@ -281,5 +336,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
 }
 
 fn share(text: &str) -> Result<f64, String> {
-    number(text, "a number from 0 to 1", |number| (0.0..=1.0).contains(&number))
+    number(text, "a number from 0 to 1", |number| {
+        (0.0..=1.0).contains(&number)
+    })
 }

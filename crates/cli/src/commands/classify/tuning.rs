@@ -24,13 +24,19 @@ pub struct TuningBar {
 impl TuningBar {
     /// Nothing is shown before the tuning starts.
     pub fn new(console: Console) -> Self {
-        Self { console, bar: ProgressBar::hidden() }
+        Self {
+            console,
+            bar: ProgressBar::hidden(),
+        }
     }
 
     fn plan(&mut self, plan: &RunPlan) {
         plan.notes.iter().for_each(|note| self.console.note(note));
         let (pairs, steps) = (grouped(plan.rows as u64), grouped(plan.steps));
-        self.console.say(&format!("tuning on {pairs} pairs in {steps} steps; {}; {}", plan.device, plan.precision));
+        self.console.say(&format!(
+            "tuning on {pairs} pairs in {steps} steps; {}; {}",
+            plan.device, plan.precision
+        ));
         self.bar = bar(&self.console, plan.steps, TEMPLATE);
     }
 
@@ -38,8 +44,14 @@ impl TuningBar {
         let facts = format!("loss {:.4}  {} left", step.loss, duration(step.remaining));
         self.bar.set_position(step.step);
         let tenth = |step: u64, total: u64| step * LINES / total.max(1);
-        if !self.console.shows_bars() && tenth(step.step, step.total) > tenth(step.step - 1, step.total) {
-            self.console.say(&format!("step {} of {}  {facts}", grouped(step.step), grouped(step.total)));
+        if !self.console.shows_bars()
+            && tenth(step.step, step.total) > tenth(step.step - 1, step.total)
+        {
+            self.console.say(&format!(
+                "step {} of {}  {facts}",
+                grouped(step.step),
+                grouped(step.total)
+            ));
         }
         self.bar.set_message(facts);
     }

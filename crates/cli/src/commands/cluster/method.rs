@@ -7,8 +7,8 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use matryo_mining::{
-    AGGLOMERATIVE_ROWS, CommunityOptions, Cut, KMeansOptions, Linkage, MatRef, MiningError, agglomerative,
-    community_detection, groups, kmeans,
+    AGGLOMERATIVE_ROWS, CommunityOptions, Cut, KMeansOptions, Linkage, MatRef, MiningError,
+    agglomerative, community_detection, groups, kmeans,
 };
 
 use crate::{args::read_cosine, console::Console, error::CliError, progress};
@@ -21,7 +21,12 @@ pub struct MethodArgs {
     #[arg(long, value_enum, default_value_t = Method::Kmeans, value_name = "NAME")]
     method: Method,
     /// Number of clusters (kmeans, agglomerative)
-    #[arg(short = 'k', long = "clusters", value_name = "N", conflicts_with = "threshold")]
+    #[arg(
+        short = 'k',
+        long = "clusters",
+        value_name = "N",
+        conflicts_with = "threshold"
+    )]
     k: Option<NonZeroUsize>,
     /// Cosine within a cluster, -1 to 1 (agglomerative; communities [default: 0.75])
     #[arg(long, value_name = "T", value_parser = read_cosine, allow_negative_numbers = true)]
@@ -57,7 +62,12 @@ pub struct Clusters {
 }
 
 fn linkage_parser() -> impl TypedValueParser<Value = Linkage> {
-    let linkage = |name: String| Linkage::ALL.into_iter().find(|linkage| linkage.name() == name).ok_or("unknown");
+    let linkage = |name: String| {
+        Linkage::ALL
+            .into_iter()
+            .find(|linkage| linkage.name() == name)
+            .ok_or("unknown")
+    };
     PossibleValuesParser::new(Linkage::ALL.map(Linkage::name)).try_map(linkage)
 }
 
@@ -82,7 +92,11 @@ impl MethodArgs {
         use Method::{Agglomerative, Communities, Kmeans};
         let options: [(&str, bool, &[Method]); 6] = [
             ("-k", self.k.is_some(), &[Kmeans, Agglomerative]),
-            ("--threshold", self.threshold.is_some(), &[Agglomerative, Communities]),
+            (
+                "--threshold",
+                self.threshold.is_some(),
+                &[Agglomerative, Communities],
+            ),
             ("--min-size", self.min_size.is_some(), &[Communities]),
             ("--linkage", self.linkage.is_some(), &[Agglomerative]),
             ("--seed", self.seed.is_some(), &[Kmeans]),
@@ -91,13 +105,26 @@ impl MethodArgs {
         let method = self.name();
         for (option, given, methods) in options {
             if given && !methods.contains(&self.method) {
-                let of = methods.iter().map(|method| format!("--method {}", method.name())).collect::<Vec<_>>();
-                return Err(CliError::MethodIgnores { method, option, of: of.join(" and ") });
+                let of = methods
+                    .iter()
+                    .map(|method| format!("--method {}", method.name()))
+                    .collect::<Vec<_>>();
+                return Err(CliError::MethodIgnores {
+                    method,
+                    option,
+                    of: of.join(" and "),
+                });
             }
         }
         match (self.method, self.k, self.threshold) {
-            (Kmeans, None, _) => Err(CliError::MethodNeeds { method, needs: "-k" }),
-            (Agglomerative, None, None) => Err(CliError::MethodNeeds { method, needs: "-k or --threshold" }),
+            (Kmeans, None, _) => Err(CliError::MethodNeeds {
+                method,
+                needs: "-k",
+            }),
+            (Agglomerative, None, None) => Err(CliError::MethodNeeds {
+                method,
+                needs: "-k or --threshold",
+            }),
             _ => Ok(()),
         }
     }
@@ -105,16 +132,25 @@ impl MethodArgs {
     /// Checks what the number of texts alone forbids, before they are encoded.
     pub fn check_rows(&self, rows: usize) -> Result<(), MiningError> {
         match self.k.map(NonZeroUsize::get) {
-            Some(clusters) if clusters > rows => Err(MiningError::TooManyClusters { clusters, rows }),
+            Some(clusters) if clusters > rows => {
+                Err(MiningError::TooManyClusters { clusters, rows })
+            }
             _ if self.method == Method::Agglomerative && rows > AGGLOMERATIVE_ROWS => {
-                Err(MiningError::TooManyRows { rows, limit: AGGLOMERATIVE_ROWS })
+                Err(MiningError::TooManyRows {
+                    rows,
+                    limit: AGGLOMERATIVE_ROWS,
+                })
             }
             _ => Ok(()),
         }
     }
 
     /// Clusters the rows of `embeddings`.
-    pub fn cluster(&self, embeddings: MatRef<'_>, console: &Console) -> Result<Clusters, MiningError> {
+    pub fn cluster(
+        &self,
+        embeddings: MatRef<'_>,
+        console: &Console,
+    ) -> Result<Clusters, MiningError> {
         let bar = progress::share(console, "clustering");
         let advance = |done: usize, total: usize| {
             bar.set_length(total as u64);
@@ -129,7 +165,11 @@ impl MethodArgs {
         clusters
     }
 
-    fn kmeans(&self, embeddings: MatRef<'_>, advance: &(dyn Fn(usize, usize) + Sync)) -> Result<Clusters, MiningError> {
+    fn kmeans(
+        &self,
+        embeddings: MatRef<'_>,
+        advance: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Clusters, MiningError> {
         let default = KMeansOptions::default();
         let options = KMeansOptions {
             n_clusters: self.k.map_or(default.n_clusters, NonZeroUsize::get),
@@ -139,7 +179,10 @@ impl MethodArgs {
             ..default
         };
         let found = kmeans(embeddings, &options)?;
-        Ok(Clusters { groups: groups(&found.labels), converged: Some((found.inertia, found.n_iter)) })
+        Ok(Clusters {
+            groups: groups(&found.labels),
+            converged: Some((found.inertia, found.n_iter)),
+        })
     }
 
     fn agglomerative(&self, embeddings: MatRef<'_>) -> Result<Clusters, MiningError> {
@@ -148,7 +191,10 @@ impl MethodArgs {
             (None, threshold) => Cut::DistanceThreshold(1.0 - threshold.unwrap_or_default()),
         };
         let labels = agglomerative(embeddings, self.linkage.unwrap_or_default(), cut)?;
-        Ok(Clusters { groups: groups(&labels), converged: None })
+        Ok(Clusters {
+            groups: groups(&labels),
+            converged: None,
+        })
     }
 
     fn communities(
@@ -159,9 +205,14 @@ impl MethodArgs {
         let default = CommunityOptions::default();
         let options = CommunityOptions {
             threshold: self.threshold.unwrap_or(default.threshold),
-            min_community_size: self.min_size.map_or(default.min_community_size, NonZeroUsize::get),
+            min_community_size: self
+                .min_size
+                .map_or(default.min_community_size, NonZeroUsize::get),
             progress: Some(advance),
         };
-        Ok(Clusters { groups: community_detection(embeddings, &options)?, converged: None })
+        Ok(Clusters {
+            groups: community_detection(embeddings, &options)?,
+            converged: None,
+        })
     }
 }

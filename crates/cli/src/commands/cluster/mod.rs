@@ -50,11 +50,18 @@ pub fn run(args: &ClusterArgs, context: &Context) -> Result<Outcome, CliError> {
     let (texts, embeddings) = source.embed(&context.console)?;
     let clusters = args.method.cluster(embeddings.view(), &context.console)?;
     let typical = most_central(embeddings.view(), &clusters.groups, args.typical)?;
-    let found = Found { method: args.method.name(), texts, clusters, typical };
+    let found = Found {
+        method: args.method.name(),
+        texts,
+        clusters,
+        typical,
+    };
     context.console.say(&found.summary());
     if let Some(target) = target {
         target.write(&found.records())?;
-        context.console.say(&format!("wrote {}", target.path().display()));
+        context
+            .console
+            .say(&format!("wrote {}", target.path().display()));
     }
     found.print(context.json)?;
     Ok(Outcome::Done)
@@ -75,7 +82,10 @@ impl Found {
 
     fn summary(&self) -> String {
         let clusters = grouped(self.clusters.groups.len() as u64);
-        let mut text = format!("{clusters} clusters of {} texts", grouped(self.texts.len() as u64));
+        let mut text = format!(
+            "{clusters} clusters of {} texts",
+            grouped(self.texts.len() as u64)
+        );
         if self.unclustered() > 0 {
             text.push_str(&format!(", {} in none", grouped(self.unclustered() as u64)));
         }
@@ -91,7 +101,10 @@ impl Found {
             members.iter().for_each(|&member| labels[member] = label);
         }
         let texts = self.texts.iter().map(String::as_str).collect();
-        Records(vec![("text", Column::Text(texts)), ("label", Column::Integer(labels))])
+        Records(vec![
+            ("text", Column::Text(texts)),
+            ("label", Column::Integer(labels)),
+        ])
     }
 
     fn print(&self, json: bool) -> Result<(), CliError> {
@@ -99,7 +112,9 @@ impl Found {
             return stdout::print_json(&self.json());
         }
         stdout::print(|out| {
-            for (label, (members, typical)) in self.clusters.groups.iter().zip(&self.typical).enumerate() {
+            for (label, (members, typical)) in
+                self.clusters.groups.iter().zip(&self.typical).enumerate()
+            {
                 let mut texts = typical.iter().map(|&place| &self.texts[place]);
                 let first = texts.next().map_or("", |text| text);
                 writeln!(out, "{label}\t{}\t{first}", members.len())?;
@@ -114,7 +129,13 @@ impl Found {
             let typical: Vec<&String> = typical.iter().map(|&place| &self.texts[place]).collect();
             json!({"label": label, "size": members.len(), "typical": typical})
         };
-        let clusters = self.clusters.groups.iter().zip(&self.typical).enumerate().map(cluster);
+        let clusters = self
+            .clusters
+            .groups
+            .iter()
+            .zip(&self.typical)
+            .enumerate()
+            .map(cluster);
         let mut report = Map::new();
         report.insert("method".to_owned(), self.method.into());
         report.insert("texts".to_owned(), self.texts.len().into());

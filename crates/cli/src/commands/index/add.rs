@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::Args;
-use matryo_collection::{AddOptions, AddReport, Chunking, Collection, CreateOptions, Place, Spread, VectorStorage};
+use matryo_collection::{
+    AddOptions, AddReport, Chunking, Collection, CreateOptions, Place, Spread, VectorStorage,
+};
 use matryo_data::{DocumentColumns, check_documents};
 use matryo_model::SentenceEncoder;
 use serde_json::json;
@@ -116,9 +118,13 @@ struct CreateArgs {
 pub fn add(args: &AddArgs, context: &Context) -> Result<Outcome, CliError> {
     let columns = args.embeddings.among(&args.documents);
     let count = args.documents.check(&columns)?;
-    let place = args.place.place(Spread { shards: args.create.shards, replicas: args.create.replicas });
+    let place = args.place.place(Spread {
+        shards: args.create.shards,
+        replicas: args.create.replicas,
+    });
     let (collection, model) = args.open(&place, context)?;
-    args.documents.add_to(&collection, &model, (count, &columns), false, context)
+    args.documents
+        .add_to(&collection, &model, (count, &columns), false, context)
 }
 
 /// Adds what must be there.
@@ -127,37 +133,54 @@ pub fn update(args: &UpdateArgs, context: &Context) -> Result<Outcome, CliError>
     let count = args.documents.check(&columns)?;
     let collection = args.place.open()?;
     let model = args.model.open(&collection, &context.console)?;
-    args.documents.add_to(&collection, &model, (count, &columns), true, context)
+    args.documents
+        .add_to(&collection, &model, (count, &columns), true, context)
 }
 
 impl AddArgs {
-    fn open(&self, place: &Place, context: &Context) -> Result<(Collection, SentenceEncoder), CliError> {
+    fn open(
+        &self,
+        place: &Place,
+        context: &Context,
+    ) -> Result<(Collection, SentenceEncoder), CliError> {
         let Some(name) = &self.model.model else {
             let collection = Collection::open(place).map_err(|error| match error {
                 matryo_collection::CollectionError::Missing { .. } => CliError::NoModel,
                 other => other.into(),
             })?;
             let model = self.model.open(&collection, &context.console)?;
-            collection.manifest().check_settings(&self.create.options())?;
+            collection
+                .manifest()
+                .check_settings(&self.create.options())?;
             return Ok((collection, model));
         };
         let model = self.model.open_named(name, &context.console)?;
-        let collection = Collection::open_or_create(place, &model, &lasting(name), &self.create.options())?;
+        let collection =
+            Collection::open_or_create(place, &model, &lasting(name), &self.create.options())?;
         Ok((collection, model))
     }
 }
 
 /// A name under which the model is found from any folder.
 fn lasting(name: &str) -> String {
-    let folder = Path::new(name).canonicalize().ok().filter(|path| path.is_dir());
-    folder.map_or_else(|| name.to_owned(), |path| path.to_string_lossy().into_owned())
+    let folder = Path::new(name)
+        .canonicalize()
+        .ok()
+        .filter(|path| path.is_dir());
+    folder.map_or_else(
+        || name.to_owned(),
+        |path| path.to_string_lossy().into_owned(),
+    )
 }
 
 impl CreateArgs {
     fn options(&self) -> CreateOptions {
         let chunking = self.chunk_tokens.map(|tokens| {
             const SHARE: usize = 8;
-            Chunking { tokens, overlap: self.chunk_overlap.unwrap_or(tokens / SHARE) }
+            Chunking {
+                tokens,
+                overlap: self.chunk_overlap.unwrap_or(tokens / SHARE),
+            }
         });
         CreateOptions {
             dims: self.dims.clone(),
@@ -171,7 +194,10 @@ impl CreateArgs {
 
 impl EmbeddingArgs {
     fn among(&self, documents: &DocumentArgs) -> DocumentColumns {
-        DocumentColumns { embedding: self.embedding_column.clone(), ..documents.columns() }
+        DocumentColumns {
+            embedding: self.embedding_column.clone(),
+            ..documents.columns()
+        }
     }
 }
 
@@ -193,7 +219,9 @@ impl DocumentArgs {
 
     /// Number of documents, once all were found to be readable.
     pub fn check(&self, columns: &DocumentColumns) -> Result<usize, CliError> {
-        self.files.iter().try_fold(0, |count, file| Ok(count + check_documents(file, columns)?))
+        self.files
+            .iter()
+            .try_fold(0, |count, file| Ok(count + check_documents(file, columns)?))
     }
 
     fn add_to(
@@ -211,8 +239,12 @@ impl DocumentArgs {
             let before = total.added + total.replaced + total.unchanged;
             let advance = |done: usize| watch.at(before + done);
             let tokens_per_batch = self.tokens_per_batch();
-            let options =
-                AddOptions { only_existing, tokens_per_batch, progress: Some(&advance), ..AddOptions::default() };
+            let options = AddOptions {
+                only_existing,
+                tokens_per_batch,
+                progress: Some(&advance),
+                ..AddOptions::default()
+            };
             total = sum(total, collection.add(model, file, columns, &options)?);
         }
         watch.finish();

@@ -18,7 +18,11 @@ pub struct DeleteArgs {
     #[command(flatten)]
     place: PlaceArgs,
     /// Ids of documents; if one is not there, nothing is deleted
-    #[arg(value_name = "ID", required_unless_present = "filter", conflicts_with = "filter")]
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "filter",
+        conflicts_with = "filter"
+    )]
     ids: Vec<String>,
     /// Documents that match, such as 'year < 2000 or region = "EU"'
     #[arg(long, value_name = "FILTER")]
@@ -36,7 +40,9 @@ pub fn run(args: &DeleteArgs, context: &Context) -> Result<Outcome, CliError> {
     if context.json {
         stdout::print_json(&json!({ "deleted": count }))?;
     } else {
-        context.console.say(&format!("{} {what} deleted", grouped(count as u64)));
+        context
+            .console
+            .say(&format!("{} {what} deleted", grouped(count as u64)));
     }
     Ok(Outcome::Done)
 }

@@ -49,13 +49,24 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome, CliError> {
         tokens_per_batch: args.documents.tokens_per_batch(),
         progress: Some(&|done| watch.at(done)),
     };
-    let report = embed_documents(&model, &args.documents.files, &columns, &args.output, &options)?;
+    let report = embed_documents(
+        &model,
+        &args.documents.files,
+        &columns,
+        &args.output,
+        &options,
+    )?;
     watch.finish();
     warn_truncated(report.truncated, report.documents, &context.console);
     tell(args, &report, started.elapsed().as_secs_f64(), context)
 }
 
-fn tell(args: &EmbedArgs, report: &EmbedReport, seconds: f64, context: &Context) -> Result<Outcome, CliError> {
+fn tell(
+    args: &EmbedArgs,
+    report: &EmbedReport,
+    seconds: f64,
+    context: &Context,
+) -> Result<Outcome, CliError> {
     if context.json {
         stdout::print_json(&json!({
             "documents": report.documents,

@@ -55,7 +55,14 @@ fn lines(info: &Info) -> Vec<(String, String)> {
         ("similarity", manifest.model.similarity.clone()),
         ("dimensions", dims.join(", ")),
         ("storage", manifest.storage.to_string()),
-        ("words", if manifest.hybrid { manifest.language.clone() } else { "none".to_owned() }),
+        (
+            "words",
+            if manifest.hybrid {
+                manifest.language.clone()
+            } else {
+                "none".to_owned()
+            },
+        ),
         ("chunks", chunking),
         ("documents", number(info.documents)),
         ("points", number(info.points)),
@@ -65,5 +72,8 @@ fn lines(info: &Info) -> Vec<(String, String)> {
     if let Some(bytes) = info.bytes {
         lines.push(("bytes", grouped(bytes)));
     }
-    lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    lines
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }

@@ -101,23 +101,42 @@ impl PlaceArgs {
 }
 
 fn on_server(url: &str, name: &str, spread: Spread) -> Place {
-    let key = env::var("QDRANT_API_KEY").ok().filter(|key| !key.is_empty());
-    Place::Server { url: url.to_owned(), name: name.to_owned(), key, spread }
+    let key = env::var("QDRANT_API_KEY")
+        .ok()
+        .filter(|key| !key.is_empty());
+    Place::Server {
+        url: url.to_owned(),
+        name: name.to_owned(),
+        key,
+        spread,
+    }
 }
 
 impl CollectionModelArgs {
     /// Opens the model that was named, else the one that the collection names.
-    pub fn open(&self, collection: &Collection, console: &Console) -> Result<SentenceEncoder, CliError> {
+    pub fn open(
+        &self,
+        collection: &Collection,
+        console: &Console,
+    ) -> Result<SentenceEncoder, CliError> {
         self.open_named(&collection.manifest().model.name, console)
     }
 
     fn open_named(&self, default: &str, console: &Console) -> Result<SentenceEncoder, CliError> {
         let name = self.model.as_deref().unwrap_or(default).to_owned();
-        model::open(&ModelArgs { model: name, revision: self.revision.clone() }, self.precision, console)
+        model::open(
+            &ModelArgs {
+                model: name,
+                revision: self.revision.clone(),
+            },
+            self.precision,
+            console,
+        )
     }
 }
 
 /// Reads a filter.
 pub fn filter(text: &str) -> Result<Filter, CliError> {
-    text.parse().map_err(|error| CliError::from(CollectionError::Filter(error)))
+    text.parse()
+        .map_err(|error| CliError::from(CollectionError::Filter(error)))
 }

@@ -36,7 +36,10 @@ pub fn run(args: &OptimizeArgs, context: &Context) -> Result<Outcome, CliError> 
         )?;
     } else {
         let indexed = grouped(info.indexed_vectors as u64);
-        context.console.say(&format!("{indexed} vectors indexed, {} segments, {seconds:.1} s", info.segments));
+        context.console.say(&format!(
+            "{indexed} vectors indexed, {} segments, {seconds:.1} s",
+            info.segments
+        ));
     }
     Ok(Outcome::Done)
 }

@@ -48,15 +48,31 @@ pub fn run(args: &PushArgs, context: &Context) -> Result<Outcome, CliError> {
     } else {
         let points = grouped(report.points as u64);
         let compared = report.compared;
-        context.console.say(&format!("{points} points copied to {target}; {compared} answers compared, all the same"));
+        context.console.say(&format!(
+            "{points} points copied to {target}; {compared} answers compared, all the same"
+        ));
     }
     Ok(Outcome::Done)
 }
 
 impl PushArgs {
     fn target(&self) -> Place {
-        let folder = self.place.collection.file_name().unwrap_or(self.place.collection.as_os_str());
-        let name = self.name.clone().unwrap_or_else(|| folder.to_string_lossy().into_owned());
-        on_server(&self.target, &name, Spread { shards: self.shards, replicas: self.replicas })
+        let folder = self
+            .place
+            .collection
+            .file_name()
+            .unwrap_or(self.place.collection.as_os_str());
+        let name = self
+            .name
+            .clone()
+            .unwrap_or_else(|| folder.to_string_lossy().into_owned());
+        on_server(
+            &self.target,
+            &name,
+            Spread {
+                shards: self.shards,
+                replicas: self.replicas,
+            },
+        )
     }
 }

@@ -27,7 +27,12 @@ pub struct RecallArgs {
     #[arg(long, value_name = "NAME", requires = "queries")]
     column: Option<String>,
     /// Texts of the collection to ask for
-    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "queries")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        conflicts_with = "queries"
+    )]
     sample: usize,
     #[command(flatten)]
     how: HowArgs,
@@ -36,7 +41,11 @@ pub struct RecallArgs {
 /// Asks and tells.
 pub fn run(args: &RecallArgs, context: &Context) -> Result<Outcome, CliError> {
     let options = args.how.options()?;
-    let queries = args.queries.as_ref().map(|path| read_texts(path, args.column.as_deref())).transpose()?;
+    let queries = args
+        .queries
+        .as_ref()
+        .map(|path| read_texts(path, args.column.as_deref()))
+        .transpose()?;
     let collection = args.place.open()?;
     let model = args.model.open(&collection, &context.console)?;
     let searcher = collection.searcher(&model)?;
@@ -50,8 +59,14 @@ pub fn run(args: &RecallArgs, context: &Context) -> Result<Outcome, CliError> {
         }))?;
     } else {
         let text = table::pairs(&[
-            (format!("recall@{}", recall.k), format!("{:.4} of {} questions", recall.recall, recall.queries)),
-            ("median time".to_owned(), format!("{indexed:.2} ms, exactly {exact:.2} ms (with encoding the question)")),
+            (
+                format!("recall@{}", recall.k),
+                format!("{:.4} of {} questions", recall.recall, recall.queries),
+            ),
+            (
+                "median time".to_owned(),
+                format!("{indexed:.2} ms, exactly {exact:.2} ms (with encoding the question)"),
+            ),
         ]);
         stdout::print(|out| std::io::Write::write_all(out, text.as_bytes()))?;
     }

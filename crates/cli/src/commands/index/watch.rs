@@ -17,7 +17,10 @@ impl Watch {
     pub fn new(what: &'static str, count: usize, console: Console) -> Self {
         let template = "{msg} {bar:24} {pos}/{len} documents, {per_sec}, {eta} left";
         let bar = progress::bar(&console, count as u64, template).with_message(what);
-        Self { bar, lines: Lines::new(console, count as u64, "documents") }
+        Self {
+            bar,
+            lines: Lines::new(console, count as u64, "documents"),
+        }
     }
 
     /// So many are done.

@@ -25,11 +25,15 @@ pub struct TrainBar {
 impl TrainBar {
     /// Draws on stderr, which must be a terminal.
     pub fn new(console: Console) -> Self {
-        Self { console, bar: ProgressBar::hidden() }
+        Self {
+            console,
+            bar: ProgressBar::hidden(),
+        }
     }
 
     fn plan(&mut self, plan: &RunPlan) {
-        self.console.say(table::pairs(&plan::describe(plan)).trim_end());
+        self.console
+            .say(table::pairs(&plan::describe(plan)).trim_end());
         plan.notes.iter().for_each(|note| self.console.note(note));
         self.bar = bar(&self.console, plan.steps, TEMPLATE);
     }
@@ -55,7 +59,9 @@ impl TrainBar {
     fn done(&self, outcome: &TrainOutcome) {
         self.bar.finish_and_clear();
         let best = outcome.best.as_ref();
-        let best = best.map_or_else(String::new, |best| format!(", best by {}: {:.4}", best.metric, best.value));
+        let best = best.map_or_else(String::new, |best| {
+            format!(", best by {}: {:.4}", best.metric, best.value)
+        });
         self.console.say(&format!(
             "trained {} steps in {} (evaluations {}), mean loss {:.4}; saved step {}{best}",
             outcome.steps,
@@ -65,7 +71,8 @@ impl TrainBar {
             outcome.saved_step
         ));
         if !outcome.before.is_empty() && !outcome.after.is_empty() {
-            self.console.say(&metrics::comparison(&outcome.before, &outcome.after));
+            self.console
+                .say(&metrics::comparison(&outcome.before, &outcome.after));
         }
     }
 }
@@ -76,10 +83,19 @@ impl Observer for TrainBar {
             Event::Plan(plan) => self.plan(plan),
             Event::Warning { text } => self.above(|console| console.warn(text)),
             Event::Step(step) => self.step(step),
-            Event::Evaluated { step, epoch, reports } => self.above(|console| {
-                console.say(&format!("evaluation after step {step} (epoch {epoch:.2})\n{}", metrics::table(reports)));
+            Event::Evaluated {
+                step,
+                epoch,
+                reports,
+            } => self.above(|console| {
+                console.say(&format!(
+                    "evaluation after step {step} (epoch {epoch:.2})\n{}",
+                    metrics::table(reports)
+                ));
             }),
-            Event::Saved { path } => self.above(|console| console.say(&format!("saved {}", path.display()))),
+            Event::Saved { path } => {
+                self.above(|console| console.say(&format!("saved {}", path.display())))
+            }
             Event::Done(outcome) => self.done(outcome),
             _ => {}
         }

@@ -36,11 +36,17 @@ pub struct JsonDownloads;
 
 impl HubProgress for JsonDownloads {
     fn begin(&self, file: &str, size: Option<u64>, _: u64) {
-        write_line(&mut io::stderr(), &json!({"event": "download", "file": file, "bytes": size}));
+        write_line(
+            &mut io::stderr(),
+            &json!({"event": "download", "file": file, "bytes": size}),
+        );
     }
 
     fn note(&self, text: &str) {
-        write_line(&mut io::stderr(), &json!({"event": "warning", "text": text}));
+        write_line(
+            &mut io::stderr(),
+            &json!({"event": "warning", "text": text}),
+        );
     }
 }
 
@@ -54,7 +60,11 @@ fn to_json(event: &Event<'_>) -> Option<Value> {
         Event::Plan(plan) => self::plan(plan),
         Event::Warning { text } => json!({"event": "warning", "text": text}),
         Event::Step(step) => self::step(step),
-        Event::Evaluated { step, epoch, reports } => {
+        Event::Evaluated {
+            step,
+            epoch,
+            reports,
+        } => {
             json!({"event": "evaluated", "step": step, "epoch": epoch, "metrics": metrics::json(reports)})
         }
         Event::Saved { path } => json!({"event": "saved", "path": path}),

@@ -42,9 +42,16 @@ The result, on standard output, is the path of the model folder; with --json it 
 
 impl Args for TrainArgs {
     fn augment_args(command: Command) -> Command {
-        let config = Arg::new("CONFIG").value_parser(value_parser!(PathBuf)).help("Training configuration in TOML");
-        let command = command.about("Fine-tune a model").long_about(ABOUT).arg(config);
-        command.next_help_heading("Keys").args(TrainConfig::keys().iter().map(flag))
+        let config = Arg::new("CONFIG")
+            .value_parser(value_parser!(PathBuf))
+            .help("Training configuration in TOML");
+        let command = command
+            .about("Fine-tune a model")
+            .long_about(ABOUT)
+            .arg(config);
+        command
+            .next_help_heading("Keys")
+            .args(TrainConfig::keys().iter().map(flag))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -54,7 +61,12 @@ impl Args for TrainArgs {
 
 impl FromArgMatches for TrainArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let value = |key: &KeyInfo| Some((key.name.to_owned(), matches.get_one::<String>(key.name)?.clone()));
+        let value = |key: &KeyInfo| {
+            Some((
+                key.name.to_owned(),
+                matches.get_one::<String>(key.name)?.clone(),
+            ))
+        };
         Ok(Self {
             config: matches.get_one("CONFIG").cloned(),
             overrides: TrainConfig::keys().iter().filter_map(value).collect(),
@@ -75,7 +87,11 @@ fn flag(key: &KeyInfo) -> Arg {
         .value_name(value_name(key.kind))
         .allow_negative_numbers(true)
         .help(help(key));
-    if dashed == key.name { arg } else { arg.alias(dashed) }
+    if dashed == key.name {
+        arg
+    } else {
+        arg.alias(dashed)
+    }
 }
 
 fn help(key: &KeyInfo) -> String {
@@ -111,12 +127,20 @@ pub fn set_aside(
     let mut arguments = arguments.peekable();
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
-        let (name, value) = text.split_once('=').map_or((&*text, None), |(name, value)| (name, Some(value)));
+        let (name, value) = text
+            .split_once('=')
+            .map_or((&*text, None), |(name, value)| (name, Some(value)));
         match name.strip_prefix("--") {
             Some(name) if !name.is_empty() && !known(name) => {
-                let mut next = || arguments.next_if(|next| !next.to_string_lossy().starts_with("--"));
-                let value = value.map(str::to_owned).or_else(|| Some(next()?.to_string_lossy().into_owned()));
-                aside.push((name.replace('-', "_"), value.unwrap_or_else(|| "true".into())));
+                let mut next =
+                    || arguments.next_if(|next| !next.to_string_lossy().starts_with("--"));
+                let value = value
+                    .map(str::to_owned)
+                    .or_else(|| Some(next()?.to_string_lossy().into_owned()));
+                aside.push((
+                    name.replace('-', "_"),
+                    value.unwrap_or_else(|| "true".into()),
+                ));
             }
             _ => kept.push(argument.clone()),
         }
@@ -129,14 +153,28 @@ mod tests {
     use super::*;
 
     fn split(arguments: &[&str]) -> (Vec<OsString>, Vec<(String, String)>) {
-        set_aside(arguments.iter().map(OsString::from), |name| ["seed", "json"].contains(&name))
+        set_aside(arguments.iter().map(OsString::from), |name| {
+            ["seed", "json"].contains(&name)
+        })
     }
 
     #[test]
     fn unknown_flags_become_keys_with_their_values() {
-        let (kept, aside) = split(&["c.toml", "--seed", "1", "--bf16", "false", "--fp-16=True", "--tf32", "--json"]);
+        let (kept, aside) = split(&[
+            "c.toml",
+            "--seed",
+            "1",
+            "--bf16",
+            "false",
+            "--fp-16=True",
+            "--tf32",
+            "--json",
+        ]);
         assert_eq!(kept, ["c.toml", "--seed", "1", "--json"]);
-        let pairs: Vec<_> = aside.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let pairs: Vec<_> = aside
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         assert_eq!(pairs, ["bf16=false", "fp_16=True", "tf32=true"]);
     }
 }

@@ -26,8 +26,14 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<Outcome, CliError> {
 fn listeners(console: Console) -> (Box<dyn HubProgress>, Box<dyn Observer>) {
     match (console.quiet(), console.shows_bars()) {
         (true, _) => (Box::new(()), Box::new(Silent)),
-        (false, true) => (Box::new(DownloadBar::new(console)), Box::new(bar::TrainBar::new(console))),
-        (false, false) => (Box::new(events::JsonDownloads), Box::new(events::JsonLines::new(std::io::stderr()))),
+        (false, true) => (
+            Box::new(DownloadBar::new(console)),
+            Box::new(bar::TrainBar::new(console)),
+        ),
+        (false, false) => (
+            Box::new(events::JsonDownloads),
+            Box::new(events::JsonLines::new(std::io::stderr())),
+        ),
     }
 }
 
@@ -35,5 +41,7 @@ fn print_outcome(outcome: &TrainOutcome, json: bool) -> Result<(), CliError> {
     if json {
         return stdout::print_json(&events::done(outcome));
     }
-    stdout::print(|out| std::io::Write::write_fmt(out, format_args!("{}\n", outcome.output_dir.display())))
+    stdout::print(|out| {
+        std::io::Write::write_fmt(out, format_args!("{}\n", outcome.output_dir.display()))
+    })
 }

@@ -22,7 +22,9 @@ pub fn describe(plan: &RunPlan) -> Vec<(String, String)> {
     if let Some(prompts) = &plan.config.prompts {
         rows.push(("prompts", describe_prompts(prompts)));
     }
-    rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    rows.into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 fn model(plan: &RunPlan) -> String {
@@ -42,7 +44,11 @@ fn model(plan: &RunPlan) -> String {
 
 fn data(plan: &RunPlan) -> String {
     let columns = plan.columns.join(", ");
-    format!("{} ({} rows of {columns})", plan.config.train_data.display(), grouped(plan.rows as u64))
+    format!(
+        "{} ({} rows of {columns})",
+        plan.config.train_data.display(),
+        grouped(plan.rows as u64)
+    )
 }
 
 /// `A(B)`, from the outside in.
@@ -52,8 +58,14 @@ fn nested(names: &[&str]) -> String {
 
 fn steps(plan: &RunPlan) -> String {
     let config = &plan.config;
-    let warmup = if plan.warmup_steps > 0 { format!(", warm-up {}", plan.warmup_steps) } else { String::new() };
-    let resumed = plan.resumed_step.map_or_else(String::new, |step| format!(", going on from step {step}"));
+    let warmup = if plan.warmup_steps > 0 {
+        format!(", warm-up {}", plan.warmup_steps)
+    } else {
+        String::new()
+    };
+    let resumed = plan
+        .resumed_step
+        .map_or_else(String::new, |step| format!(", going on from step {step}"));
     format!(
         "{} ({} batches of {} rows an epoch, {} to a step{warmup}){resumed}",
         grouped(plan.steps),
@@ -64,9 +76,16 @@ fn steps(plan: &RunPlan) -> String {
 }
 
 fn evaluation(plan: &RunPlan) -> String {
-    let Some((queries, documents)) = plan.evaluation else { return "none".to_owned() };
+    let Some((queries, documents)) = plan.evaluation else {
+        return "none".to_owned();
+    };
     let dims: Vec<String> = plan.dims.iter().map(ToString::to_string).collect();
-    format!("{} queries over {} documents, at {}", grouped(queries as u64), grouped(documents as u64), dims.join(", "))
+    format!(
+        "{} queries over {} documents, at {}",
+        grouped(queries as u64),
+        grouped(documents as u64),
+        dims.join(", ")
+    )
 }
 
 /// The sum first, then its large parts, largest first.
@@ -79,7 +98,11 @@ fn memory(memory: &MemoryPlan) -> String {
     ];
     parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     let parts = parts.map(|(name, bytes)| format!("{name} {}", mebibytes(bytes)));
-    format!("about {} MiB at the peak ({})", mebibytes(memory.total()), parts.join(", "))
+    format!(
+        "about {} MiB at the peak ({})",
+        mebibytes(memory.total()),
+        parts.join(", ")
+    )
 }
 
 fn mebibytes(bytes: usize) -> String {
@@ -90,7 +113,10 @@ fn describe_prompts(prompts: &Prompts) -> String {
     match prompts {
         Prompts::All(prompt) => format!("{prompt:?}"),
         Prompts::PerColumn(prompts) => {
-            let each: Vec<String> = prompts.iter().map(|(column, prompt)| format!("{column}: {prompt:?}")).collect();
+            let each: Vec<String> = prompts
+                .iter()
+                .map(|(column, prompt)| format!("{column}: {prompt:?}"))
+                .collect();
             each.join(", ")
         }
     }

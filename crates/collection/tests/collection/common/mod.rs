@@ -36,7 +36,13 @@ impl Workplace {
 
     pub fn documents(&self, rows: &[Value]) -> PathBuf {
         let path = self.path("documents.jsonl");
-        fs::write(&path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+        fs::write(
+            &path,
+            rows.iter()
+                .map(|row| format!("{row}\n"))
+                .collect::<String>(),
+        )
+        .unwrap();
         path
     }
 
@@ -63,16 +69,28 @@ fn copy(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
-        if path.is_dir() { copy(&path, &target) } else { fs::copy(&path, &target).map(|_| ()).unwrap() }
+        if path.is_dir() {
+            copy(&path, &target)
+        } else {
+            fs::copy(&path, &target).map(|_| ()).unwrap()
+        }
     }
 }
 
-pub fn open_or_create(place: &Place, options: &CreateOptions) -> Result<Collection, CollectionError> {
+pub fn open_or_create(
+    place: &Place,
+    options: &CreateOptions,
+) -> Result<Collection, CollectionError> {
     Collection::open_or_create(place, model(), "tiny", options)
 }
 
 pub fn add(collection: &Collection, path: &Path) -> Result<AddReport, CollectionError> {
-    collection.add(model(), path, &DocumentColumns::default(), &AddOptions::default())
+    collection.add(
+        model(),
+        path,
+        &DocumentColumns::default(),
+        &AddOptions::default(),
+    )
 }
 
 /// Documents about different things, with fields to filter by.

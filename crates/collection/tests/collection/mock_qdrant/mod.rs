@@ -45,7 +45,12 @@ impl Qdrant {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::clone(&state);
-        thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(stream, &shared)));
+        thread::spawn(move || {
+            listener
+                .incoming()
+                .flatten()
+                .for_each(|stream| answer(stream, &shared))
+        });
         Self { url, state }
     }
 
@@ -64,15 +69,25 @@ struct Request {
 fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let Some(request) = read(&stream) else { return };
     let mut state = state.lock().unwrap();
-    state.seen.push(format!("{} {}", request.method, request.path));
+    state
+        .seen
+        .push(format!("{} {}", request.method, request.path));
     let (status, body) = match respond(&request, &mut state) {
-        Ok(result) => (200, json!({ "result": result, "status": "ok", "time": 0.0 })),
+        Ok(result) => (
+            200,
+            json!({ "result": result, "status": "ok", "time": 0.0 }),
+        ),
         Err((status, error)) => (status, json!({ "status": { "error": error }, "time": 0.0 })),
     };
     let body = body.to_string();
-    let head = format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     // Nothing can be done about a client that hangs up.
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body.as_bytes()));
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {
@@ -85,7 +100,9 @@ fn read(stream: &TcpStream) -> Option<Request> {
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = header.trim_end().split_once(": ") else {
+            break;
+        };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
             "api-key" => key = Some(value.to_owned()),
@@ -94,23 +111,42 @@ fn read(stream: &TcpStream) -> Option<Request> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { method: method.to_owned(), path, key, body: serde_json::from_slice(&body).unwrap_or_default() })
+    Some(Request {
+        method: method.to_owned(),
+        path,
+        key,
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+    })
 }
 
 fn respond(request: &Request, state: &mut State) -> Outcome {
     if state.key.is_some() && state.key != request.key {
-        return Err((401, "Must provide an API key or an Authorization bearer token".to_owned()));
+        return Err((
+            401,
+            "Must provide an API key or an Authorization bearer token".to_owned(),
+        ));
     }
     let path = request.path.split('?').next().unwrap_or_default();
-    let rest = path.strip_prefix("/collections/").ok_or_else(|| bad("path"))?;
+    let rest = path
+        .strip_prefix("/collections/")
+        .ok_or_else(|| bad("path"))?;
     let (name, action) = rest.split_once('/').unwrap_or((rest, ""));
     let body = &request.body;
     if (request.method.as_str(), action) == ("PUT", "") {
         let mut config = body.clone();
         if state.forgets_metadata {
-            config.as_object_mut().ok_or_else(|| bad("object"))?.remove("metadata");
+            config
+                .as_object_mut()
+                .ok_or_else(|| bad("object"))?
+                .remove("metadata");
         }
-        state.collections.insert(name.to_owned(), Stored { config, ..Stored::default() });
+        state.collections.insert(
+            name.to_owned(),
+            Stored {
+                config,
+                ..Stored::default()
+            },
+        );
         return Ok(true.into());
     }
     if (request.method.as_str(), action) == ("DELETE", "") {
@@ -118,7 +154,12 @@ fn respond(request: &Request, state: &mut State) -> Outcome {
     }
     let loses = state.loses;
     let stored = state.collections.get_mut(name);
-    let stored = stored.ok_or_else(|| (404, format!("Not found: Collection `{name}` doesn't exist!")))?;
+    let stored = stored.ok_or_else(|| {
+        (
+            404,
+            format!("Not found: Collection `{name}` doesn't exist!"),
+        )
+    })?;
     match (request.method.as_str(), action) {
         ("GET", "") => Ok(json!({
             "status": "green", "segments_count": 1, "indexed_vectors_count": 0, "points_count": stored.points.len(),
@@ -130,14 +171,20 @@ fn respond(request: &Request, state: &mut State) -> Outcome {
         }
         ("PUT", "points") => upsert(stored, body, loses),
         ("POST", "points/delete") => {
-            list(body, "points")?.iter().for_each(|id| drop(stored.points.remove(id.as_str().unwrap_or_default())));
+            list(body, "points")?
+                .iter()
+                .for_each(|id| drop(stored.points.remove(id.as_str().unwrap_or_default())));
             Ok(json!({ "status": "completed" }))
         }
         ("POST", "points/scroll") => scroll(stored, body),
-        ("POST", "points/count") => Ok(json!({ "count": matching(stored, body.get("filter"))?.len() })),
+        ("POST", "points/count") => {
+            Ok(json!({ "count": matching(stored, body.get("filter"))?.len() }))
+        }
         ("POST", "points/query") => {
             let found = query(stored, body)?;
-            Ok(json!({ "points": found.iter().map(|(score, id)| shown(stored, id, Some(*score))).collect::<Vec<_>>() }))
+            Ok(
+                json!({ "points": found.iter().map(|(score, id)| shown(stored, id, Some(*score))).collect::<Vec<_>>() }),
+            )
         }
         _ => Err(bad("route")),
     }
@@ -167,7 +214,10 @@ fn scroll(stored: &Stored, body: &Value) -> Outcome {
     let page: Vec<String> = rest.by_ref().take(limit).collect();
     let mut points: Vec<Value> = page.iter().map(|id| shown(stored, id, None)).collect();
     if body["with_vector"] == json!(true) {
-        points.iter_mut().zip(&page).for_each(|(point, id)| point["vector"] = stored.points[id]["vector"].clone());
+        points
+            .iter_mut()
+            .zip(&page)
+            .for_each(|(point, id)| point["vector"] = stored.points[id]["vector"].clone());
     }
     Ok(json!({ "points": points, "next_page_offset": rest.next() }))
 }
@@ -181,8 +231,10 @@ fn query(stored: &Stored, body: &Value) -> Result<Vec<(f64, String)>, (u16, Stri
     let limit = body["limit"].as_u64().ok_or_else(|| bad("limit"))? as usize;
     let none = Vec::new();
     let prefetch = body["prefetch"].as_array().unwrap_or(&none);
-    let branches: Vec<Vec<(f64, String)>> =
-        prefetch.iter().map(|inner| query(stored, inner)).collect::<Result<_, _>>()?;
+    let branches: Vec<Vec<(f64, String)>> = prefetch
+        .iter()
+        .map(|inner| query(stored, inner))
+        .collect::<Result<_, _>>()?;
     let mut scored = if body["query"]["fusion"] == "rrf" {
         fused(&branches)
     } else {
@@ -191,7 +243,12 @@ fn query(stored: &Stored, body: &Value) -> Result<Vec<(f64, String)>, (u16, Stri
             [] => matching(stored, body.get("filter"))?,
             several => several.iter().flatten().map(|(_, id)| id.clone()).collect(),
         };
-        let score = |id: String| Some((score(&body["query"], &stored.points[&id]["vector"][name])?, id));
+        let score = |id: String| {
+            Some((
+                score(&body["query"], &stored.points[&id]["vector"][name])?,
+                id,
+            ))
+        };
         ids.into_iter().filter_map(score).collect()
     };
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -206,20 +263,34 @@ fn fused(branches: &[Vec<(f64, String)>]) -> Vec<(f64, String)> {
             *scores.entry(id).or_default() += 1.0 / (2.0 + rank as f64);
         }
     }
-    scores.into_iter().map(|(id, score)| (score, id.clone())).collect()
+    scores
+        .into_iter()
+        .map(|(id, score)| (score, id.clone()))
+        .collect()
 }
 
 /// The cosine of dense vectors, the dot product of words; none for points without a common word.
 fn score(query: &Value, stored: &Value) -> Option<f64> {
-    let numbers =
-        |value: &Value| -> Vec<f64> { value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
+    let numbers = |value: &Value| -> Vec<f64> {
+        value
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_f64)
+            .collect()
+    };
     if query.is_array() {
         let (a, b) = (numbers(query), numbers(stored));
         let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
         return Some(dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt());
     }
     let (values, words) = (numbers(&stored["values"]), numbers(&stored["indices"]));
-    let hit = |word: &f64| words.iter().position(|other| other == word).map(|at| values[at]);
+    let hit = |word: &f64| {
+        words
+            .iter()
+            .position(|other| other == word)
+            .map(|at| values[at])
+    };
     let hits: Vec<f64> = numbers(&query["indices"]).iter().filter_map(hit).collect();
     (!hits.is_empty()).then(|| hits.iter().sum())
 }
@@ -240,7 +311,10 @@ fn clauses(filter: &Value, payload: &Map<String, Value>) -> Result<bool, (u16, S
     let mut holds = true;
     for (clause, conditions) in filter.as_object().ok_or_else(|| bad("filter"))? {
         let conditions = conditions.as_array().ok_or_else(|| bad("conditions"))?;
-        let each: Vec<bool> = conditions.iter().map(|it| condition(it, payload)).collect::<Result<_, _>>()?;
+        let each: Vec<bool> = conditions
+            .iter()
+            .map(|it| condition(it, payload))
+            .collect::<Result<_, _>>()?;
         holds &= match clause.as_str() {
             "must" => each.iter().all(|&it| it),
             "should" => each.iter().any(|&it| it),
@@ -253,12 +327,18 @@ fn clauses(filter: &Value, payload: &Map<String, Value>) -> Result<bool, (u16, S
 
 fn condition(condition: &Value, payload: &Map<String, Value>) -> Result<bool, (u16, String)> {
     if let Some(empty) = condition.get("is_empty") {
-        return Ok(payload.get(empty["key"].as_str().ok_or_else(|| bad("key"))?).is_none_or(Value::is_null));
+        return Ok(payload
+            .get(empty["key"].as_str().ok_or_else(|| bad("key"))?)
+            .is_none_or(Value::is_null));
     }
-    let Some(key) = condition.get("key") else { return clauses(condition, payload) };
+    let Some(key) = condition.get("key") else {
+        return clauses(condition, payload);
+    };
     let value = payload.get(key.as_str().ok_or_else(|| bad("key"))?);
     if let Some(range) = condition.get("range").and_then(Value::as_object) {
-        let Some(number) = value.and_then(Value::as_f64) else { return Ok(false) };
+        let Some(number) = value.and_then(Value::as_f64) else {
+            return Ok(false);
+        };
         return Ok(range.iter().all(|(bound, limit)| {
             let limit = limit.as_f64().unwrap_or(f64::NAN);
             match bound.as_str() {
@@ -270,7 +350,10 @@ fn condition(condition: &Value, payload: &Map<String, Value>) -> Result<bool, (u
         }));
     }
     let wanted = condition.get("match").ok_or_else(|| bad("match"))?;
-    let any: Vec<&Value> = match (wanted.get("value"), wanted.get("any").and_then(Value::as_array)) {
+    let any: Vec<&Value> = match (
+        wanted.get("value"),
+        wanted.get("any").and_then(Value::as_array),
+    ) {
         (Some(value), _) => vec![value],
         (_, Some(any)) => any.iter().collect(),
         _ => return Err(bad("match")),

@@ -22,15 +22,24 @@ pub struct Fixed {
 }
 
 pub fn golden(file: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(file)
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn texts(ids: &[String]) -> Vec<(String, String)> {
-    ids.iter().map(|id| (id.clone(), format!("text of {id}"))).collect()
+    ids.iter()
+        .map(|id| (id.clone(), format!("text of {id}")))
+        .collect()
 }
 
 impl Fixed {
@@ -40,20 +49,51 @@ impl Fixed {
         let tensors = read_safetensors(golden("retrieval.safetensors"));
         let (queries, corpus) = (strings(&data["queries"]), strings(&data["corpus"]));
         let relevant = data["relevant"].as_object().unwrap();
-        let relevant = relevant.iter().map(|(id, ids)| (id.clone(), strings(ids).into_iter().collect())).collect();
-        let (of_queries, of_corpus) = (&tensors[&format!("{name}.queries")], &tensors[&format!("{name}.corpus")]);
+        let relevant = relevant
+            .iter()
+            .map(|(id, ids)| (id.clone(), strings(ids).into_iter().collect()))
+            .collect();
+        let (of_queries, of_corpus) = (
+            &tensors[&format!("{name}.queries")],
+            &tensors[&format!("{name}.corpus")],
+        );
         let (_, dim) = of_queries.rows_cols();
-        let rows = of_queries.data.chunks(dim).chain(of_corpus.data.chunks(dim)).map(<[f32]>::to_vec);
+        let rows = of_queries
+            .data
+            .chunks(dim)
+            .chain(of_corpus.data.chunks(dim))
+            .map(<[f32]>::to_vec);
         let (queries, corpus) = (texts(&queries), texts(&corpus));
-        let rows = queries.iter().chain(&corpus).map(|(_, text)| text.clone()).zip(rows).collect();
+        let rows = queries
+            .iter()
+            .chain(&corpus)
+            .map(|(_, text)| text.clone())
+            .zip(rows)
+            .collect();
         let zero = AtomicUsize::default;
-        let model = Self { dim, rows, queries: zero(), documents: zero(), largest: zero() };
-        (RetrievalData { queries, corpus, relevant }, model)
+        let model = Self {
+            dim,
+            rows,
+            queries: zero(),
+            documents: zero(),
+            largest: zero(),
+        };
+        (
+            RetrievalData {
+                queries,
+                corpus,
+                relevant,
+            },
+            model,
+        )
     }
 
     /// Number of queries and documents encoded.
     pub fn encoded(&self) -> (usize, usize) {
-        (self.queries.load(Ordering::Relaxed), self.documents.load(Ordering::Relaxed))
+        (
+            self.queries.load(Ordering::Relaxed),
+            self.documents.load(Ordering::Relaxed),
+        )
     }
 
     /// Most texts in one call.
@@ -75,7 +115,10 @@ impl Embed for Fixed {
         };
         count.fetch_add(texts.len(), Ordering::Relaxed);
         self.largest.fetch_max(texts.len(), Ordering::Relaxed);
-        let rows = texts.iter().flat_map(|text| self.rows[*text].iter().copied()).collect();
+        let rows = texts
+            .iter()
+            .flat_map(|text| self.rows[*text].iter().copied())
+            .collect();
         Ok(Mat::from_vec(texts.len(), self.dim, rows))
     }
 }

@@ -9,7 +9,14 @@ pub fn random(rows: usize, dim: usize, seed: u64) -> Mat {
 
 /// Small whole numbers, whose products are exact, so that ties abound.
 pub fn whole_numbers(rows: usize, dim: usize, seed: u64) -> Mat {
-    Mat::from_vec(rows, dim, pseudo_random(rows * dim, seed).iter().map(|v| (v * 3.0).round()).collect())
+    Mat::from_vec(
+        rows,
+        dim,
+        pseudo_random(rows * dim, seed)
+            .iter()
+            .map(|v| (v * 3.0).round())
+            .collect(),
+    )
 }
 
 /// Vectors around some centres, each value smaller than the one before it: neighbours, and prefixes that say most.
@@ -33,12 +40,20 @@ pub fn dots(a: MatRef<'_>, b: MatRef<'_>) -> Mat {
 }
 
 pub fn rows(hits: &[Vec<Hit>]) -> Vec<Vec<usize>> {
-    hits.iter().map(|hits| hits.iter().map(|hit| hit.row).collect()).collect()
+    hits.iter()
+        .map(|hits| hits.iter().map(|hit| hit.row).collect())
+        .collect()
 }
 
 /// What `f` gives on pools of several sizes; panics unless it is the same on all.
 pub fn for_any_threads<T: PartialEq + std::fmt::Debug + Send>(f: impl Fn() -> T + Sync) -> T {
-    let on = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(&f);
+    let on = |threads| {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap()
+            .install(&f)
+    };
     let one = on(1);
     for threads in [2, 3, 7] {
         assert_eq!(on(threads), one, "{threads} threads");

@@ -10,12 +10,17 @@ use serde_json::Value;
 pub const CLUSTERED: usize = 200;
 
 fn file(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(name)
 }
 
 /// What upstream found; `python/goldens_mining.py` made it.
 pub fn golden(what: &str) -> Vec<Value> {
-    read_json(file("mining.json"))[what].as_array().unwrap().clone()
+    read_json(file("mining.json"))[what]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 /// The vectors that it was found in.
@@ -32,8 +37,15 @@ pub fn mat(tensor: &Tensor) -> Mat {
 pub fn unit(rows: MatRef<'_>) -> Mat {
     let mut unit = rows.to_mat();
     for i in 0..unit.rows() {
-        let length = unit.row(i).iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-        unit.row_mut(i).iter_mut().for_each(|x| *x = (f64::from(*x) / length) as f32);
+        let length = unit
+            .row(i)
+            .iter()
+            .map(|&x| f64::from(x) * f64::from(x))
+            .sum::<f64>()
+            .sqrt();
+        unit.row_mut(i)
+            .iter_mut()
+            .for_each(|x| *x = (f64::from(*x) / length) as f32);
     }
     unit
 }
@@ -47,13 +59,22 @@ pub fn clouds(rows: usize, cols: usize, centres: usize, spread: f32, seed: u64) 
 }
 
 pub fn numbers(value: &Value) -> Vec<usize> {
-    value.as_array().unwrap().iter().map(|n| n.as_u64().unwrap() as usize).collect()
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|n| n.as_u64().unwrap() as usize)
+        .collect()
 }
 
 /// Each row replaced by the first with the same values. Upstream leaves the order of equal scores to `torch.topk`, which keeps none, so
 /// equal rows may change places.
 pub fn first_equal(rows: MatRef<'_>, members: &[usize]) -> Vec<usize> {
-    let first = |&row: &usize| (0..=row).find(|&other| rows.row(other) == rows.row(row)).unwrap();
+    let first = |&row: &usize| {
+        (0..=row)
+            .find(|&other| rows.row(other) == rows.row(row))
+            .unwrap()
+    };
     members.iter().map(first).collect()
 }
 
@@ -61,14 +82,20 @@ pub fn first_equal(rows: MatRef<'_>, members: &[usize]) -> Vec<usize> {
 pub fn renumbered(labels: &[usize]) -> Vec<usize> {
     let mut seen = Vec::new();
     let number = |label: &usize| {
-        seen.iter().position(|known| known == label).unwrap_or_else(|| {
-            seen.push(*label);
-            seen.len() - 1
-        })
+        seen.iter()
+            .position(|known| known == label)
+            .unwrap_or_else(|| {
+                seen.push(*label);
+                seen.len() - 1
+            })
     };
     labels.iter().map(number).collect()
 }
 
 pub fn with_threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap()
+        .install(f)
 }

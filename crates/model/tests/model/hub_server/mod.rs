@@ -58,8 +58,14 @@ pub struct Hub {
 
 impl Hub {
     pub fn start(files: &[(&str, Served)]) -> Self {
-        let files = files.iter().map(|(name, file)| ((*name).to_owned(), file.clone())).collect();
-        let state = Arc::new(Mutex::new(State { files, ..State::default() }));
+        let files = files
+            .iter()
+            .map(|(name, file)| ((*name).to_owned(), file.clone()))
+            .collect();
+        let state = Arc::new(Mutex::new(State {
+            files,
+            ..State::default()
+        }));
         let storage = serve(Arc::clone(&state), None);
         let endpoint = serve(Arc::clone(&state), Some(storage));
         Self { endpoint, state }
@@ -88,7 +94,9 @@ fn serve(state: Arc<Mutex<State>>, storage: Option<String>) -> String {
 }
 
 fn answer(mut stream: TcpStream, state: &Mutex<State>, storage: Option<&str>) {
-    let Some(request) = read_request(&stream) else { return };
+    let Some(request) = read_request(&stream) else {
+        return;
+    };
     let mut state = state.lock().unwrap();
     state.seen.push(request.clone());
     // Nothing can be done about a client that hangs up.
@@ -96,14 +104,26 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>, storage: Option<&str>) {
 }
 
 fn read_request(stream: &TcpStream) -> Option<Request> {
-    let mut lines = BufReader::new(stream.take(1 << 16)).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(stream.take(1 << 16))
+        .lines()
+        .map_while(Result::ok);
     let first = lines.next()?;
     let mut words = first.split(' ');
-    let mut request = Request { method: words.next()?.into(), path: words.next()?.into(), ..Request::default() };
+    let mut request = Request {
+        method: words.next()?.into(),
+        path: words.next()?.into(),
+        ..Request::default()
+    };
     for line in lines.take_while(|line| !line.is_empty()) {
         let (name, value) = line.split_once(": ")?;
         match name.to_ascii_lowercase().as_str() {
-            "range" => request.range = value.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok(),
+            "range" => {
+                request.range = value
+                    .strip_prefix("bytes=")?
+                    .strip_suffix('-')?
+                    .parse()
+                    .ok()
+            }
             "authorization" => request.token = value.strip_prefix("Bearer ").map(str::to_owned),
             _ => {}
         }
@@ -111,7 +131,12 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     Some(request)
 }
 
-fn respond(stream: &mut TcpStream, request: &Request, state: &mut State, storage: Option<&str>) -> std::io::Result<()> {
+fn respond(
+    stream: &mut TcpStream,
+    request: &Request,
+    state: &mut State,
+    storage: Option<&str>,
+) -> std::io::Result<()> {
     if let (Some(_), Some((status, code))) = (storage, state.refuse) {
         return send(stream, status, &[("X-Error-Code", code)], b"", 0);
     }
@@ -125,14 +150,21 @@ fn respond(stream: &mut TcpStream, request: &Request, state: &mut State, storage
     if request.path.starts_with("/api/models/") {
         return list(stream, request, state);
     }
-    let name = request.path.split_once(&format!("/{COMMIT}/")).map(|(_, name)| name.to_owned());
+    let name = request
+        .path
+        .split_once(&format!("/{COMMIT}/"))
+        .map(|(_, name)| name.to_owned());
     let file = name.as_ref().and_then(|name| state.files.get_mut(name));
     match (file, storage) {
         (None, _) => send(stream, 404, &[("X-Error-Code", "EntryNotFound")], b"", 0),
         (Some(file), Some(storage)) if file.large => {
             let location = format!("{storage}{}", request.path);
             let (etag, size) = (format!("\"{}\"", etag(file)), file.bytes.len().to_string());
-            let headers = [("Location", &*location), ("X-Linked-ETag", &*etag), ("X-Linked-Size", &*size)];
+            let headers = [
+                ("Location", &*location),
+                ("X-Linked-ETag", &*etag),
+                ("X-Linked-Size", &*size),
+            ];
             send(stream, 302, &headers, b"", 0)
         }
         (Some(file), _) => send_file(stream, request, file),
@@ -140,11 +172,17 @@ fn respond(stream: &mut TcpStream, request: &Request, state: &mut State, storage
 }
 
 fn list(stream: &mut TcpStream, request: &Request, state: &State) -> std::io::Result<()> {
-    let known = ["main", COMMIT, "refs%2Fpr%2F1"].iter().any(|rev| request.path.ends_with(&format!("/revision/{rev}")));
+    let known = ["main", COMMIT, "refs%2Fpr%2F1"]
+        .iter()
+        .any(|rev| request.path.ends_with(&format!("/revision/{rev}")));
     if !known {
         return send(stream, 404, &[("X-Error-Code", "RevisionNotFound")], b"", 0);
     }
-    let siblings: Vec<_> = state.files.keys().map(|name| serde_json::json!({"rfilename": name})).collect();
+    let siblings: Vec<_> = state
+        .files
+        .keys()
+        .map(|name| serde_json::json!({"rfilename": name}))
+        .collect();
     let body = serde_json::json!({"sha": COMMIT, "siblings": siblings}).to_string();
     send(stream, 200, &[], body.as_bytes(), body.len())
 }
@@ -158,7 +196,13 @@ fn send_file(stream: &mut TcpStream, request: &Request, file: &mut Served) -> st
         true => rest,
         false => &rest[..file.cuts.remove(0)],
     };
-    send(stream, status, &[("ETag", &etag)], if head { b"" } else { sent }, rest.len())
+    send(
+        stream,
+        status,
+        &[("ETag", &etag)],
+        if head { b"" } else { sent },
+        rest.len(),
+    )
 }
 
 fn send(
@@ -168,7 +212,8 @@ fn send(
     body: &[u8],
     length: usize,
 ) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n");
+    let mut head =
+        format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\nConnection: close\r\n");
     for (name, value) in headers {
         write!(head, "{name}: {value}\r\n").unwrap();
     }
@@ -187,5 +232,8 @@ fn etag(file: &Served) -> String {
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -31,13 +31,18 @@ pub fn texts() -> Vec<String> {
 }
 
 pub fn prompt() -> String {
-    read_json(format!("{GOLDEN}/encoder.json"))["prompt"].as_str().unwrap().to_owned()
+    read_json(format!("{GOLDEN}/encoder.json"))["prompt"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// The tiny model with these pooling modes and no Normalize.
 pub fn pooled(modes: &[&str], include_prompt: bool) -> TempDir {
     let dir = copy_of_tiny();
-    edit(dir.path(), "modules.json", |modules| modules.as_array_mut().unwrap().truncate(2));
+    edit(dir.path(), "modules.json", |modules| {
+        modules.as_array_mut().unwrap().truncate(2)
+    });
     set_pooling(dir.path(), modes, include_prompt);
     dir
 }
@@ -48,16 +53,28 @@ pub fn with_dense() -> TempDir {
     set_pooling(dir.path(), &MODES.map(|(_, mode)| mode), true);
     let module = |i: usize, class: &str| {
         let kind = format!("sentence_transformers.models.{class}");
-        let path = if i == 0 { String::new() } else { format!("{i}_{class}") };
+        let path = if i == 0 {
+            String::new()
+        } else {
+            format!("{i}_{class}")
+        };
         json!({"idx": i, "name": i.to_string(), "path": path, "type": kind})
     };
     let names = ["Transformer", "Pooling", "Dense", "Normalize"];
-    let modules = names.iter().enumerate().map(|(i, name)| module(i, name)).collect();
+    let modules = names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| module(i, name))
+        .collect();
     put(dir.path(), "modules.json", &Value::Array(modules));
     let dense = json!({"in_features": 192, "out_features": 24, "bias": true,
         "activation_function": "torch.nn.modules.activation.Tanh"});
     put(dir.path(), "2_Dense/config.json", &dense);
-    fs::copy(format!("{GOLDEN}/encoder_dense.safetensors"), dir.path().join("2_Dense/model.safetensors")).unwrap();
+    fs::copy(
+        format!("{GOLDEN}/encoder_dense.safetensors"),
+        dir.path().join("2_Dense/model.safetensors"),
+    )
+    .unwrap();
     dir
 }
 
@@ -91,7 +108,11 @@ pub fn for_inference(dir: &Path) -> Encoder {
 pub fn batch(model: &SentenceEncoder, places: &[usize]) -> Arc<TokenBatch> {
     let (texts, mut batch) = (texts(), TokenBatch::new());
     for &place in places {
-        let ids = model.tokenizer().encode(&texts[place], model.max_seq_length()).unwrap().ids;
+        let ids = model
+            .tokenizer()
+            .encode(&texts[place], model.max_seq_length())
+            .unwrap()
+            .ids;
         batch.push(&ids, place as u64, 0);
     }
     Arc::new(batch)
@@ -108,7 +129,10 @@ pub fn gradient(model: &SentenceEncoder, cuts: &[&[usize]], weights: &Mat, seed:
     let mut grads = Grads::zeros(encoder.params().unwrap().layout.clone());
     for places in cuts {
         let (_, activations) = encoder.forward(batch(model, places), seed);
-        let rows = places.iter().flat_map(|&place| weights.row(place).to_vec()).collect();
+        let rows = places
+            .iter()
+            .flat_map(|&place| weights.row(place).to_vec())
+            .collect();
         let d = Mat::from_vec(places.len(), weights.cols(), rows);
         encoder.backward(activations, d.view(), &mut grads);
     }

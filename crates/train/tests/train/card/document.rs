@@ -11,7 +11,9 @@ pub fn front_matter(card: &str) -> Value {
 
 /// The body of the section under `heading`, up to the next heading outside of code.
 pub fn section<'a>(card: &'a str, heading: &str) -> &'a str {
-    let start = card.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no section {heading:?}"));
+    let start = card
+        .find(&format!("\n{heading}\n"))
+        .unwrap_or_else(|| panic!("no section {heading:?}"));
     let body = &card[start + heading.len() + 2..];
     let mut fenced = false;
     let mut end = 0;
@@ -27,15 +29,24 @@ pub fn section<'a>(card: &'a str, heading: &str) -> &'a str {
 
 /// Cells of the table rows in `text`, without the ruler, unpadded.
 pub fn table(text: &str) -> Vec<Vec<String>> {
-    let rows = text.lines().map(str::trim).filter(|line| line.starts_with('|') && !line.starts_with("|:"));
+    let rows = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('|') && !line.starts_with("|:"));
     rows.map(cells).collect()
 }
 
 /// Splits at pipes that no backslash stands before.
 fn cells(line: &str) -> Vec<String> {
-    let inner = line.strip_prefix('|').and_then(|line| line.strip_suffix('|')).expect("a table row");
+    let inner = line
+        .strip_prefix('|')
+        .and_then(|line| line.strip_suffix('|'))
+        .expect("a table row");
     let marked = inner.replace("\\|", "\0");
-    marked.split('|').map(|cell| cell.trim().replace('\0', "\\|")).collect()
+    marked
+        .split('|')
+        .map(|cell| cell.trim().replace('\0', "\\|"))
+        .collect()
 }
 
 /// Every line outside of front matter and code.
@@ -56,5 +67,7 @@ pub fn prose(card: &str) -> String {
 
 /// Every heading.
 pub fn headings(card: &str) -> Vec<&str> {
-    prose_lines(card).filter(|line| line.starts_with('#')).collect()
+    prose_lines(card)
+        .filter(|line| line.starts_with('#'))
+        .collect()
 }

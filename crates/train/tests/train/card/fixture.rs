@@ -2,8 +2,8 @@
 
 use matryo_data::Rows;
 use matryo_train::card::{
-    Architecture, BestCheckpoint, CardData, DatasetCard, EvalDatasetCard, Evaluation, Hardware, Hyperparameter,
-    LossCard, LossRow, ModuleCard, ReportCard, Times, Training, widget_examples,
+    Architecture, BestCheckpoint, CardData, DatasetCard, EvalDatasetCard, Evaluation, Hardware,
+    Hyperparameter, LossCard, LossRow, ModuleCard, ReportCard, Times, Training, widget_examples,
 };
 use matryo_train::config::Compat;
 use serde_json::{Value, json};
@@ -17,7 +17,10 @@ pub struct Table {
 impl Table {
     pub fn new(columns: &[&str], rows: &[&[&str]]) -> Self {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Self { columns: owned(columns), rows: rows.iter().map(|row| owned(row)).collect() }
+        Self {
+            columns: owned(columns),
+            rows: rows.iter().map(|row| owned(row)).collect(),
+        }
     }
 }
 
@@ -35,14 +38,21 @@ impl Rows for Table {
 
 /// What was read off the trace and the card of a recorded run.
 pub fn golden(run: &str) -> Value {
-    let path = format!("{}/tests/golden/card/{run}.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/tests/golden/card/{run}.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_json::from_str(&std::fs::read_to_string(&path).expect(&path)).expect(&path)
 }
 
 /// The record of a recorded run.
 pub fn card(golden: &Value, compat: Compat) -> CardData {
-    let data = Table::new(&["positive", "anchor"], &[&["p 1", "a 1"], &["p 2", "a 2"], &["p 3", "a 3"]]);
-    let mut dataset = DatasetCard::describe(&data, None, "0".repeat(64), compat, &|text| text.len());
+    let data = Table::new(
+        &["positive", "anchor"],
+        &[&["p 1", "a 1"], &["p 2", "a 2"], &["p 3", "a 3"]],
+    );
+    let mut dataset =
+        DatasetCard::describe(&data, None, "0".repeat(64), compat, &|text| text.len());
     dataset.size = tagged_size(golden);
     CardData {
         compat,
@@ -59,7 +69,10 @@ pub fn card(golden: &Value, compat: Compat) -> CardData {
 /// `dataset_size:196` of the tags.
 fn tagged_size(golden: &Value) -> usize {
     let tags = golden["tags"].as_array().expect("tags");
-    let size = tags.iter().find_map(|tag| tag.as_str()?.strip_prefix("dataset_size:")).expect("a size");
+    let size = tags
+        .iter()
+        .find_map(|tag| tag.as_str()?.strip_prefix("dataset_size:"))
+        .expect("a size");
     size.parse().expect("a number")
 }
 
@@ -72,9 +85,15 @@ fn training(
     let best = golden["best"].as_str().expect("best");
     Training {
         loss: LossCard {
-            names: vec!["MatryoshkaLoss".into(), "MultipleNegativesRankingLoss".into()],
+            names: vec![
+                "MatryoshkaLoss".into(),
+                "MultipleNegativesRankingLoss".into(),
+            ],
             config: golden["loss_config"].clone(),
-            citations: vec![("MatryoshkaLoss".into(), "@misc{kusupati2024matryoshka}".into())],
+            citations: vec![(
+                "MatryoshkaLoss".into(),
+                "@misc{kusupati2024matryoshka}".into(),
+            )],
         },
         dataset,
         eval_dataset: Some(EvalDatasetCard {
@@ -86,9 +105,15 @@ fn training(
             truncated: None,
         }),
         before: reports(&golden["before"], compat),
-        evaluations: list(&golden["evaluations"]).iter().map(|e| evaluation(e, compat)).collect(),
+        evaluations: list(&golden["evaluations"])
+            .iter()
+            .map(|e| evaluation(e, compat))
+            .collect(),
         losses: list(&golden["losses"]).iter().map(loss_row).collect(),
-        saved_step: best.trim_start_matches("checkpoint-").parse().expect("a step"),
+        saved_step: best
+            .trim_start_matches("checkpoint-")
+            .parse()
+            .expect("a step"),
         best: Some(BestCheckpoint {
             metric: "eval_dim_128_cosine_ndcg@10".into(),
             value: 0.7494702926166725,
@@ -102,7 +127,10 @@ fn training(
             memory_bytes: Some(8_000_000_000),
             compute: "cpu, f32".into(),
         },
-        times: Times { training: 480.0, evaluation: 288.0 },
+        times: Times {
+            training: 480.0,
+            evaluation: 288.0,
+        },
         versions: vec![("matryo".into(), "0.1.0".into())],
         seeds: vec![("seed".into(), 42)],
         weights_sha256: Some("2".repeat(64)),
@@ -136,12 +164,21 @@ fn reports(value: &Value, compat: Compat) -> Vec<ReportCard> {
         Compat::Current => "cosine_ndcg@10",
         Compat::V3_0 => "cosine_map@100",
     };
-    let metric = |m: &Value| (m[0].as_str().expect("key").to_owned(), m[1].as_f64().expect("value"));
+    let metric = |m: &Value| {
+        (
+            m[0].as_str().expect("key").to_owned(),
+            m[1].as_f64().expect("value"),
+        )
+    };
     let report = |r: &Value| {
         let name = r["name"].as_str().expect("name").to_owned();
         let dim = name.trim_start_matches("dim_").parse().ok();
         let metrics = list(&r["metrics"]).iter().map(metric).collect();
-        let report = matryo_eval::Report { name, primary: primary.to_owned(), metrics };
+        let report = matryo_eval::Report {
+            name,
+            primary: primary.to_owned(),
+            metrics,
+        };
         ReportCard::information_retrieval(&report, dim)
     };
     list(value).iter().map(report).collect()
@@ -155,7 +192,11 @@ fn minilm() -> Architecture {
         do_lower_case: false,
         dim: 384,
         modules: vec![
-            ModuleCard::Pooling { dim: 384, modes: vec!["mean".into()], include_prompt: true },
+            ModuleCard::Pooling {
+                dim: 384,
+                modes: vec!["mean".into()],
+                include_prompt: true,
+            },
             ModuleCard::Normalize,
         ],
         similarity: Some("cosine".into()),
@@ -183,5 +224,11 @@ fn hyperparameters() -> Vec<Hyperparameter> {
         ("max_grad_norm", json!(1.0), true),
         ("data_seed", json!(null), true),
     ];
-    set.into_iter().map(|(name, value, is_default)| Hyperparameter { name: name.into(), value, is_default }).collect()
+    set.into_iter()
+        .map(|(name, value, is_default)| Hyperparameter {
+            name: name.into(),
+            value,
+            is_default,
+        })
+        .collect()
 }

@@ -1,6 +1,8 @@
 //! Texts that could break YAML, Markdown or the template come out as they went in.
 
-use matryo_train::card::{BaseModel, CardData, DatasetCard, WidgetExample, render, widget_examples};
+use matryo_train::card::{
+    BaseModel, CardData, DatasetCard, WidgetExample, render, widget_examples,
+};
 use matryo_train::config::Compat;
 use serde_json::{Value, json};
 
@@ -44,15 +46,22 @@ fn nasty_card() -> CardData {
     card.model_name = Some("a: \"name\"\n# x {{ y }}".into());
     card.license = Some("no".into());
     card.language = vec!["no".into(), "en".into()];
-    card.base_model =
-        Some(BaseModel { name: "dir: with\nbreak".into(), revision: None, on_hub: false, weights_sha256: None });
+    card.base_model = Some(BaseModel {
+        name: "dir: with\nbreak".into(),
+        revision: None,
+        on_hub: false,
+        weights_sha256: None,
+    });
     let training = card.training.as_mut().expect("training");
     training.widget = vec![WidgetExample {
         source_sentence: NASTY.concat(),
         sentences: NASTY.iter().map(|text| (*text).to_owned()).collect(),
     }];
     let name = Some("data --- | {{ x }}\n# not a heading".to_owned());
-    training.dataset = DatasetCard::describe(&data, name, "0".repeat(64), Compat::Current, &|text| text.len());
+    training.dataset =
+        DatasetCard::describe(&data, name, "0".repeat(64), Compat::Current, &|text| {
+            text.len()
+        });
     training.hyperparameters[2].value = json!("a\n- `b`: {{ c }}");
     card
 }
@@ -66,7 +75,10 @@ fn front_matter_holds_every_text_unchanged() {
     assert_eq!(widget["sentences"], json!(NASTY));
     assert_eq!(head["language"], json!(["no", "en"]));
     assert_eq!(head["license"], json!("no"));
-    assert_eq!(head["model-index"][0]["name"], json!("a: \"name\"\n# x {{ y }}"));
+    assert_eq!(
+        head["model-index"][0]["name"],
+        json!("a: \"name\"\n# x {{ y }}")
+    );
     assert_eq!(head.get("base_model"), None, "a folder is no hub name");
 }
 
@@ -76,11 +88,20 @@ fn the_body_keeps_its_shape() {
     let plain = render(&card(&golden("seedU_st57"), Compat::Current)).expect("a card");
     assert_eq!(headings(&nasty).len(), headings(&plain).len());
     let prose = prose(&nasty);
-    assert!(prose.contains("alert(1)") && !prose.contains("<script>"), "no text becomes HTML");
-    let dataset = headings(&nasty).into_iter().find(|h| h.starts_with("#### data")).expect("the dataset's heading");
+    assert!(
+        prose.contains("alert(1)") && !prose.contains("<script>"),
+        "no text becomes HTML"
+    );
+    let dataset = headings(&nasty)
+        .into_iter()
+        .find(|h| h.starts_with("#### data"))
+        .expect("the dataset's heading");
     let body = section(&nasty, dataset);
     for row in table(body) {
-        assert!([NASTY.len(), NASTY.len() + 1].contains(&row.len()), "a text broke the table: {row:?}");
+        assert!(
+            [NASTY.len(), NASTY.len() + 1].contains(&row.len()),
+            "a text broke the table: {row:?}"
+        );
     }
     assert!(nasty.contains("{{ x }}"), "texts are not templates");
 }

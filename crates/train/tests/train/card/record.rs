@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use matryo_model::ModelFolder;
-use matryo_train::card::{Architecture, CardData, LossRow, RECORD_FILE, load_record, render, save_record};
+use matryo_train::card::{
+    Architecture, CardData, LossRow, RECORD_FILE, load_record, render, save_record,
+};
 use matryo_train::config::Compat;
 use serde_json::json;
 
@@ -18,9 +20,14 @@ fn a_saved_record_renders_the_same_card() {
     assert_eq!(load_record(folder.path()).expect("no record is fine"), None);
     let card = card(&golden("tiny_long_st57"), Compat::Current);
     save_record(folder.path(), &card).expect("saved");
-    let read = load_record(folder.path()).expect("readable").expect("there");
+    let read = load_record(folder.path())
+        .expect("readable")
+        .expect("there");
     assert_eq!(read, card);
-    assert_eq!(render(&read).expect("a card"), render(&card).expect("a card"));
+    assert_eq!(
+        render(&read).expect("a card"),
+        render(&card).expect("a card")
+    );
 }
 
 #[test]
@@ -28,9 +35,15 @@ fn a_diverged_run_has_a_readable_record() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut card = card(&golden("tiny_long_st57"), Compat::Current);
     let training = card.training.as_mut().expect("training");
-    training.losses = vec![LossRow { epoch: 0.5, step: 10, loss: f64::NAN }];
+    training.losses = vec![LossRow {
+        epoch: 0.5,
+        step: 10,
+        loss: f64::NAN,
+    }];
     save_record(folder.path(), &card).expect("saved");
-    let read = load_record(folder.path()).expect("readable").expect("there");
+    let read = load_record(folder.path())
+        .expect("readable")
+        .expect("there");
     assert!(render(&read).expect("a card").contains("| nan "));
 }
 
@@ -39,7 +52,10 @@ fn a_broken_record_is_an_error_with_its_place() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join(RECORD_FILE), "{\"compat\": \"5.7\",").expect("written");
     let error = load_record(folder.path()).expect_err("half a record");
-    assert!(error.to_string().contains(RECORD_FILE) && error.to_string().contains("line 1"), "{error}");
+    assert!(
+        error.to_string().contains(RECORD_FILE) && error.to_string().contains("line 1"),
+        "{error}"
+    );
     assert!(error.hint().is_some());
 }
 
@@ -53,10 +69,23 @@ fn an_untrained_model_gets_a_card_without_invented_numbers() {
     let head = front_matter(&text);
     assert_eq!(head.get("model-index"), None);
     assert_eq!(head.get("metrics"), None);
-    assert_eq!(head["tags"], json!(["sentence-transformers", "sentence-similarity", "feature-extraction", "dense"]));
+    assert_eq!(
+        head["tags"],
+        json!([
+            "sentence-transformers",
+            "sentence-similarity",
+            "feature-extraction",
+            "dense"
+        ])
+    );
     let titles = headings(&text);
     assert_eq!(titles[0], "# some-model");
-    for missing in ["## Evaluation", "## Training Details", "### Training Logs", "### Training Time"] {
+    for missing in [
+        "## Evaluation",
+        "## Training Details",
+        "### Training Logs",
+        "### Training Time",
+    ] {
         assert!(!titles.contains(&missing), "{missing} has nothing to say");
     }
     assert!(titles.contains(&"### Full Model Architecture") && titles.contains(&"## Usage"));
@@ -71,7 +100,10 @@ fn modules_of_a_folder_print_as_upstream() {
     assert_eq!((architecture.dim, architecture.max_seq_length), (16, 128));
     let text = architecture.describe(Compat::Current);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[1].starts_with("  (0): Transformer({") && lines[1].ends_with("'architecture': 'BertModel'})"));
+    assert!(
+        lines[1].starts_with("  (0): Transformer({")
+            && lines[1].ends_with("'architecture': 'BertModel'})")
+    );
     let pooling = "Pooling({'embedding_dimension': 32, 'pooling_mode': ('cls', 'mean'), 'include_prompt': True})";
     assert_eq!(lines[2], format!("  (1): {pooling}"));
     let dense = "Dense({'in_features': 64, 'out_features': 16, 'bias': False, 'activation_function': \
@@ -99,9 +131,15 @@ fn write_model(path: &Path) {
     let dense = json!({"in_features": 64, "out_features": 16, "bias": false,
         "activation_function": "torch.nn.modules.linear.Identity"});
     let files = [
-        ("config.json", json!({"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32})),
+        (
+            "config.json",
+            json!({"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32}),
+        ),
         ("modules.json", json!(modules)),
-        ("sentence_bert_config.json", json!({"max_seq_length": 128, "do_lower_case": false})),
+        (
+            "sentence_bert_config.json",
+            json!({"max_seq_length": 128, "do_lower_case": false}),
+        ),
         ("1_Pooling/config.json", pooling),
         ("2_Dense/config.json", dense),
     ];

@@ -10,19 +10,51 @@ use super::{Recorder, Trace, golden};
 
 /// Steps, order, rates, losses, norms and metrics.
 pub fn course(trace: &Trace, recorder: &Recorder) {
-    let found: Vec<u64> = recorder.steps.iter().map(|step| step.micro_batches).collect();
+    let found: Vec<u64> = recorder
+        .steps
+        .iter()
+        .map(|step| step.micro_batches)
+        .collect();
     let expected: Vec<u64> = trace.steps.iter().map(|step| step.micro_batches).collect();
     assert_eq!(found, expected, "micro-batches after which a step is taken");
-    let order = |batches: &[(Vec<u32>, f64, f64)]| batches.iter().map(|batch| batch.0.clone()).collect::<Vec<_>>();
-    assert_eq!(order(&recorder.batches), order(&trace.micro), "rows of the micro-batches");
+    let order = |batches: &[(Vec<u32>, f64, f64)]| {
+        batches
+            .iter()
+            .map(|batch| batch.0.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        order(&recorder.batches),
+        order(&trace.micro),
+        "rows of the micro-batches"
+    );
     for (i, (found, expected)) in recorder.batches.iter().zip(&trace.micro).enumerate() {
-        assert_value(found.1, expected.1, loss_tolerance(expected.1), &format!("loss of micro-batch {i}"));
-        assert_value(found.2, expected.2, loss_tolerance(expected.2), &format!("scaled loss of micro-batch {i}"));
+        assert_value(
+            found.1,
+            expected.1,
+            loss_tolerance(expected.1),
+            &format!("loss of micro-batch {i}"),
+        );
+        assert_value(
+            found.2,
+            expected.2,
+            loss_tolerance(expected.2),
+            &format!("scaled loss of micro-batch {i}"),
+        );
     }
     for (i, (found, expected)) in recorder.steps.iter().zip(&trace.steps).enumerate() {
         let rate = expected.learning_rate;
-        assert!((found.learning_rate - rate).abs() <= 1e-15 * rate, "rate of step {i}: {} {rate}", found.learning_rate);
-        assert_value(found.grad_norm, expected.grad_norm, Tolerance::Relative(1e-3), &format!("norm of step {i}"));
+        assert!(
+            (found.learning_rate - rate).abs() <= 1e-15 * rate,
+            "rate of step {i}: {} {rate}",
+            found.learning_rate
+        );
+        assert_value(
+            found.grad_norm,
+            expected.grad_norm,
+            Tolerance::Relative(1e-3),
+            &format!("norm of step {i}"),
+        );
     }
     metrics(trace, recorder);
 }
@@ -35,26 +67,56 @@ fn loss_tolerance(expected: f64) -> Tolerance {
 
 /// Metrics to 4 decimals.
 fn metrics(trace: &Trace, recorder: &Recorder) {
-    assert_eq!(recorder.evaluations.len(), trace.epochs.len(), "evaluations");
+    assert_eq!(
+        recorder.evaluations.len(),
+        trace.epochs.len(),
+        "evaluations"
+    );
     for ((epoch, step, reports), (expected_epoch, expected_step, expected)) in
         recorder.evaluations.iter().zip(&trace.epochs)
     {
         assert_eq!((epoch, step), (expected_epoch, expected_step));
         let metrics = matryo_eval::flatten(reports);
         for (key, value) in &metrics {
-            let expected = expected[format!("eval_{key}")].as_f64().unwrap_or_else(|| panic!("no metric {key}"));
-            assert!((value - expected).abs() < 5e-5, "epoch {epoch}, {key}: {value}, expected {expected}");
+            let expected = expected[format!("eval_{key}")]
+                .as_f64()
+                .unwrap_or_else(|| panic!("no metric {key}"));
+            assert!(
+                (value - expected).abs() < 5e-5,
+                "epoch {epoch}, {key}: {value}, expected {expected}"
+            );
         }
-        let count = expected.as_object().unwrap().keys().filter(|key| key.starts_with("eval_dim_")).count();
-        assert_eq!(metrics.iter().filter(|(key, _)| key.starts_with("dim_")).count(), count);
+        let count = expected
+            .as_object()
+            .unwrap()
+            .keys()
+            .filter(|key| key.starts_with("eval_dim_"))
+            .count();
+        assert_eq!(
+            metrics
+                .iter()
+                .filter(|(key, _)| key.starts_with("dim_"))
+                .count(),
+            count
+        );
     }
 }
 
 /// The best checkpoint, the mean loss, and the folder that was written.
 pub fn result(trace: &Trace, outcome: &TrainOutcome) {
     assert_eq!(outcome.saved_step, trace.best.0, "best checkpoint");
-    assert_value(outcome.best.as_ref().unwrap().value, trace.best.1, Tolerance::Absolute(5e-5), "best metric");
-    assert_value(outcome.train_loss, trace.train_loss, Tolerance::Relative(1e-4), "train_loss");
+    assert_value(
+        outcome.best.as_ref().unwrap().value,
+        trace.best.1,
+        Tolerance::Absolute(5e-5),
+        "best metric",
+    );
+    assert_value(
+        outcome.train_loss,
+        trace.train_loss,
+        Tolerance::Relative(1e-4),
+        "train_loss",
+    );
     probes(trace, "final", &outcome.output_dir);
 }
 
@@ -62,7 +124,10 @@ pub fn result(trace: &Trace, outcome: &TrainOutcome) {
 pub fn probes(trace: &Trace, name: &str, folder: &Path) {
     let text = std::fs::read_to_string(golden("probe16.txt")).unwrap();
     let sentences: Vec<&str> = text.lines().collect();
-    let found = SentenceEncoder::open(folder).unwrap().encode(&sentences).unwrap();
+    let found = SentenceEncoder::open(folder)
+        .unwrap()
+        .encode(&sentences)
+        .unwrap();
     assert_close(
         found.data(),
         &trace.probes[name].data,
@@ -77,7 +142,11 @@ pub fn weights(trace: &Trace, folder: &Path) {
     let checkpoint = Checkpoint::open(folder).unwrap();
     let base = Checkpoint::open(&matryo_testkit::tiny_bert()).unwrap();
     let mut compared = 0;
-    for (key, expected) in trace.weights.iter().filter_map(|(key, t)| Some((key.strip_prefix("weights.")?, t))) {
+    for (key, expected) in trace
+        .weights
+        .iter()
+        .filter_map(|(key, t)| Some((key.strip_prefix("weights.")?, t)))
+    {
         if key.ends_with("attention.self.key.bias") {
             continue;
         }
@@ -89,7 +158,11 @@ pub fn weights(trace: &Trace, folder: &Path) {
         assert_close(&found, &expected.data, Tolerance::Absolute(1e-4), key);
         compared += 1;
     }
-    assert_eq!(compared, checkpoint.names().len() - 2, "tensors compared, all but the key biases of two layers");
+    assert_eq!(
+        compared,
+        checkpoint.names().len() - 2,
+        "tensors compared, all but the key biases of two layers"
+    );
 }
 
 fn read(checkpoint: &Checkpoint, name: &str) -> Vec<f32> {
@@ -106,7 +179,10 @@ fn only_rows(found: &[f32], base: &[f32], width: usize, rows: &[f32], name: &str
         if rows.contains(&(row as f32)) {
             kept.extend_from_slice(now);
         } else {
-            assert_eq!(now, before, "{name}: row {row} has no gradient and no decay");
+            assert_eq!(
+                now, before,
+                "{name}: row {row} has no gradient and no decay"
+            );
         }
     }
     kept

@@ -5,7 +5,9 @@ pub mod trace;
 use std::path::{Path, PathBuf};
 
 use matryo_eval::Report;
-use matryo_train::{Event, Observer, TrainConfig, TrainError, TrainOutcome, Trainer, events::StepEvent};
+use matryo_train::{
+    Event, Observer, TrainConfig, TrainError, TrainOutcome, Trainer, events::StepEvent,
+};
 use sha2::{Digest, Sha256};
 
 pub use trace::Trace;
@@ -27,9 +29,16 @@ pub struct Recorder {
 impl Observer for Recorder {
     fn event(&mut self, event: &Event<'_>) {
         match event {
-            Event::Batch(batch) => self.batches.push((batch.rows.to_vec(), batch.loss, batch.scaled_loss)),
+            Event::Batch(batch) => {
+                self.batches
+                    .push((batch.rows.to_vec(), batch.loss, batch.scaled_loss))
+            }
             Event::Step(step) => self.steps.push((*step).clone()),
-            Event::Evaluated { step, epoch, reports } => self.evaluations.push((*epoch, *step, reports.to_vec())),
+            Event::Evaluated {
+                step,
+                epoch,
+                reports,
+            } => self.evaluations.push((*epoch, *step, reports.to_vec())),
             Event::Warning { text } => self.warnings.push((*text).to_owned()),
             Event::Saved { path } => self.saved.push(path.to_path_buf()),
             _ => {}
@@ -43,18 +52,27 @@ impl Observer for Recorder {
 
 /// A file of the repository.
 pub fn repository(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path).display().to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(path)
+        .display()
+        .to_string()
 }
 
 /// A file of this crate's golden values.
 pub fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(path)
 }
 
 pub type Flags = Vec<(String, String)>;
 
 pub fn flags(pairs: &[(&str, &str)]) -> Flags {
-    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 /// The published recipe on its 196 pairs with the tiny model, as the recorded runs had it.
@@ -78,9 +96,21 @@ pub fn recipe(output_dir: &Path) -> Flags {
         ("metric_for_best_model", "eval_dim_8_cosine_ndcg@10"),
         ("seed", "42"),
     ]);
-    set(&mut flags, "model", &matryo_testkit::tiny_bert().display().to_string());
-    set(&mut flags, "train_data", &repository("examples/finance/reference/train.jsonl"));
-    set(&mut flags, "eval_data", &repository("examples/finance/reference/eval"));
+    set(
+        &mut flags,
+        "model",
+        &matryo_testkit::tiny_bert().display().to_string(),
+    );
+    set(
+        &mut flags,
+        "train_data",
+        &repository("examples/finance/reference/train.jsonl"),
+    );
+    set(
+        &mut flags,
+        "eval_data",
+        &repository("examples/finance/reference/eval"),
+    );
     set(&mut flags, "output_dir", &output_dir.display().to_string());
     flags
 }
@@ -120,5 +150,8 @@ pub fn train(flags: &Flags) -> (TrainOutcome, Recorder) {
 /// SHA-256 of the weights in a model folder.
 pub fn weights_sha256(folder: &Path) -> String {
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -38,7 +38,10 @@ impl Trace {
         let (weights, probes) = read_safetensors(folder.join(format!("{name}.safetensors")))
             .into_iter()
             .partition(|(key, _)| key.contains('.'));
-        let micro = list(&trace["micro"]).iter().map(|m| (rows(&m[0]), number(&m[1]), number(&m[2]))).collect();
+        let micro = list(&trace["micro"])
+            .iter()
+            .map(|m| (rows(&m[0]), number(&m[1]), number(&m[2])))
+            .collect();
         let step = |s: &Value| TraceStep {
             micro_batches: number(&s[0]) as u64,
             learning_rate: number(&s[1]),
@@ -62,24 +65,54 @@ impl Trace {
     /// A run as it was recorded, in a folder with trace.json and probe16_*.npy.
     pub fn recorded(folder: &Path) -> Self {
         let trace = read_json(folder.join("trace.json"));
-        let trained = list(&trace["micro"]).iter().filter(|m| m.get("loss").is_some());
-        let micro = trained.map(|m| (rows(&m["indices"]), number(&m["loss"]), number(&m["training_step_return"])));
-        let norms = list(&trace["grad_norms_before_clip"]);
-        let steps = list(&trace["steps"]).iter().zip(norms).map(|(step, norm)| TraceStep {
-            micro_batches: number(&step["micro_so_far"]) as u64,
-            learning_rate: number(&step["lr_used"][0]),
-            grad_norm: number(norm),
+        let trained = list(&trace["micro"])
+            .iter()
+            .filter(|m| m.get("loss").is_some());
+        let micro = trained.map(|m| {
+            (
+                rows(&m["indices"]),
+                number(&m["loss"]),
+                number(&m["training_step_return"]),
+            )
         });
-        let epoch = |e: &Value| (number(&e["epoch"]), number(&e["global_step"]) as u64, e["metrics"].clone());
+        let norms = list(&trace["grad_norms_before_clip"]);
+        let steps = list(&trace["steps"])
+            .iter()
+            .zip(norms)
+            .map(|(step, norm)| TraceStep {
+                micro_batches: number(&step["micro_so_far"]) as u64,
+                learning_rate: number(&step["lr_used"][0]),
+                grad_norm: number(norm),
+            });
+        let epoch = |e: &Value| {
+            (
+                number(&e["epoch"]),
+                number(&e["global_step"]) as u64,
+                e["metrics"].clone(),
+            )
+        };
         let epochs: Vec<_> = list(&trace["epochs"]).iter().map(epoch).collect();
-        let names = (1..=epochs.len()).map(|epoch| format!("epoch{epoch}")).chain(["final".to_owned()]);
-        let probe = |name: String| (name.clone(), read_npy(folder.join(format!("probe16_{name}.npy"))));
+        let names = (1..=epochs.len())
+            .map(|epoch| format!("epoch{epoch}"))
+            .chain(["final".to_owned()]);
+        let probe = |name: String| {
+            (
+                name.clone(),
+                read_npy(folder.join(format!("probe16_{name}.npy"))),
+            )
+        };
         let state = &trace["state"];
-        let best = state["best_model_checkpoint"].as_str().and_then(|path| path.rsplit('-').next()?.parse().ok());
+        let best = state["best_model_checkpoint"]
+            .as_str()
+            .and_then(|path| path.rsplit('-').next()?.parse().ok());
         Self {
             micro: micro.collect(),
             steps: steps.collect(),
-            log: list(&trace["trainer_log"]).iter().filter(|entry| entry.get("loss").is_some()).cloned().collect(),
+            log: list(&trace["trainer_log"])
+                .iter()
+                .filter(|entry| entry.get("loss").is_some())
+                .cloned()
+                .collect(),
             best: (best.unwrap(), number(&state["best_metric"])),
             train_loss: number(&trace["train_output"]["train_loss"]),
             probes: names.map(probe).collect(),
@@ -98,5 +131,8 @@ fn number(value: &Value) -> f64 {
 }
 
 fn rows(value: &Value) -> Vec<u32> {
-    list(value).iter().map(|row| row.as_u64().unwrap() as u32).collect()
+    list(value)
+        .iter()
+        .map(|row| row.as_u64().unwrap() as u32)
+        .collect()
 }

@@ -20,9 +20,14 @@ pub struct Groups {
 
 /// The values of a field, the most frequent first; those that get no colour of their own share the last.
 pub fn by_field(chunks: &[Chunk], field: &str) -> Groups {
-    let values: Vec<String> = chunks.iter().map(|chunk| value(chunk.fields.get(field))).collect();
+    let values: Vec<String> = chunks
+        .iter()
+        .map(|chunk| value(chunk.fields.get(field)))
+        .collect();
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    values.iter().for_each(|value| *counts.entry(value).or_default() += 1);
+    values
+        .iter()
+        .for_each(|value| *counts.entry(value).or_default() += 1);
     let mut names: Vec<(&str, usize)> = counts.into_iter().collect();
     names.sort_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
     let mut names: Vec<String> = names.into_iter().map(|(name, _)| name.to_owned()).collect();
@@ -45,16 +50,26 @@ fn value(value: Option<&Value>) -> String {
 }
 
 /// Clusters by k-means, the largest first, named by their most typical text.
-pub fn by_cluster(chunks: &[Chunk], vectors: MatRef<'_>, clusters: Option<usize>) -> Result<Groups, MiningError> {
+pub fn by_cluster(
+    chunks: &[Chunk],
+    vectors: MatRef<'_>,
+    clusters: Option<usize>,
+) -> Result<Groups, MiningError> {
     let by_default = ((chunks.len() as f64 / 2.0).sqrt().ceil() as usize).clamp(1, COLOURS);
-    let options = KMeansOptions { n_clusters: clusters.unwrap_or(by_default), ..KMeansOptions::default() };
+    let options = KMeansOptions {
+        n_clusters: clusters.unwrap_or(by_default),
+        ..KMeansOptions::default()
+    };
     let members = groups(&kmeans(vectors, &options)?.labels);
     let typical = most_central(vectors, &members, 1)?;
     let mut of = vec![0; chunks.len()];
     for (group, members) in members.iter().enumerate() {
         members.iter().for_each(|&member| of[member] = group);
     }
-    let names = typical.iter().map(|typical| shortened(&chunks[typical[0]].text, NAME)).collect();
+    let names = typical
+        .iter()
+        .map(|typical| shortened(&chunks[typical[0]].text, NAME))
+        .collect();
     Ok(Groups { names, of })
 }
 
@@ -74,13 +89,25 @@ mod tests {
     use super::*;
 
     fn chunk(fields: Value) -> Chunk {
-        let Value::Object(fields) = fields else { panic!("fields are an object") };
-        Chunk { id: "a".to_owned(), text: "text".to_owned(), fields }
+        let Value::Object(fields) = fields else {
+            panic!("fields are an object")
+        };
+        Chunk {
+            id: "a".to_owned(),
+            text: "text".to_owned(),
+            fields,
+        }
     }
 
     #[test]
     fn the_most_frequent_value_comes_first() {
-        let values = [json!({"x": 1}), json!({"x": "b"}), json!({}), json!({"x": "b"}), json!({"x": true})];
+        let values = [
+            json!({"x": 1}),
+            json!({"x": "b"}),
+            json!({}),
+            json!({"x": "b"}),
+            json!({"x": true}),
+        ];
         let groups = by_field(&values.map(chunk), "x");
         assert_eq!(groups.names, ["b", "(none)", "1", "true"]);
         assert_eq!(groups.of, [2, 0, 1, 0, 3]);
@@ -90,9 +117,19 @@ mod tests {
     fn rare_values_share_a_colour() {
         let chunks: Vec<Chunk> = (0..50).map(|i| chunk(json!({"x": i.max(10)}))).collect();
         let groups = by_field(&chunks, "x");
-        assert_eq!((groups.names.len(), groups.names[0].as_str()), (COLOURS, "10"));
+        assert_eq!(
+            (groups.names.len(), groups.names[0].as_str()),
+            (COLOURS, "10")
+        );
         assert_eq!(groups.names[COLOURS - 1], "(others)");
-        assert_eq!(groups.of.iter().filter(|&&group| group == COLOURS - 1).count(), 50 - 11 - (COLOURS - 2));
+        assert_eq!(
+            groups
+                .of
+                .iter()
+                .filter(|&&group| group == COLOURS - 1)
+                .count(),
+            50 - 11 - (COLOURS - 2)
+        );
     }
 
     #[test]

@@ -62,29 +62,48 @@ pub fn run(args: &MapArgs, context: &Context) -> Result<Outcome, CliError> {
     let groups = args.groups(&collection, &chunks, &vectors)?;
     let points = args.lay_out(&vectors, &context.console)?;
     let title = args.place.collection.display().to_string();
-    write_whole(&args.output, |out| page::write(out, &title, &chunks, &points, &groups))?;
+    write_whole(&args.output, |out| {
+        page::write(out, &title, &chunks, &points, &groups)
+    })?;
     if context.json {
-        stdout::print_json(&json!({"texts": chunks.len(), "groups": groups.names, "output": args.output}))?;
+        stdout::print_json(
+            &json!({"texts": chunks.len(), "groups": groups.names, "output": args.output}),
+        )?;
     } else {
         let (texts, output) = (grouped(chunks.len() as u64), args.output.display());
-        context.console.say(&format!("{texts} texts in {} groups: wrote {output}", groups.names.len()));
+        context.console.say(&format!(
+            "{texts} texts in {} groups: wrote {output}",
+            groups.names.len()
+        ));
     }
     Ok(Outcome::Done)
 }
 
 impl MapArgs {
-    fn groups(&self, collection: &Collection, chunks: &[Chunk], vectors: &Mat) -> Result<Groups, CliError> {
+    fn groups(
+        &self,
+        collection: &Collection,
+        chunks: &[Chunk],
+        vectors: &Mat,
+    ) -> Result<Groups, CliError> {
         match &self.color_by {
             Some(field) => {
                 collection.expect_field(field)?;
                 Ok(by_field(chunks, field))
             }
-            None => Ok(by_cluster(chunks, vectors.view(), self.clusters.map(NonZeroUsize::get))?),
+            None => Ok(by_cluster(
+                chunks,
+                vectors.view(),
+                self.clusters.map(NonZeroUsize::get),
+            )?),
         }
     }
 
     fn lay_out(&self, vectors: &Mat, console: &Console) -> Result<Vec<Point>, MiningError> {
-        let options = TsneOptions { perplexity: self.perplexity.get() as f64, ..TsneOptions::default() };
+        let options = TsneOptions {
+            perplexity: self.perplexity.get() as f64,
+            ..TsneOptions::default()
+        };
         let bar = progress::share(console, "laying out");
         let advance = |done: usize, total: usize| {
             bar.set_length(total as u64);

@@ -18,11 +18,25 @@ const DATA: &str = "/*DATA*/";
 const SHOWN: usize = 400;
 
 /// Writes the page.
-pub fn write(out: &mut impl Write, title: &str, chunks: &[Chunk], points: &[Point], groups: &Groups) -> io::Result<()> {
+pub fn write(
+    out: &mut impl Write,
+    title: &str,
+    chunks: &[Chunk],
+    points: &[Point],
+    groups: &Groups,
+) -> io::Result<()> {
     let (head, rest) = TEMPLATE.split_once(TITLE).expect("a place for the title");
     let (middle, foot) = rest.split_once(DATA).expect("a place for the data");
-    write!(out, "{head}{}{middle}", title.replace('&', "&amp;").replace('<', "&lt;"))?;
-    write!(out, r#"{{"groups":{},"points":["#, in_script(&json!(groups.names).to_string()))?;
+    write!(
+        out,
+        "{head}{}{middle}",
+        title.replace('&', "&amp;").replace('<', "&lt;")
+    )?;
+    write!(
+        out,
+        r#"{{"groups":{},"points":["#,
+        in_script(&json!(groups.names).to_string())
+    )?;
     for (i, ((chunk, [x, y]), group)) in chunks.iter().zip(points).zip(&groups.of).enumerate() {
         // Five digits are more than a screen shows.
         let at = format!("[{x:.4e},{y:.4e}]");
@@ -47,14 +61,33 @@ mod tests {
     #[test]
     fn data_stay_data() {
         let text = "</script><script>alert(1)</script> \"quoted\"".to_owned();
-        let chunk = Chunk { id: "<!--".to_owned(), text: text.clone(), fields: Default::default() };
-        let groups = Groups { names: vec!["<b>".to_owned()], of: vec![0] };
+        let chunk = Chunk {
+            id: "<!--".to_owned(),
+            text: text.clone(),
+            fields: Default::default(),
+        };
+        let groups = Groups {
+            names: vec!["<b>".to_owned()],
+            of: vec![0],
+        };
         let mut page = Vec::new();
         write(&mut page, "<i> & co", &[chunk], &[[0.5, -1e-7]], &groups).unwrap();
         let page = String::from_utf8(page).unwrap();
         assert!(page.contains("<title>&lt;i> &amp; co</title>"));
-        assert_eq!((page.matches("<script>").count(), page.matches("</script>").count()), (1, 1));
-        let data = page.split_once("const data = ").unwrap().1.split_once(";\n").unwrap().0;
+        assert_eq!(
+            (
+                page.matches("<script>").count(),
+                page.matches("</script>").count()
+            ),
+            (1, 1)
+        );
+        let data = page
+            .split_once("const data = ")
+            .unwrap()
+            .1
+            .split_once(";\n")
+            .unwrap()
+            .0;
         let data: serde_json::Value = serde_json::from_str(data).unwrap();
         let point = json!({"at": [0.5, -1e-7], "group": 0, "id": "<!--", "text": text});
         assert_eq!(data, json!({"groups": ["<b>"], "points": [point]}));
