@@ -7,20 +7,21 @@ use std::{
 
 /// What each crate may depend on, as ARCHITECTURE.md draws it. `*` is everything.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("kernels", &[]),
-    ("data", &[]),
+    ("base", &[]),
+    ("kernels", &["base"]),
+    ("data", &["base"]),
     ("ops", &["kernels"]),
     ("index", &["kernels"]),
-    ("mining", &["index", "kernels"]),
-    ("model", &["ops", "kernels"]),
-    ("losses", &["ops"]),
-    ("eval", &["model", "index", "data"]),
-    ("collection", &["model", "index", "data", "ops"]),
-    ("train", &["model", "losses", "data", "eval", "ops"]),
-    ("classify", &["train", "model", "data", "ops"]),
+    ("mining", &["index", "kernels", "base"]),
+    ("model", &["ops", "kernels", "base"]),
+    ("losses", &["ops", "base"]),
+    ("eval", &["model", "index", "data", "base"]),
+    ("collection", &["model", "index", "data", "ops", "base"]),
+    ("train", &["model", "losses", "data", "eval", "ops", "base"]),
+    ("classify", &["train", "model", "data", "ops", "base"]),
     ("cli", &["*"]),
     ("matryo", &["*"]),
-    ("testkit", &[]),
+    ("testkit", &["base"]),
 ];
 
 /// Lines above a block within which its reason must begin.
