@@ -1,11 +1,11 @@
 //! The hash of texts, by which a data set is recognised.
 
-use sha2::{Digest, Sha256};
+use matryo_base::Digest;
 
 /// SHA-256 over texts, each preceded by its length in bytes (u64, little-endian), so that no two lists of texts give
 /// the same stream.
 #[derive(Default)]
-pub(crate) struct TextDigest(Sha256);
+pub(crate) struct TextDigest(Digest);
 
 impl TextDigest {
     pub(crate) fn number(&mut self, value: usize) {
@@ -14,17 +14,14 @@ impl TextDigest {
 
     pub(crate) fn text(&mut self, text: &str) {
         self.number(text.len());
-        self.0.update(text.as_bytes());
+        self.0.update(text);
     }
 
     pub(crate) fn bytes(self) -> [u8; 32] {
-        self.0.finalize().into()
+        self.0.bytes()
     }
 
     pub(crate) fn hex(self) -> String {
-        self.bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.0.hex()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use matryo_base::{FileError, nearest};
+
 use crate::location::{Location, Place};
 
 /// Everything that reading a data file can report. Messages name the file and the line (the row, in Parquet).
@@ -9,13 +11,8 @@ use crate::location::{Location, Place};
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be opened or read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The file name does not say what the file holds.
     #[error("cannot tell the format of {}: its name has {}", path.display(), extension_found(extension.as_deref()))]
     UnknownFormat {
@@ -278,7 +275,11 @@ impl DataError {
                 "expected .jsonl, .csv or .tsv (also with .gz or .zst), .parquet, or .txt for plain texts"
             }
             Self::Compression { .. } => "was the file downloaded completely?",
-            Self::MissingColumn { column, found, .. } => return nearest(column, found),
+            Self::File(error) => return error.hint(),
+            Self::MissingColumn { column, found, .. } => {
+                let similar = nearest(column, found.iter().map(String::as_str));
+                return similar.map(|name| format!("did you mean `{name}`?"));
+            }
             Self::UnexpectedColumns { .. } => "name the columns to use, and those to ignore",
             Self::AmbiguousColumn { .. } => "name the column",
             Self::Null { .. } => {
@@ -304,14 +305,6 @@ impl DataError {
         };
         Some(hint.to_owned())
     }
-}
-
-/// `did you mean ...?` for the nearest of the names there, when it is near.
-fn nearest(wanted: &str, found: &[String]) -> Option<String> {
-    let distance =
-        |name: &String| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
-    let best = found.iter().min_by_key(|name| distance(name))?;
-    (distance(best) * 3 <= wanted.len()).then(|| format!("did you mean `{best}`?"))
 }
 
 fn quoted(names: &[String]) -> String {

@@ -5,6 +5,7 @@
 //! Wellons' `lowbias32`, the words of the row entering before and between them. 32-bit multiplications keep the inner loop
 //! within the reach of every vector unit; 64-bit ones would not. An element is dropped if its bits lie below `rate * 2^32`.
 
+use matryo_base::mix;
 use rayon::prelude::*;
 
 use crate::{Level, MatMut, cpu::Kernel, simd::Vector};
@@ -68,13 +69,6 @@ impl RowWords {
             rate.scale
         }
     }
-}
-
-fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Applies the masks in place; the backward is the same call on the gradient.

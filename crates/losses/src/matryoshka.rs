@@ -1,5 +1,6 @@
 //! MatryoshkaLoss: another loss, summed over leading parts of the embeddings.
 
+use matryo_base::SplitMix64;
 use matryo_ops::{Mat, MatRef, Ops};
 use serde_json::{Value, json};
 
@@ -208,16 +209,13 @@ fn add_to_first_cols(y: &mut Mat, x: &Mat, weight: f32) {
     }
 }
 
-/// `n` of the numbers below `of`, ascending: a partial shuffle with numbers of SplitMix64 (Steele et al. 2014).
+/// `n` of the numbers below `of`, ascending: a partial shuffle.
 fn sample(of: usize, n: usize, seed: u64) -> Vec<usize> {
     let mut numbers: Vec<_> = (0..of).collect();
-    let mut state = seed;
+    let mut random = SplitMix64::new(seed);
     for i in 0..n {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         // The bias of the remainder is below 2^-56 for any number of dimensions a model can have.
-        numbers.swap(i, i + ((z ^ (z >> 31)) % (of - i) as u64) as usize);
+        numbers.swap(i, i + (random.next_u64() % (of - i) as u64) as usize);
     }
     numbers.truncate(n);
     numbers.sort_unstable();

@@ -1,11 +1,9 @@
 //! Reads a loss's parameters from JSON; whatever is not understood is an error that names it.
 
+use matryo_base::nearest;
 use serde_json::{Map, Value};
 
 use crate::LossError;
-
-/// Names further apart than this are not worth a hint.
-const SIMILAR_FROM: f64 = 0.7;
 
 /// The parameters given for one loss; a `null` counts as not given.
 pub(crate) struct Parameters<'a> {
@@ -30,7 +28,7 @@ impl<'a> Parameters<'a> {
             Some(key) => Err(LossError::UnknownKey {
                 loss,
                 key: key.clone(),
-                similar: similar(key, keys),
+                similar: nearest(key, keys.iter().copied()),
             }),
             None => Ok(Self { loss, given }),
         }
@@ -82,17 +80,6 @@ impl<'a> Parameters<'a> {
     fn value(&self, key: &str) -> Option<&'a Value> {
         self.given?.get(key).filter(|value| !value.is_null())
     }
-}
-
-/// The candidate whose name is nearest to `name`, if any is near.
-pub(crate) fn similar(name: &str, candidates: &[&'static str]) -> Option<&'static str> {
-    let near =
-        |candidate: &str| strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase());
-    let (best, score) = candidates
-        .iter()
-        .map(|c| (*c, near(c)))
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (score >= SIMILAR_FROM).then_some(best)
 }
 
 fn wrong(

@@ -1,10 +1,9 @@
 //! Every loss by name.
 
+use matryo_base::nearest;
 use serde_json::Value;
 
-use crate::{
-    Loss, LossError, cosine_similarity, matryoshka, multiple_negatives_ranking, parameters::similar,
-};
+use crate::{Loss, LossError, cosine_similarity, matryoshka, multiple_negatives_ranking};
 
 /// One loss that can be asked for by name.
 pub struct Entry {
@@ -29,10 +28,10 @@ pub fn build(name: &str, parameters: &Value) -> Result<Box<dyn Loss>, LossError>
     match LOSSES.iter().find(|entry| entry.name == name) {
         Some(entry) => (entry.build)(parameters),
         None => {
-            let names: Vec<_> = LOSSES.iter().map(|entry| entry.name).collect();
+            let names = LOSSES.iter().map(|entry| entry.name);
             Err(LossError::UnknownLoss {
                 name: name.to_owned(),
-                similar: similar(name, &names),
+                similar: nearest(name, names),
             })
         }
     }

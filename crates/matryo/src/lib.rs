@@ -9,6 +9,7 @@
 //! # }
 //! ```
 
+pub use matryo_base as base;
 pub use matryo_classify as classify;
 #[cfg(feature = "collections")]
 pub use matryo_collection as collection;

@@ -5,10 +5,11 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use matryo_base::Progress;
 use matryo_kernels::{Level, Mat, MatRef, Operand, alone, matmul};
 use rayon::prelude::*;
 
-use crate::{Progress, unit::unit_rows};
+use crate::unit::unit_rows;
 
 /// Rows and columns of a block of products: 1 MB a thread. Fixed, so that nothing depends on the number of threads.
 pub(crate) const ROWS: usize = 256;
@@ -57,7 +58,7 @@ pub(crate) fn in_order<T: Send>(
     let work = |task| {
         let result = alone(|| work(task));
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-        progress.inspect(|progress| progress(done, tasks));
+        progress.advance(done, tasks);
         result
     };
     for tasks in pieces(tasks, AT_ONCE) {

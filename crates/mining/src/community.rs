@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
+use matryo_base::Progress;
 use matryo_kernels::{Mat, MatRef};
 use rayon::prelude::*;
 
 use crate::{
-    MiningError, Progress,
+    MiningError,
     blocks::{COLUMNS, ROWS, in_order, pieces, products},
     error::{check_positive, check_threshold},
     unit::unit_rows,
@@ -31,7 +32,7 @@ impl Default for CommunityOptions<'_> {
         Self {
             threshold: 0.75,
             min_community_size: 10,
-            progress: None,
+            progress: Progress::none(),
         }
     }
 }

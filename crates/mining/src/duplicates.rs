@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use matryo_base::Progress;
 use matryo_kernels::MatRef;
 use rayon::prelude::*;
 
 use crate::{
-    MiningError, Progress,
+    MiningError,
     blocks::{COLUMNS, ROWS, in_order, pieces, products},
     central::nearest_to_sum,
     error::check_threshold,

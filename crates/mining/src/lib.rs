@@ -28,6 +28,3 @@ pub use kmeans::{KMeans, KMeansOptions, kmeans};
 pub use matryo_kernels::{Mat, MatRef};
 pub use paraphrase::{Pair, ParaphraseOptions, paraphrase_mining};
 pub use projection::{Point, TsneOptions, tsne};
-
-/// Told of work done and work in all, from any thread, in units of no meaning.
-pub type Progress<'a> = Option<&'a (dyn Fn(usize, usize) + Sync)>;

@@ -5,9 +5,10 @@ use std::{
     collections::{BinaryHeap, HashSet},
 };
 
+use matryo_base::Progress;
 use matryo_index::{Hit, Mat, MatRef, semantic_search};
 
-use crate::{MiningError, Progress, blocks::pieces, error::check_positive};
+use crate::{MiningError, blocks::pieces, error::check_positive};
 
 /// Settings with upstream's names and defaults.
 #[derive(Clone, Copy)]
@@ -32,7 +33,7 @@ impl Default for ParaphraseOptions<'_> {
             corpus_chunk_size: 100_000,
             max_pairs: 500_000,
             top_k: 100,
-            progress: None,
+            progress: Progress::none(),
         }
     }
 }
@@ -79,7 +80,7 @@ where
                 .zip(&found)
                 .for_each(|(row, hits)| best.offer(row, hits, corpus.start));
             done += 1;
-            options.progress.inspect(|progress| progress(done, chunks));
+            options.progress.advance(done, chunks);
         }
     }
     Ok(best.into_pairs())

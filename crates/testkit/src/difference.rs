@@ -1,5 +1,7 @@
 //! Finite differences along a direction: one number checks a whole gradient.
 
+use matryo_base::SplitMix64;
+
 /// The derivative of `f` at `x` along `direction`, by central differences of fourth order with steps of `step` and twice that.
 /// A correct gradient `g` gives `g . direction`. With `f` in f32 a step of 1e-2 loses the fewest digits.
 pub fn directional_derivative(
@@ -24,17 +26,11 @@ pub fn directional_derivative(
     (8.0 * near - far) / (12.0 * f64::from(step))
 }
 
-/// `len` numbers in -1..1 that look random and are the same everywhere (SplitMix64, Steele et al. 2014).
+/// `len` numbers in -1..1 that look random and are the same everywhere.
 pub fn pseudo_random(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) >> 40
-    };
+    let mut random = SplitMix64::new(seed);
     (0..len)
-        .map(|_| next() as f32 / (1 << 23) as f32 - 1.0)
+        .map(|_| (random.next_u64() >> 40) as f32 / (1 << 23) as f32 - 1.0)
         .collect()
 }
 

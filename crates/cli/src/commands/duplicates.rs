@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_mining::{DuplicateGroup, duplicates};
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ pub fn run(args: &DuplicatesArgs, context: &Context) -> Result<Outcome, CliError
         bar.set_length(total as u64);
         bar.set_position(done as u64);
     };
-    let groups = duplicates(embeddings.view(), args.threshold, Some(&advance))?;
+    let groups = duplicates(embeddings.view(), args.threshold, Progress::new(&advance))?;
     bar.finish_and_clear();
     let found = Found {
         texts,

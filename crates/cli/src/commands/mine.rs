@@ -3,6 +3,7 @@
 use std::{io::Write, path::PathBuf};
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_mining::{Pair, ParaphraseOptions, cosines, paraphrase_mining};
 use serde_json::{Value, json};
 
@@ -59,7 +60,7 @@ pub fn run(args: &MineArgs, context: &Context) -> Result<Outcome, CliError> {
     let options = ParaphraseOptions {
         max_pairs,
         top_k: args.top_k,
-        progress: Some(&advance),
+        progress: Progress::new(&advance),
         ..Default::default()
     };
     let mut pairs = paraphrase_mining(embeddings.view(), &options, cosines)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use matryo_base::FileError;
 use serde_json::Map;
 
 use super::{Document, DocumentColumns, EachDocument, read_rows};
@@ -38,10 +39,7 @@ pub(super) fn read(
 }
 
 fn text_file(folder: &Path, path: &Path) -> Result<Document, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let bytes = fs::read(path).map_err(FileError::new("read", path))?;
     let text = utf8(&bytes, || (Location::file(path), "the file".to_owned()))?;
     let text = text.trim_start_matches('\u{feff}').to_owned();
     Ok(Document {
@@ -68,10 +66,7 @@ fn identifier(folder: &Path, path: &Path) -> String {
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let failed = |source| DataError::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let failed = FileError::new("read", folder);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

@@ -12,6 +12,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, Field};
+use matryo_base::FileError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::Number;
@@ -84,10 +85,7 @@ fn each_batch(
 /// The file, or `None` when it has no bytes. Without the writer's Arrow schema every kind of text column (large, view,
 /// dictionary) is read as plain text.
 fn open(path: &Path) -> Result<Option<ParquetRecordBatchReaderBuilder<File>>, DataError> {
-    let failed = |source| DataError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = FileError::new("read", path);
     let file = File::open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.len() == 0 {
         return Ok(None);

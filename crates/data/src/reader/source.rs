@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
+use matryo_base::FileError;
 
 use super::format::Codec;
 use crate::error::DataError;
@@ -19,10 +20,7 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// A file.
     pub(crate) fn open(path: &Path, codec: Option<Codec>) -> Result<Self, DataError> {
-        let failed = |source| DataError::Read {
-            path: path.to_path_buf(),
-            source,
-        };
+        let failed = FileError::new("read", path);
         let file = File::open(path).map_err(failed)?;
         let bytes: Box<dyn BufRead> = match codec {
             None => Box::new(BufReader::new(file)),
@@ -55,14 +53,13 @@ impl<'a> Source<'a> {
 
     /// The error for bytes that could not be had: the system's fault, or the decoder's.
     pub(super) fn error(&self, source: io::Error) -> DataError {
-        let path = self.path.clone();
         match self.codec {
             Some(codec) if source.raw_os_error().is_none() => DataError::Compression {
-                path,
+                path: self.path.clone(),
                 codec: codec.name(),
                 source,
             },
-            _ => DataError::Read { path, source },
+            _ => FileError::new("read", &self.path)(source).into(),
         }
     }
 }

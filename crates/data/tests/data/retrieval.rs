@@ -173,6 +173,6 @@ fn pairs_file() {
     ));
     assert!(matches!(
         RetrievalData::open(Path::new("nowhere.csv")),
-        Err(DataError::Read { .. })
+        Err(DataError::File(_))
     ));
 }

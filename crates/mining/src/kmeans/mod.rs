@@ -4,10 +4,11 @@ mod assign;
 mod centres;
 mod seeding;
 
+use matryo_base::Progress;
 use matryo_kernels::{Mat, MatRef};
 
 use crate::{
-    MiningError, Progress,
+    MiningError,
     error::check_positive,
     random::Random,
     unit::{check_finite, unit_rows},
@@ -46,7 +47,7 @@ impl Default for KMeansOptions<'_> {
             tol: 1e-4,
             seed: 42,
             init: None,
-            progress: None,
+            progress: Progress::none(),
         }
     }
 }
@@ -88,9 +89,7 @@ pub fn kmeans(embeddings: MatRef<'_>, options: &KMeansOptions<'_>) -> Result<KMe
     let mut best: Option<KMeans> = None;
     for start in 0..starts {
         let found = data.run(data.initial_centres(start)?);
-        options
-            .progress
-            .inspect(|progress| progress(start + 1, starts));
+        options.progress.advance(start + 1, starts);
         if best
             .as_ref()
             .is_none_or(|best| found.inertia < best.inertia)

@@ -1,10 +1,11 @@
 //! t-SNE with Barnes and Hut's sums (van der Maaten 2014): O(n log n) a round. Steps and defaults are those of scikit-learn's `TSNE`.
 
+use matryo_base::Progress;
 use matryo_index::{FlatIndex, Hit, MatRef, Metric, Storage};
 use rayon::prelude::*;
 
 use super::{Point, affinities::Affinities, pca::main_plane, quadtree::Quadtree};
-use crate::{MiningError, Progress, unit::unit_rows};
+use crate::{MiningError, unit::unit_rows};
 
 /// Rounds in which neighbours are pulled together more than they should be, so that groups can pass each other.
 const EARLY: usize = 250;
@@ -63,7 +64,7 @@ pub fn tsne(
     let mut layout = Layout::new(main_plane(unit.view()));
     for round in 0..options.iterations {
         layout.advance(&affinities, round < EARLY, options.angle);
-        progress.inspect(|progress| progress(round + 1, options.iterations));
+        progress.advance(round + 1, options.iterations);
     }
     Ok(layout.points)
 }
@@ -303,7 +304,11 @@ mod tests {
                 .map(|(x, noise)| x + noise * 1e-6)
                 .collect();
             let noisy = Mat::from_vec(rows.rows(), rows.cols(), values);
-            trustworthiness(&rows, &tsne(noisy.view(), &OPTIONS, None).unwrap(), 10)
+            trustworthiness(
+                &rows,
+                &tsne(noisy.view(), &OPTIONS, Progress::none()).unwrap(),
+                10,
+            )
         };
         let mut found: Vec<f64> = (0..15).map(of).collect();
         found.sort_by(f64::total_cmp);
@@ -319,7 +324,7 @@ mod tests {
                     iterations: 300,
                     ..OPTIONS
                 },
-                None,
+                Progress::none(),
             )
             .unwrap();
             assert_eq!(points.len(), rows.rows());
@@ -332,7 +337,14 @@ mod tests {
         finite(Mat::from_vec(1, 2, vec![1.0, 0.0]));
         finite(Mat::from_vec(2, 2, vec![1.0, 0.0, 0.0, 1.0]));
         finite(Mat::from_vec(50, 2, [1.0, 0.5].repeat(50)));
-        assert!(tsne(Mat::from_vec(1, 1, vec![f32::NAN]).view(), &OPTIONS, None).is_err());
+        assert!(
+            tsne(
+                Mat::from_vec(1, 1, vec![f32::NAN]).view(),
+                &OPTIONS,
+                Progress::none()
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -349,7 +361,7 @@ mod tests {
                         iterations: 50,
                         ..OPTIONS
                     },
-                    None,
+                    Progress::none(),
                 )
                 .unwrap()
             })

@@ -1,5 +1,6 @@
 //! Every error with its message and hint.
 
+use matryo_base::Progress;
 use matryo_mining::{
     AGGLOMERATIVE_ROWS, CommunityOptions, Cut, KMeansOptions, Linkage, Mat, MiningError,
     ParaphraseOptions, agglomerative, community_detection, cosines, duplicates, kmeans,
@@ -18,7 +19,7 @@ fn refused<T>(result: Result<T, MiningError>) -> (String, Option<String>) {
 #[test]
 fn settings() {
     let (rows, half) = (rows(), Cut::DistanceThreshold(-0.5));
-    let message = refused(duplicates(rows.view(), 1.5, None)).0;
+    let message = refused(duplicates(rows.view(), 1.5, Progress::none())).0;
     assert_eq!(message, "`threshold` is 1.5, expected a cosine, -1 to 1");
     let options = CommunityOptions {
         min_community_size: 0,
@@ -44,7 +45,7 @@ fn settings() {
         "`distance_threshold` is -0.5, expected 1 - cosine, 0 or more"
     );
     assert!(
-        refused(duplicates(rows.view(), f32::NAN, None))
+        refused(duplicates(rows.view(), f32::NAN, Progress::none()))
             .0
             .starts_with("`threshold` is NaN")
     );
@@ -88,7 +89,7 @@ fn initial_centres_of_another_shape() {
 #[test]
 fn a_value_that_is_no_number() {
     let rows = Mat::from_vec(2, 2, vec![1.0, 0.0, 0.0, f32::NAN]);
-    let (message, hint) = refused(duplicates(rows.view(), 0.5, None));
+    let (message, hint) = refused(duplicates(rows.view(), 0.5, Progress::none()));
     assert_eq!(message, "value 2 of row 2 is NaN, expected a finite number");
     assert!(hint.is_some());
     assert_eq!(

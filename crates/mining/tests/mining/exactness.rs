@@ -1,6 +1,7 @@
 //! Against plain loops over all pairs, for any number of threads and any blocks.
 
 use crate::common::{clouds, unit, with_threads};
+use matryo_base::Progress;
 use matryo_mining::{
     CommunityOptions, Cut, KMeansOptions, Linkage, Mat, MatRef, ParaphraseOptions, agglomerative,
     community_detection, cosines, duplicates, groups, kmeans, most_central, paraphrase_mining,
@@ -49,7 +50,7 @@ fn components(rows: MatRef<'_>, threshold: f64) -> Vec<Vec<usize>> {
 fn duplicates_are_the_connected_components() {
     let rows = unit(clouds(2500, 12, 1100, 0.09, 3).view());
     for threshold in [0.97, 0.99, 0.9999] {
-        let found = duplicates(rows.view(), threshold, None).unwrap();
+        let found = duplicates(rows.view(), threshold, Progress::none()).unwrap();
         let expected = components(rows.view(), threshold.into());
         assert!(
             threshold > 0.999 || expected.len() > 50,
@@ -70,7 +71,7 @@ fn duplicates_are_the_connected_components() {
 #[test]
 fn the_representative_is_nearest_to_all_others() {
     let rows = unit(clouds(300, 12, 40, 0.2, 5).view());
-    let found = duplicates(rows.view(), 0.9, None).unwrap();
+    let found = duplicates(rows.view(), 0.9, Progress::none()).unwrap();
     assert!(found.len() > 10);
     for group in found {
         let mean = |&row: &usize| {
@@ -91,7 +92,7 @@ fn the_representative_is_nearest_to_all_others() {
 #[test]
 fn equal_rows_are_represented_by_the_first() {
     let rows = Mat::from_vec(5, 2, vec![0.0, 2.0, 3.0, 0.0, 0.0, 1.0, 0.0, 5.0, 0.0, 0.0]);
-    let found = duplicates(rows.view(), 1.0, None).unwrap();
+    let found = duplicates(rows.view(), 1.0, Progress::none()).unwrap();
     assert_eq!(
         (found.len(), found[0].representative, &found[0].members[..]),
         (1, 0, &[0, 2, 3][..])
@@ -131,7 +132,7 @@ fn threads_change_no_bit() {
     let communities = CommunityOptions {
         threshold: 0.8,
         min_community_size: 5,
-        progress: None,
+        progress: Progress::none(),
     };
     let all = || {
         let view = rows.view();
@@ -149,7 +150,7 @@ fn threads_change_no_bit() {
         (
             pairs,
             found,
-            duplicates(view, 0.95, None).unwrap(),
+            duplicates(view, 0.95, Progress::none()).unwrap(),
             kmeans(view, &kmeans_options).unwrap(),
             clusters,
         )
@@ -258,7 +259,7 @@ fn nothing_and_one_row_are_no_problem() {
                 .unwrap()
                 .is_empty()
         );
-        assert!(duplicates(view, 0.5, None).unwrap().is_empty());
+        assert!(duplicates(view, 0.5, Progress::none()).unwrap().is_empty());
         let communities = community_detection(view, &CommunityOptions::default()).unwrap();
         assert_eq!(communities.len(), rows.rows());
         let labels = agglomerative(view, Linkage::Single, Cut::DistanceThreshold(0.5)).unwrap();

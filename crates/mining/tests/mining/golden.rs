@@ -1,6 +1,7 @@
 //! Pairs, communities and clusters against sentence-transformers and scikit-learn.
 
 use crate::common::{CLUSTERED, embeddings, first_equal, golden, numbers, renumbered, unit};
+use matryo_base::Progress;
 use matryo_mining::{
     CommunityOptions, Cut, KMeansOptions, Linkage, Mat, Pair, ParaphraseOptions, agglomerative,
     community_detection, cosines, kmeans, paraphrase_mining,
@@ -42,7 +43,7 @@ fn pairs_equal_upstream() {
             corpus_chunk_size: number("corpus_chunk_size"),
             max_pairs: number("max_pairs"),
             top_k: number("top_k"),
-            progress: None,
+            progress: Progress::none(),
         };
         let found = paraphrase_mining(embeddings.view(), &options, cosines).unwrap();
         assert_pairs(
@@ -60,7 +61,7 @@ fn communities_equal_upstream() {
         let options = CommunityOptions {
             threshold: case["threshold"].as_f64().unwrap() as f32,
             min_community_size: case["min_community_size"].as_u64().unwrap() as usize,
-            progress: None,
+            progress: Progress::none(),
         };
         let found = community_detection(embeddings.view(), &options).unwrap();
         let expected: Vec<_> = case["communities"]

@@ -6,6 +6,7 @@
 use std::{env, path::PathBuf};
 
 use crate::common::{first_equal, mat, numbers};
+use matryo_base::Progress;
 use matryo_mining::{
     CommunityOptions, Mat, Pair, ParaphraseOptions, community_detection, cosines, paraphrase_mining,
 };
@@ -67,7 +68,7 @@ fn communities() {
         let options = CommunityOptions {
             threshold,
             min_community_size,
-            progress: None,
+            progress: Progress::none(),
         };
         let found = community_detection(corpus.view(), &options).unwrap();
         let expected = &golden[format!("community_{threshold}_{min_community_size}")];

@@ -6,6 +6,7 @@ use clap::{
     Args, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use matryo_base::Progress;
 use matryo_mining::{
     AGGLOMERATIVE_ROWS, CommunityOptions, Cut, KMeansOptions, Linkage, MatRef, MiningError,
     agglomerative, community_detection, groups, kmeans,
@@ -157,9 +158,9 @@ impl MethodArgs {
             bar.set_position(done as u64);
         };
         let clusters = match self.method {
-            Method::Kmeans => self.kmeans(embeddings, &advance),
+            Method::Kmeans => self.kmeans(embeddings, Progress::new(&advance)),
             Method::Agglomerative => self.agglomerative(embeddings),
-            Method::Communities => self.communities(embeddings, &advance),
+            Method::Communities => self.communities(embeddings, Progress::new(&advance)),
         };
         bar.finish_and_clear();
         clusters
@@ -168,14 +169,14 @@ impl MethodArgs {
     fn kmeans(
         &self,
         embeddings: MatRef<'_>,
-        advance: &(dyn Fn(usize, usize) + Sync),
+        progress: Progress<'_>,
     ) -> Result<Clusters, MiningError> {
         let default = KMeansOptions::default();
         let options = KMeansOptions {
             n_clusters: self.k.map_or(default.n_clusters, NonZeroUsize::get),
             n_init: self.n_init.map_or(default.n_init, NonZeroUsize::get),
             seed: self.seed.unwrap_or(default.seed),
-            progress: Some(advance),
+            progress,
             ..default
         };
         let found = kmeans(embeddings, &options)?;
@@ -200,7 +201,7 @@ impl MethodArgs {
     fn communities(
         &self,
         embeddings: MatRef<'_>,
-        advance: &(dyn Fn(usize, usize) + Sync),
+        progress: Progress<'_>,
     ) -> Result<Clusters, MiningError> {
         let default = CommunityOptions::default();
         let options = CommunityOptions {
@@ -208,7 +209,7 @@ impl MethodArgs {
             min_community_size: self
                 .min_size
                 .map_or(default.min_community_size, NonZeroUsize::get),
-            progress: Some(advance),
+            progress,
         };
         Ok(Clusters {
             groups: community_detection(embeddings, &options)?,

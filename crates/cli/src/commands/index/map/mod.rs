@@ -6,6 +6,7 @@ mod page;
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_collection::{Chunk, Collection};
 use matryo_mining::{MiningError, Point, TsneOptions, tsne};
 use matryo_ops::Mat;
@@ -109,7 +110,7 @@ impl MapArgs {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let points = tsne(vectors.view(), &options, Some(&advance));
+        let points = tsne(vectors.view(), &options, Progress::new(&advance));
         bar.finish_and_clear();
         points
     }
