@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, path::Path};
 
-use matryo_model::{ModelError, write_file};
+use matryo_base::{FileError, write_file};
 
 use crate::{ClassifierFile, ClassifyError, SETTINGS_FILE, head_files};
 
@@ -14,7 +14,7 @@ const HEADING: &str = "## Classification\n\nThis folder holds a classifier besid
 const SHOWN: usize = 10;
 
 /// Puts a section on the head into the card in `folder`, in place of one that is there, or makes a card of it.
-pub(crate) fn write(folder: &Path, settings: &ClassifierFile) -> Result<(), ModelError> {
+pub(crate) fn write(folder: &Path, settings: &ClassifierFile) -> Result<(), FileError> {
     let path = folder.join(CARD);
     // Whatever cannot be read as text is no card to add to.
     let card = fs::read_to_string(&path).unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use matryo_base::FileError;
 use matryo_data::DataError;
 use matryo_model::ModelError;
 use matryo_train::TrainError;
@@ -46,14 +47,9 @@ pub enum ClassifyError {
         /// The file that is not there.
         file: &'static str,
     },
-    /// A file of the head could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The description of the head is not JSON, or not of its form.
     #[error("not the description of a classifier: {source}\n  in {}", path.display())]
     Json {
@@ -191,6 +187,7 @@ impl ClassifyError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::File(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::Model(error) => return error.hint(),
             Self::Train(error) => return error.hint(),

@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matryo_model::{ModelError, write_file};
+use matryo_base::{FileError, write_file};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -113,12 +113,12 @@ impl ClassifierFile {
     }
 }
 
-/// Writes both files into `folder`, synced: for a folder that [`matryo_model::write_folder`] is building.
+/// Writes both files into `folder`, synced: for a folder that [`matryo_base::write_folder`] is building.
 pub(crate) fn write(
     folder: &Path,
     settings: &ClassifierFile,
     head: &LogisticHead,
-) -> Result<(), ModelError> {
+) -> Result<(), FileError> {
     let text = serde_json::to_string_pretty(settings).expect("a description is plain data") + "\n";
     write_file(&folder.join(SETTINGS_FILE), |file| {
         file.write_all(text.as_bytes())
@@ -182,7 +182,7 @@ fn bytes(folder: &Path, file: &'static str) -> Result<(PathBuf, Vec<u8>), Classi
                 file,
             })
         }
-        Err(source) => Err(ClassifyError::Read { path, source }),
+        Err(source) => Err(FileError::new("read", &path)(source).into()),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::{path::Path, time::Instant};
 
+use matryo_base::write_folder;
 use matryo_model::{
     EncodeOptions, Encoded, HubOptions, HubProgress, ModelError, Precision, SaveOptions,
-    SentenceEncoder, resolve, save, write_folder,
+    SentenceEncoder, resolve, save,
 };
 use matryo_ops::cpu_in;
 use matryo_train::Observer;

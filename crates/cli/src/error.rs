@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use matryo_base::FileError;
 use matryo_classify::ClassifyError;
 #[cfg(feature = "collections")]
 use matryo_collection::CollectionError;
@@ -58,15 +59,8 @@ pub enum CliError {
     #[error(transparent)]
     Card(#[from] CardError),
     /// A file or folder of the command's own.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read`, `write`, `create`...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Standard output is gone or full.
     #[error("cannot write to standard output: {0}")]
     Stdout(#[source] io::Error),
@@ -212,7 +206,7 @@ impl CliError {
             Self::Data(error) => error.hint(),
             Self::Eval(error) => error.hint(),
             Self::Mining(error) => error.hint(),
-            Self::Input(error) => error.hint().map(str::to_owned),
+            Self::Input(error) => error.hint(),
             Self::MethodIgnores { option, of, .. } => Some(format!("{option} belongs to {of}")),
             Self::Train(error) => error.hint(),
             Self::Classify(error) => error.hint(),
@@ -224,9 +218,8 @@ impl CliError {
             Self::UnknownMetric { similar, .. } => {
                 similar.as_ref().map(|key| format!("did you mean `{key}`?"))
             }
-            Self::Io { source, .. } | Self::Stdout(source)
-                if source.kind() == io::ErrorKind::StorageFull =>
-            {
+            Self::File(error) => error.hint(),
+            Self::Stdout(source) if source.kind() == io::ErrorKind::StorageFull => {
                 Some("the disk is full".into())
             }
             other => other.fixed_hint().map(str::to_owned),

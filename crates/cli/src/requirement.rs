@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use matryo_base::nearest;
+
 use crate::error::CliError;
 
 /// `dim_128_cosine_ndcg@10=0.7`.
@@ -35,10 +37,10 @@ impl Requirement {
         if keys.contains(&self.key) {
             return Ok(());
         }
-        let distance = |key: &&String| strsim::damerau_levenshtein(key, &self.key);
+        let similar = nearest(&self.key, keys.iter().map(String::as_str));
         Err(CliError::UnknownMetric {
             key: self.key.clone(),
-            similar: keys.iter().min_by_key(distance).cloned(),
+            similar: similar.map(str::to_owned),
         })
     }
 

@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use matryo_model::{SentenceEncoder, write_atomic};
+use matryo_base::{FileError, write_atomic};
+use matryo_model::SentenceEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -175,9 +176,7 @@ impl Collection {
             Some(_) => self.backend().count(Some(&first_chunks))?,
         };
         let bytes = match &self.place {
-            Place::Folder(folder) => {
-                Some(size(folder).map_err(CollectionError::io("read", folder))?)
-            }
+            Place::Folder(folder) => Some(size(folder).map_err(FileError::new("read", folder))?),
             Place::Server { .. } => None,
         };
         Ok(Info {
@@ -271,10 +270,10 @@ impl Collection {
         };
         let (old, new) = (points_of(folder, *current), points_of(folder, *current + 1));
         remove(&new)?;
-        let bytes = size(&old).map_err(CollectionError::io("read", &old))?;
+        let bytes = size(&old).map_err(FileError::new("read", &old))?;
         // The copy, and the new segments beside those that they replace.
         check_room(folder, 2 * bytes)?;
-        copy(&old, &new).map_err(CollectionError::io("copy", &old))?;
+        copy(&old, &new).map_err(FileError::new("copy", &old))?;
         let optimized = Edge::open(&new)?;
         optimized.optimize()?;
         describe(folder, &self.manifest, *current + 1)?;
@@ -335,7 +334,7 @@ fn read_description(folder: &Path) -> Result<Option<Described>, CollectionError>
                 path: folder.to_owned(),
             })
         }
-        Err(error) => Err(CollectionError::io("read", &path)(error)),
+        Err(error) => Err(FileError::new("read", &path)(error).into()),
     }
 }
 
@@ -369,7 +368,7 @@ fn remove_others(folder: &Path, current: u64) -> Result<(), CollectionError> {
 fn remove(folder: &Path) -> Result<(), CollectionError> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CollectionError::io("remove", folder)(error))
+            Err(FileError::new("remove", folder)(error).into())
         }
         _ => Ok(()),
     }
@@ -383,7 +382,7 @@ fn names(folder: &Path) -> Result<Vec<String>, CollectionError> {
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(CollectionError::io("read", folder)(error)),
+        Err(error) => Err(FileError::new("read", folder)(error).into()),
     }
 }
 

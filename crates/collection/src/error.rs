@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf};
 
+use matryo_base::FileError;
 use matryo_data::DataError;
 use matryo_model::ModelError;
 
@@ -20,16 +21,9 @@ pub enum CollectionError {
     /// From a filter's text.
     #[error(transparent)]
     Filter(#[from] FilterError),
-    /// A file or folder.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read`, `create`...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
+    /// A file or folder could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Nothing of that name.
     #[error("no collection at {place}")]
     Missing {
@@ -280,27 +274,16 @@ impl std::fmt::Display for EngineFailure {
 }
 
 impl CollectionError {
-    pub(crate) fn io(
-        action: &'static str,
-        path: &std::path::Path,
-    ) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
-    }
-
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Model(error) => return error.hint(),
             Self::Data(error) => return error.hint(),
             Self::Filter(error) => error.hint(),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            Self::File(error) if error.source.kind() == io::ErrorKind::StorageFull => {
                 "the disk is full; what was added before is safe: make room and run the same command again"
             }
+            Self::File(error) => return error.hint(),
             Self::Missing { .. } => "`matryo index add` makes one",
             Self::NotACollection { .. } => "give a new folder; nothing was changed",
             Self::Manifest { .. } => {

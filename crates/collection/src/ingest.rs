@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
+use matryo_base::{Digest, Progress, hex};
 use matryo_data::{Document, DocumentColumns, read_documents};
 use matryo_model::{EncodeOptions, Encoded, Role, SentenceEncoder};
 use matryo_ops::Mat;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Collection, CollectionError,
@@ -41,8 +41,8 @@ pub struct AddOptions<'a> {
     pub tokens_per_batch: Option<usize>,
     /// Take embeddings that come with documents for the model's without a look at any.
     pub trust_embeddings: bool,
-    /// Told after each batch how many documents are safe.
-    pub progress: Option<&'a dyn Fn(usize)>,
+    /// Receives after each batch how many documents are safe, and how many there are.
+    pub progress: Progress<'a>,
 }
 
 /// What adding did.
@@ -81,11 +81,12 @@ impl Collection {
         columns: &DocumentColumns,
         options: &AddOptions<'_>,
     ) -> Result<AddReport, CollectionError> {
-        let adding = Adding::new(self, model, options)?;
+        let mut adding = Adding::new(self, model, options)?;
         // Before anything is written.
         let mut ids = Vec::new();
         read_documents::<CollectionError>(path, columns, |document| {
             check_fields(&document)?;
+            adding.total += 1;
             ids.extend(options.only_existing.then_some(document.id));
             Ok(())
         })?;
@@ -111,8 +112,9 @@ impl Collection {
         documents: &[Document],
         options: &AddOptions<'_>,
     ) -> Result<AddReport, CollectionError> {
-        let adding = Adding::new(self, model, options)?;
+        let mut adding = Adding::new(self, model, options)?;
         documents.iter().try_for_each(check_fields)?;
+        adding.total = documents.len();
         if options.only_existing {
             let ids: Vec<String> = documents
                 .iter()
@@ -154,6 +156,8 @@ struct Adding<'a> {
     model: &'a SentenceEncoder,
     words: Option<WordModel>,
     options: &'a AddOptions<'a>,
+    /// Number of documents to add.
+    total: usize,
 }
 
 impl<'a> Adding<'a> {
@@ -168,6 +172,7 @@ impl<'a> Adding<'a> {
             model,
             words: WordModel::of(collection.manifest())?,
             options,
+            total: 0,
         })
     }
 
@@ -212,9 +217,8 @@ impl<'a> Adding<'a> {
         }
         self.encode_and_write(&pending, report)?;
         self.collection.delete_points(&surplus)?;
-        if let Some(progress) = self.options.progress {
-            progress(report.added + report.replaced + report.unchanged);
-        }
+        let safe = report.added + report.replaced + report.unchanged;
+        self.options.progress.advance(safe, self.total);
         Ok(())
     }
 
@@ -406,15 +410,12 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 /// Text, fields and embedding of a document, as 32 hexadecimal digits.
 pub(crate) fn digest(document: &Document) -> String {
     let fields = serde_json::to_string(&document.fields).expect("values read as JSON");
-    let mut digest = Sha256::new();
+    let mut digest = Digest::new();
     digest.update(format!("{} {}{fields}", document.text.len(), document.text));
     document
         .embedding
         .iter()
         .flatten()
         .for_each(|value| digest.update(value.to_le_bytes()));
-    digest.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&digest.bytes()[..16])
 }

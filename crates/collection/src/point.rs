@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use matryo_base::Digest;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 /// Fields that the collection keeps for itself.
 pub(crate) const ID: &str = "id";
@@ -23,8 +23,10 @@ pub(crate) struct PointId(pub [u8; 16]);
 
 impl PointId {
     pub fn of(document: &str, chunk: usize) -> Self {
-        let digest = Sha256::digest(format!("{chunk} {document}"));
-        let mut bytes: [u8; 16] = digest[..16].try_into().expect("a SHA-256 has 32 bytes");
+        let mut digest = Digest::new();
+        digest.update(format!("{chunk} {document}"));
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest.bytes()[..16]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         Self(bytes)

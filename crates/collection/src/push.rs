@@ -1,5 +1,6 @@
 //! A collection moved to another place, usually a server, and looked at there.
 
+use matryo_base::Progress;
 use serde_json::Value;
 
 use crate::{
@@ -25,15 +26,15 @@ pub struct PushReport {
 
 impl Collection {
     /// Copies every point to `target`, which is made if it is not there; then compares the number of points, and the scores of
-    /// the exact answers to a sample of questions. `progress` is told how many points are copied. May be called again after
-    /// an interruption: points have ids of their own.
+    /// the exact answers to a sample of questions. `progress` receives how many points are copied, and how many there are.
+    /// May be called again after an interruption: points have ids of their own.
     ///
     /// # Errors
     /// A target with another description; [`CollectionError::Copy`] if the copy answers differently.
     pub fn push(
         &self,
         target: &Place,
-        progress: &dyn Fn(usize),
+        progress: Progress<'_>,
     ) -> Result<PushReport, CollectionError> {
         let copy = match Self::find(target)? {
             Some(copy) if copy.manifest() == self.manifest() => copy,
@@ -46,13 +47,14 @@ impl Collection {
             }
             None => Self::create(target, self.manifest().clone())?,
         };
+        let total = self.backend().count(None)?;
         let mut points = 0;
         let mut sample: Vec<Point> = Vec::new();
         self.each_page(None, true, |page| {
             sample.extend(page.iter().take(SAMPLE - sample.len().min(SAMPLE)).cloned());
             points += page.len();
             copy.backend().upsert(page)?;
-            progress(points);
+            progress.advance(points, total);
             Ok(())
         })?;
         let found = copy.backend().count(None)?;

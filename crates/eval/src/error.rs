@@ -1,7 +1,8 @@
 //! What can go wrong while measuring.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use matryo_base::FileError;
 use matryo_model::{ModelError, SimilarityFn};
 
 /// Everything that evaluating can report.
@@ -62,15 +63,8 @@ pub enum EvalError {
         model_dim: usize,
     },
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read`, `create`...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A report whose metrics have no place in the file of retrieval results.
     #[error("`{key}` is not a metric of information retrieval")]
     NotRetrieval {
@@ -94,6 +88,7 @@ impl EvalError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Model(error) => error.hint(),
+            Self::File(error) => error.hint(),
             Self::NoQueries { .. } => {
                 Some("do the relevance judgements name the ids of the queries?".into())
             }
@@ -104,16 +99,6 @@ impl EvalError {
                 Some("move the file away, or write the results to another folder".into())
             }
             _ => None,
-        }
-    }
-
-    /// An error of the file system, ready for `map_err`.
-    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
         }
     }
 }

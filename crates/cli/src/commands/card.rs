@@ -3,8 +3,9 @@
 use std::{io::Write, path::Path};
 
 use clap::Args;
+use matryo_base::write_atomic;
 use matryo_classify::card_of_classifier;
-use matryo_model::{ModelFolder, write_atomic};
+use matryo_model::ModelFolder;
 use matryo_train::card::{CardData, load_record, render};
 use serde_json::json;
 

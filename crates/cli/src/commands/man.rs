@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
+use matryo_base::{FileError, write_folder};
 
 use super::Outcome;
 use crate::{args::Cli, error::CliError, stdout};
@@ -26,13 +27,8 @@ pub fn run(args: &ManArgs) -> Result<Outcome, CliError> {
 }
 
 fn write_all(command: clap::Command, dir: &Path) -> Result<(), CliError> {
-    let io = |action| {
-        move |source| CliError::Io {
-            action,
-            path: dir.to_owned(),
-            source,
-        }
-    };
-    std::fs::create_dir_all(dir).map_err(io("create"))?;
-    clap_mangen::generate_to(command, dir).map_err(io("write into"))
+    write_folder(dir, |pages| {
+        let written = clap_mangen::generate_to(command, pages);
+        Ok(written.map_err(FileError::new("write into", dir))?)
+    })
 }

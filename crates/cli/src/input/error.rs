@@ -1,13 +1,15 @@
 //! What can be wrong with a file of embeddings.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
+
+use matryo_base::FileError;
 
 /// Everything that reading embeddings can report. Rows and lines are counted from 1.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("not a readable .npy file: {reason}\n  in {}", path.display())]
     Npy { path: PathBuf, reason: &'static str },
     #[error("not a readable safetensors file: {source}\n  in {}", path.display())]
@@ -68,23 +70,23 @@ pub enum InputError {
 
 impl InputError {
     /// What the user may try.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::File(error) => return error.hint(),
             Self::Length { .. } => {
-                Some("the file was cut short, or belongs to an unfinished run: encode again")
+                "the file was cut short, or belongs to an unfinished run: encode again"
             }
-            Self::Type { .. } => {
-                Some("`matryo encode` writes float32 unless --quantize says otherwise")
-            }
+            Self::Type { .. } => "`matryo encode` writes float32 unless --quantize says otherwise",
             Self::Npy { .. }
             | Self::Safetensors { .. }
             | Self::Parquet { .. }
-            | Self::Json { .. } => Some("expected is what `matryo encode --output FILE` writes"),
+            | Self::Json { .. } => "expected is what `matryo encode --output FILE` writes",
             Self::Missing { .. } | Self::Shape { .. } | Self::Width { .. } => {
-                Some("was the file written by `matryo encode`?")
+                "was the file written by `matryo encode`?"
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use matryo_base::FileError;
 use serde::Deserialize;
 
 use super::{InputError, Rows, Stored};
@@ -17,10 +18,7 @@ struct Line {
 }
 
 pub fn read(path: &Path) -> Result<Stored, InputError> {
-    let failed = |source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = FileError::new("read", path);
     let mut file = BufReader::new(File::open(path).map_err(failed)?);
     let (mut rows, mut texts) = (Rows::default(), Vec::new());
     let (mut bytes, mut line) = (Vec::new(), 0);

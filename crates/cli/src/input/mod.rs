@@ -8,6 +8,7 @@ mod safetensors;
 
 use std::{fs, path::Path};
 
+use matryo_base::FileError;
 use matryo_ops::Mat;
 
 pub use error::InputError;
@@ -39,10 +40,7 @@ pub fn read(path: &Path) -> Result<Stored, CliError> {
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, InputError> {
-    fs::read(path).map_err(|source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    })
+    Ok(fs::read(path).map_err(FileError::new("read", path))?)
 }
 
 /// Rows as they are read.

@@ -13,6 +13,7 @@ use arrow_array::{
     types::{Float32Type, Float64Type},
 };
 use arrow_schema::DataType;
+use matryo_base::FileError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
@@ -23,10 +24,7 @@ const EMBEDDING: &str = "embedding";
 const TEXT: &str = "text";
 
 pub fn read(path: &Path) -> Result<Stored, InputError> {
-    let file = File::open(path).map_err(|source| InputError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
+    let file = File::open(path).map_err(FileError::new("read", path))?;
     // Without the writer's Arrow schema every kind of text column is read as plain text.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let reader = guarded(path, || {

@@ -14,7 +14,8 @@ use std::{
     path::Path,
 };
 
-use matryo_model::{Quantized, write_atomic};
+use matryo_base::{FileError, write_atomic};
+use matryo_model::Quantized;
 
 use crate::error::CliError;
 
@@ -107,9 +108,5 @@ pub fn write_whole(
         write(&mut out)?;
         out.flush()
     });
-    through.map_err(|source| CliError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source,
-    })
+    Ok(through.map_err(FileError::new("write", path))?)
 }

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use matryo_base::FileError;
 use qdrant_edge::{
     CountRequest, CreateIndex, EdgeConfig, EdgeShard, FieldIndexOperations, Filter as EdgeFilter,
     Fusion, NamedQuery, Payload, PayloadFieldSchema, PayloadSchemaType, PointId as EdgeId,
@@ -70,7 +71,7 @@ impl Edge {
     /// Makes a folder of points; `path` is empty or not there.
     pub fn create(path: &Path, manifest: &Manifest) -> Result<Self, CollectionError> {
         check_room(path, 0)?;
-        std::fs::create_dir_all(path).map_err(CollectionError::io("create", path))?;
+        std::fs::create_dir_all(path).map_err(FileError::new("create", path))?;
         let config = config(manifest);
         let shard = EdgeShard::new(path, config).map_err(failed("create", path))?;
         let edge = Self {
@@ -361,11 +362,8 @@ fn failed<E: fmt::Display>(action: &'static str, path: &Path) -> impl FnOnce(E) 
         let reason = error.to_string();
         // The engine hands the system's reason on as text.
         if reason.contains(NO_SPACE) {
-            return CollectionError::Io {
-                action,
-                path,
-                source: io::ErrorKind::StorageFull.into(),
-            };
+            let full = io::Error::from(io::ErrorKind::StorageFull);
+            return FileError::new(action, &path)(full).into();
         }
         CollectionError::Engine {
             action,
@@ -382,8 +380,7 @@ pub(crate) fn check_room(path: &Path, bytes: u64) -> Result<(), CollectionError>
         .ancestors()
         .find(|folder| folder.is_dir())
         .unwrap_or(Path::new("."));
-    let available =
-        fs4::available_space(there).map_err(CollectionError::io("look at", there))? >> 20;
+    let available = fs4::available_space(there).map_err(FileError::new("look at", there))? >> 20;
     let needed = (bytes >> 20) + ROOM_MB;
     if available < needed {
         return Err(CollectionError::DiskFull {

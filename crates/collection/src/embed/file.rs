@@ -4,8 +4,8 @@ use std::{fs::File, io, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
+use matryo_base::{FileError, write_atomic};
 use matryo_data::{Document, parquet_io_error};
-use matryo_model::write_atomic;
 use matryo_ops::Mat;
 use parquet::{
     arrow::ArrowWriter,
@@ -42,7 +42,7 @@ impl Tags {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(CollectionError::io("read", path)(error)),
+            Err(error) => return Err(FileError::new("read", path)(error).into()),
         };
         let failed = |source| CollectionError::Parquet {
             action: "read",

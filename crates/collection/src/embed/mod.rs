@@ -5,9 +5,9 @@ mod file;
 
 use std::path::{Path, PathBuf};
 
+use matryo_base::{Digest, FileError, Progress};
 use matryo_data::{Document, DocumentColumns, read_documents};
 use matryo_model::{EncodeOptions, Encoded, ModelError, Role, SentenceEncoder};
-use sha2::{Digest, Sha256};
 
 use crate::{CollectionError, ModelIdentity, ingest::digest};
 use file::{Tags, write};
@@ -18,8 +18,8 @@ pub struct EmbedOptions<'a> {
     pub documents_per_file: usize,
     /// Tokens that go through the model at once, to bound memory.
     pub tokens_per_batch: Option<usize>,
-    /// Told how many documents are done.
-    pub progress: Option<&'a (dyn Fn(usize) + Sync)>,
+    /// Receives how many documents are done, and how many there are.
+    pub progress: Progress<'a>,
 }
 
 impl Default for EmbedOptions<'_> {
@@ -27,7 +27,7 @@ impl Default for EmbedOptions<'_> {
         Self {
             documents_per_file: 10_000,
             tokens_per_batch: None,
-            progress: None,
+            progress: Progress::none(),
         }
     }
 }
@@ -63,11 +63,15 @@ pub fn embed_documents(
     folder: &Path,
     options: &EmbedOptions<'_>,
 ) -> Result<EmbedReport, CollectionError> {
+    let mut total = 0;
     for path in paths {
         // Before anything is encoded.
-        read_documents(path, columns, |document| columns::check(&document))?;
+        read_documents(path, columns, |document| {
+            total += 1;
+            columns::check(&document)
+        })?;
     }
-    std::fs::create_dir_all(folder).map_err(CollectionError::io("create", folder))?;
+    std::fs::create_dir_all(folder).map_err(FileError::new("create", folder))?;
     let identity = ModelIdentity::of(model, "")?;
     let identity = serde_json::to_string(&identity).expect("texts and numbers are plain data");
     let mut embedding = Embedding {
@@ -75,6 +79,7 @@ pub fn embed_documents(
         identity,
         folder,
         options,
+        total,
         report: EmbedReport::default(),
     };
     let mut batch = Vec::new();
@@ -101,6 +106,8 @@ struct Embedding<'a> {
     identity: String,
     folder: &'a Path,
     options: &'a EmbedOptions<'a>,
+    /// Number of documents to embed.
+    total: usize,
     report: EmbedReport,
 }
 
@@ -156,9 +163,8 @@ impl Embedding<'_> {
 
     /// Tells that `more` documents are done besides those in files.
     fn tell(&self, more: usize) {
-        self.options
-            .progress
-            .inspect(|progress| progress(self.report.documents + more));
+        let done = self.report.documents + more;
+        self.options.progress.advance(done, self.total);
     }
 
     /// Removes the files that an earlier call with more documents left.
@@ -168,7 +174,7 @@ impl Embedding<'_> {
             if Tags::of(&path)?.is_none() {
                 break;
             }
-            std::fs::remove_file(&path).map_err(CollectionError::io("remove", &path))?;
+            std::fs::remove_file(&path).map_err(FileError::new("remove", &path))?;
         }
         Ok(())
     }
@@ -176,7 +182,7 @@ impl Embedding<'_> {
 
 /// Of ids, texts and fields.
 fn digest_of(documents: &[Document]) -> String {
-    let mut all = Sha256::new();
+    let mut all = Digest::new();
     documents.iter().for_each(|document| {
         all.update(format!(
             "{} {}{}",
@@ -185,8 +191,5 @@ fn digest_of(documents: &[Document]) -> String {
             digest(document)
         ))
     });
-    all.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    all.hex()
 }

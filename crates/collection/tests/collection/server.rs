@@ -2,6 +2,7 @@
 
 use crate::common::{Workplace, add, library, model, open_or_create};
 use crate::mock_qdrant::Qdrant;
+use matryo_base::Progress;
 use matryo_collection::{
     Collection, CollectionError, CreateOptions, Found, Place, SearchOptions, Spread,
 };
@@ -145,7 +146,7 @@ fn a_folder_is_pushed_and_compared() {
     let local = work.make(&options(), &library());
     let target = place(&server, None);
     for _ in 0..2 {
-        let report = local.push(&target, &|_| {}).unwrap();
+        let report = local.push(&target, Progress::none()).unwrap();
         assert_eq!((report.points, report.compared), (8, 8));
     }
     let remote = Collection::open(&target).unwrap();
@@ -161,7 +162,9 @@ fn a_bad_copy_is_noticed() {
     let (server, work) = (Qdrant::start(), Workplace::new());
     let local = work.make(&options(), &library());
     server.set(|state| state.loses = Some(7));
-    let error = local.push(&place(&server, None), &|_| {}).unwrap_err();
+    let error = local
+        .push(&place(&server, None), Progress::none())
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "the copy differs: number of points is 7, expected 8"

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write, path::Path};
 
-use matryo_model::write_atomic;
+use matryo_base::{FileError, write_atomic};
 
 use super::Metric;
 use crate::{EvalError, Report, python_float};
@@ -19,7 +19,7 @@ struct Column<'a> {
 /// Adds a line to `Information-Retrieval_evaluation[_{name}]_results.csv` in `dir`; makes folder, file and header where they are
 /// missing. The file is replaced as a whole, so that an interruption leaves no half line.
 pub fn write_csv(dir: &Path, report: &Report, epoch: f64, step: u64) -> Result<(), EvalError> {
-    fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
+    fs::create_dir_all(dir).map_err(FileError::new("create", dir))?;
     let name = if report.name.is_empty() {
         String::new()
     } else {
@@ -47,7 +47,7 @@ fn existing(path: &Path, header: &str) -> Result<Option<String>, EvalError> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = fs::read_to_string(path).map_err(EvalError::io("read", path))?;
+    let text = fs::read_to_string(path).map_err(FileError::new("read", path))?;
     match text.lines().next() {
         None => Ok(None),
         Some(found) if found == header => Ok(Some(if text.ends_with('\n') {

@@ -2,8 +2,8 @@
 
 use std::{fs, io::Write, path::Path};
 
+use matryo_base::{FileError, write_atomic};
 use matryo_index::Hit;
-use matryo_model::write_atomic;
 use serde_json::{Value, json};
 
 use super::{Evaluation, InformationRetrievalEvaluator};
@@ -16,7 +16,7 @@ pub fn write_predictions(
     evaluator: &InformationRetrievalEvaluator,
     evaluation: &Evaluation,
 ) -> Result<(), EvalError> {
-    fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
+    fs::create_dir_all(dir).map_err(FileError::new("create", dir))?;
     let name = &evaluation.report.name;
     let name = if name.is_empty() {
         String::new()

@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_collection::{
     AddOptions, AddReport, Chunking, Collection, CreateOptions, Place, Spread, VectorStorage,
 };
@@ -237,12 +238,12 @@ impl DocumentArgs {
         let mut total = AddReport::default();
         for file in &self.files {
             let before = total.added + total.replaced + total.unchanged;
-            let advance = |done: usize| watch.at(before + done);
+            let advance = |done: usize, _total: usize| watch.at(before + done);
             let tokens_per_batch = self.tokens_per_batch();
             let options = AddOptions {
                 only_existing,
                 tokens_per_batch,
-                progress: Some(&advance),
+                progress: Progress::new(&advance),
                 ..AddOptions::default()
             };
             total = sum(total, collection.add(model, file, columns, &options)?);

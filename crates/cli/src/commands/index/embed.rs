@@ -3,6 +3,7 @@
 use std::{num::NonZeroUsize, path::PathBuf, time::Instant};
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_collection::{EmbedOptions, EmbedReport, embed_documents};
 use serde_json::json;
 
@@ -44,10 +45,11 @@ pub fn run(args: &EmbedArgs, context: &Context) -> Result<Outcome, CliError> {
     let model = model::open(&args.model, args.precision, &context.console)?;
     let started = Instant::now();
     let watch = Watch::new("embedding", count, context.console);
+    let advance = |done: usize, _total: usize| watch.at(done);
     let options = EmbedOptions {
         documents_per_file: args.per_file.get(),
         tokens_per_batch: args.documents.tokens_per_batch(),
-        progress: Some(&|done| watch.at(done)),
+        progress: Progress::new(&advance),
     };
     let report = embed_documents(
         &model,

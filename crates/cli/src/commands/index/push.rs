@@ -1,6 +1,7 @@
 //! `matryo index push`: a collection from a folder to a Qdrant server.
 
 use clap::Args;
+use matryo_base::Progress;
 use matryo_collection::{Place, Spread};
 use serde_json::json;
 
@@ -41,7 +42,8 @@ pub fn run(args: &PushArgs, context: &Context) -> Result<Outcome, CliError> {
     let target = args.target();
     let total = collection.info()?.points;
     let bar = progress::bar(&context.console, total as u64, TEMPLATE);
-    let report = collection.push(&target, &|done| bar.set_position(done as u64))?;
+    let advance = |done: usize, _total: usize| bar.set_position(done as u64);
+    let report = collection.push(&target, Progress::new(&advance))?;
     bar.finish_and_clear();
     if context.json {
         stdout::print_json(&json!({ "points": report.points, "compared": report.compared }))?;
