@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use matryo_base::Progress;
 use matryo_model::{Embed, EncodeOptions, Encoded, SentenceEncoder};
 use matryo_ops::Ops;
 
@@ -65,10 +66,10 @@ impl Classifier {
     /// # Errors
     /// A text that the tokenizer refuses.
     pub fn predict<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Predictions, ClassifyError> {
-        Ok(self.predict_with(texts, None)?.0)
+        Ok(self.predict_with(texts, Progress::none())?.0)
     }
 
-    /// As [`Classifier::predict`]; `progress` hears of texts done and texts in all. Gives the embeddings as well, and how many
+    /// As [`Classifier::predict`]; `progress` receives texts done and texts in all. Gives the embeddings as well, and how many
     /// texts were cut.
     ///
     /// # Errors
@@ -76,7 +77,7 @@ impl Classifier {
     pub fn predict_with<S: AsRef<str> + Sync>(
         &self,
         texts: &[S],
-        progress: Option<&(dyn Fn(usize, usize) + Sync)>,
+        progress: Progress<'_>,
     ) -> Result<(Predictions, Encoded), ClassifyError> {
         let normalize = self.settings.normalize_embeddings;
         let encoded = self.model.encode_with(

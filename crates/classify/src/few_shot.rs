@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use matryo_base::write_atomic;
 use matryo_data::Dataset;
-use matryo_model::{HubProgress, Precision, write_atomic};
+use matryo_model::{HubProgress, Precision};
 use matryo_train::{Observer, TrainConfig, TrainError, TrainOutcome, Trainer, card};
 use serde_json::{Map, Value, json};
 

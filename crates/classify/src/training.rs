@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Instant};
 
-use matryo_base::write_folder;
+use matryo_base::{Progress, write_folder};
 use matryo_model::{
     EncodeOptions, Encoded, HubOptions, HubProgress, ModelError, Precision, SaveOptions,
     SentenceEncoder, resolve, save,
@@ -57,7 +57,7 @@ pub struct Listeners<'a> {
     /// Of the tuning.
     pub tuning: &'a mut dyn Observer,
     /// Of the encoding of the examples: texts done, texts in all.
-    pub encoding: &'a (dyn Fn(usize, usize) + Sync),
+    pub encoding: Progress<'a>,
 }
 
 /// What a training left and what it took.
@@ -226,7 +226,7 @@ fn encode(
     let model = SentenceEncoder::open_on(folder, cpu_in(training.precision))?;
     let options = EncodeOptions {
         normalize: training.normalize_embeddings,
-        progress: Some(listeners.encoding),
+        progress: listeners.encoding,
         ..EncodeOptions::default()
     };
     model.encode_with(&training.examples.texts, &options)

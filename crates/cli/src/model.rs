@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use matryo_base::Progress;
 use matryo_model::{EncodeOptions, Encoded, HubOptions, SentenceEncoder};
 
 use crate::{
@@ -67,7 +68,7 @@ pub fn encode(
     let encoded = model.encode_with(
         texts,
         &EncodeOptions {
-            progress: Some(&advance),
+            progress: Progress::new(&advance),
             ..options
         },
     );

@@ -6,6 +6,7 @@ use std::{
 };
 
 use indicatif::ProgressBar;
+use matryo_base::Progress;
 use matryo_model::{Embed, EncodeOptions, ModelError, Role, SentenceEncoder};
 use matryo_ops::Mat;
 
@@ -71,7 +72,7 @@ impl Embed for Watched<'_> {
         let options = EncodeOptions {
             role,
             tokens_per_batch,
-            progress: Some(&advance),
+            progress: Progress::new(&advance),
             ..EncodeOptions::default()
         };
         let encoded = self.model.encode_with(texts, &options)?;

@@ -4,20 +4,15 @@ mod hint;
 
 use std::path::{Path, PathBuf};
 
+use matryo_base::FileError;
+
 /// Everything that opening, saving, downloading or running a model can report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// `read`, `write`, `create`...
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A path that should be a model folder is not there, or is not a folder.
     #[error("no model folder at {}", path.display())]
     NoFolder {
@@ -355,12 +350,7 @@ pub enum ModelError {
 impl ModelError {
     /// An error of the file system, ready for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io {
-            action,
-            path,
-            source,
-        }
+        move |source| FileError::new(action, path)(source).into()
     }
 }
 

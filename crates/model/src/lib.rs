@@ -1,7 +1,6 @@
 //! Sentence-embedding models: model folders and the hub, tokenizer, encoder, pooling, encoding.
 
 mod arch;
-mod atomic;
 mod batch;
 mod checkpoint;
 mod embed;
@@ -18,7 +17,6 @@ mod similarity;
 mod spec;
 mod tokenizer;
 
-pub use atomic::{write_atomic, write_file, write_folder};
 pub use batch::TokenBatch;
 pub use checkpoint::Checkpoint;
 pub use embed::{Embed, Role};

@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matryo_model::{Grads, ModelFolder, Params, SaveOptions, save, write_file, write_folder};
+use matryo_base::{FileError, write_file, write_folder};
+use matryo_model::{Grads, ModelFolder, Params, SaveOptions, save};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -84,14 +85,11 @@ pub(crate) fn write(output_dir: &Path, contents: &Contents<'_>) -> Result<PathBu
 pub(crate) fn remove(checkpoint: &Path) -> Result<(), TrainError> {
     let name = checkpoint.file_name().unwrap_or_default().to_string_lossy();
     let doomed = checkpoint.with_file_name(format!(".{name}{REMOVED}"));
-    let failed = |source| TrainError::RemoveCheckpoint {
-        path: checkpoint.to_owned(),
-        source,
-    };
+    let failed = FileError::new("delete", checkpoint);
     match fs::rename(checkpoint, &doomed) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(failed(error)),
-        Ok(()) => fs::remove_dir_all(&doomed).map_err(failed),
+        Err(error) => Err(failed(error).into()),
+        Ok(()) => Ok(fs::remove_dir_all(&doomed).map_err(failed)?),
     }
 }
 
@@ -101,8 +99,7 @@ pub(crate) fn sweep(output_dir: &Path) -> Result<(), TrainError> {
     let is_remnant = |name: &str| name.starts_with(&format!(".{PREFIX}")) && name.ends_with(".tmp");
     for entry in entries.filter(|entry| entry.file_name().to_str().is_some_and(is_remnant)) {
         let path = entry.path();
-        fs::remove_dir_all(&path)
-            .map_err(|source| TrainError::RemoveCheckpoint { path, source })?;
+        fs::remove_dir_all(&path).map_err(FileError::new("delete", &path))?;
     }
     Ok(())
 }
@@ -151,10 +148,7 @@ impl ResumePoint {
     /// Reads where the checkpoint `path` stands; refuses one of another run, naming what differs.
     pub fn open(path: &Path, expected: &Identity) -> Result<Self, TrainError> {
         let file = path.join(STATE_FILE);
-        let bytes = fs::read(&file).map_err(|source| TrainError::ReadCheckpoint {
-            path: file.clone(),
-            source,
-        })?;
+        let bytes = fs::read(&file).map_err(FileError::new("read", &file))?;
         let broken = |source| TrainError::CheckpointState {
             path: file.clone(),
             source,

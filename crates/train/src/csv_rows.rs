@@ -2,29 +2,21 @@
 
 use std::{fs, io::Write, path::Path};
 
-use matryo_model::{ModelError, write_atomic};
+use matryo_base::{FileError, write_atomic};
 
 /// Keeps the header and the first `rows` rows of every CSV file in `folder`; without rows, no file.
-pub(crate) fn keep(folder: &Path, rows: usize) -> Result<(), ModelError> {
+pub(crate) fn keep(folder: &Path, rows: usize) -> Result<(), FileError> {
     let files = fs::read_dir(folder)
         .into_iter()
         .flatten()
         .flatten()
         .map(|entry| entry.path());
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "csv")) {
-        let failed = |action| {
-            let path = path.clone();
-            move |source| ModelError::Io {
-                action,
-                path,
-                source,
-            }
-        };
         if rows == 0 {
-            fs::remove_file(&path).map_err(failed("delete"))?;
+            fs::remove_file(&path).map_err(FileError::new("delete", &path))?;
             continue;
         }
-        let text = fs::read_to_string(&path).map_err(failed("read"))?;
+        let text = fs::read_to_string(&path).map_err(FileError::new("read", &path))?;
         let kept: String = text.split_inclusive('\n').take(rows + 1).collect();
         if kept.len() < text.len() {
             write_atomic(&path, |file| file.write_all(kept.as_bytes()))?;

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use matryo_base::FileError;
+
 use crate::{
     card::CardError,
     config::{Origin, Strategy},
@@ -11,14 +13,9 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
-    /// The configuration file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    ReadConfig {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// A file or folder could not be read, written or deleted.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration file is not UTF-8.
     #[error("not UTF-8\n  in {}, line {line}", path.display())]
     ConfigEncoding {
@@ -131,22 +128,6 @@ pub enum TrainError {
         /// The last one.
         end: f64,
     },
-    /// A checkpoint's file could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    ReadCheckpoint {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A checkpoint could not be deleted.
-    #[error("cannot delete {}: {source}", path.display())]
-    RemoveCheckpoint {
-        /// The folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
     /// The record of a checkpoint is damaged.
     #[error("not the state of a training run: {source}\n  in {}", path.display())]
     CheckpointState {
@@ -182,14 +163,6 @@ pub enum TrainError {
     OutputNotEmpty {
         /// The folder.
         path: PathBuf,
-    },
-    /// The output folder cannot be made or written to.
-    #[error("cannot write into {}: {source}", path.display())]
-    OutputFolder {
-        /// The folder.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
     },
     /// The data has too few or too many columns for the loss.
     #[error("the data has {} ({}), but {loss} takes {expected}\n  in {}", columns_found(found.len()), found.join(", "), path.display())]
@@ -300,6 +273,7 @@ impl TrainError {
                 Some("lower `learning_rate`, or raise `warmup_ratio`; the checkpoints before are still there".into())
             }
             Self::Stopped { .. } => Some("go on with --resume_from_checkpoint true".into()),
+            Self::File(error) => error.hint(),
             Self::Data(error) => error.hint(),
             Self::Loss(error) => error.hint(),
             Self::Eval(error) => error.hint(),

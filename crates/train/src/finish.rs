@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use matryo_model::{ModelError, SaveOptions, SentenceEncoder, save, write_atomic};
+use matryo_base::write_atomic;
+use matryo_model::{ModelError, SaveOptions, SentenceEncoder, save};
 use serde_json::json;
 
 use crate::{

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use matryo_base::FileError;
 use matryo_model::{Grads, SaveOptions};
 use serde_json::{Map, Value, json};
 
@@ -50,11 +51,7 @@ impl<'a> Run<'a> {
     pub fn new(mut trainer: Trainer, observer: &'a mut dyn Observer) -> Result<Self, TrainError> {
         let facts = Facts::new(&trainer);
         let output_dir = trainer.config.output_dir.clone();
-        let unwritable = |source| TrainError::OutputFolder {
-            path: output_dir.clone(),
-            source,
-        };
-        std::fs::create_dir_all(&output_dir).map_err(unwritable)?;
+        std::fs::create_dir_all(&output_dir).map_err(FileError::new("write into", &output_dir))?;
         checkpoint::sweep(&output_dir)?;
         let params = trainer
             .model

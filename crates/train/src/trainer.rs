@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use matryo_base::FileError;
 use matryo_data::{
     BatchSampler, ColumnTokens, Columns, Dataset, Findings, NoDuplicates, RetrievalData, Rows,
     Sampler, TokenCount, check, column_tokens,
@@ -254,13 +255,9 @@ impl Trainer {
 /// An output folder with something in it is only used when that was asked for.
 fn check_output(config: &TrainConfig) -> Result<(), TrainError> {
     let path = &config.output_dir;
-    let unusable = |source| TrainError::OutputFolder {
-        path: path.clone(),
-        source,
-    };
     let is_used = match std::fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(unusable(error)),
+        Err(error) => return Err(FileError::new("write into", path)(error).into()),
         Ok(mut entries) => entries.next().is_some(),
     };
     let resumes = config.resume_from_checkpoint != Resume::Last(false);

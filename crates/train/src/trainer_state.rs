@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use matryo_model::{ModelError, write_file};
+use matryo_base::{FileError, write_file};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) struct TrainerState<'a> {
 
 impl TrainerState<'_> {
     /// Writes the file into `folder`, which is being built.
-    pub fn write(&self, folder: &Path) -> Result<(), ModelError> {
+    pub fn write(&self, folder: &Path) -> Result<(), FileError> {
         let text = self.to_json();
         write_file(&folder.join(FILE), |file| file.write_all(text.as_bytes()))
     }

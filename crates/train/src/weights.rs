@@ -6,43 +6,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use matryo_base::{Digest, FileError};
 use matryo_model::{Checkpoint, ModelError, ModelFolder, Params};
-use sha2::{Digest, Sha256};
 
 use crate::TrainError;
 
 /// SHA-256 of the weights in the folder of a transformer: of model.safetensors, or of all shards in the order of their names.
 pub(crate) fn hash(dir: &Path) -> Result<String, TrainError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TrainError::ReadCheckpoint { path, source }
-    };
-    let files = weight_files(dir).map_err(unreadable(dir))?;
-    let mut hasher = Sha256::new();
+    let files = weight_files(dir).map_err(FileError::new("read", dir))?;
+    let mut digest = Digest::new();
     for path in files {
         File::open(&path)
-            .and_then(|mut file| io::copy(&mut file, &mut HashWriter(&mut hasher)))
-            .map_err(unreadable(&path))?;
+            .and_then(|mut file| io::copy(&mut file, &mut digest))
+            .map_err(FileError::new("read", &path))?;
     }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
-}
-
-/// sha2 implements no `Write` without its std feature.
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(digest.hex())
 }
 
 fn weight_files(dir: &Path) -> io::Result<Vec<PathBuf>> {

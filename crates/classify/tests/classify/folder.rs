@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use matryo_base::Progress;
 use matryo_classify::{
     Classifier, ClassifyError, Examples, FewShotOptions, HEAD_FILE, Listeners, LogisticOptions,
     Method, SETTINGS_FILE, SamplingStrategy, Trained, Training, train,
@@ -53,7 +54,7 @@ fn trained(examples: &Examples, method: Method, target: &Path) -> Result<Trained
     let mut listeners = Listeners {
         downloads: &(),
         tuning: &mut Silent,
-        encoding: &|_, _| {},
+        encoding: Progress::none(),
     };
     train(&training, target, &mut listeners)
 }
@@ -89,7 +90,9 @@ fn a_probe_leaves_the_embeddings_as_they_are() {
     let classifier = open(&target).unwrap();
     assert_eq!(classifier.labels(), ["card", "rate", "refund"]);
     let base = SentenceEncoder::open(matryo_testkit::tiny_bert()).unwrap();
-    let (predictions, encoded) = classifier.predict_with(&examples.texts, None).unwrap();
+    let (predictions, encoded) = classifier
+        .predict_with(&examples.texts, Progress::none())
+        .unwrap();
     assert_eq!(encoded.embeddings, base.encode(&examples.texts).unwrap());
     let found: Vec<usize> = (0..12).map(|i| predictions.best(i)).collect();
     assert_eq!(found, examples.labels);

@@ -155,7 +155,7 @@ impl Embedding<'_> {
         let options = EncodeOptions {
             role: Role::Document,
             tokens_per_batch: self.options.tokens_per_batch,
-            progress: Some(&progress),
+            progress: Progress::new(&progress),
             ..EncodeOptions::default()
         };
         self.model.encode_with(&texts, &options)

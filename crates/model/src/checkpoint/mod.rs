@@ -10,13 +10,10 @@ use std::{
 
 pub(crate) use convert::{to_f32, value_size};
 use file::ShardFile;
+use matryo_base::{Digest, nearest};
 use safetensors::{Dtype, tensor::TensorInfo};
-use sha2::{Digest, Sha256};
 
-use crate::{
-    ModelError,
-    folder::json::{Object, nearest},
-};
+use crate::{ModelError, folder::json::Object};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -158,7 +155,7 @@ impl Checkpoint {
     }
 
     /// Every tensor by name, with its type, shape and bytes.
-    pub(crate) fn digest(&self, hash: &mut Sha256) -> Result<(), ModelError> {
+    pub(crate) fn digest(&self, hash: &mut Digest) -> Result<(), ModelError> {
         for name in self.tensors.keys() {
             let (dtype, shape, bytes) = self.raw(name)?;
             hash.update(format!("{name} {dtype} {shape:?} "));

@@ -1,5 +1,6 @@
 //! Dropout of one pass: masks that depend on seed, text, position, layer and site, and on nothing else.
 
+use matryo_base::random;
 use matryo_ops::Dropout;
 
 use crate::{Spec, TokenBatch};
@@ -79,14 +80,7 @@ fn row_keys(batch: &TokenBatch) -> Vec<u64> {
 
 /// Two numbers as one that looks random (two rounds of SplitMix64, Steele et al. 2014).
 fn mix(a: u64, b: u64) -> u64 {
-    splitmix(splitmix(a).wrapping_add(b))
-}
-
-fn splitmix(x: u64) -> u64 {
-    let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
+    random::mix(random::mix(a).wrapping_add(b))
 }
 
 #[cfg(test)]

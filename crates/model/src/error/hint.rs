@@ -6,7 +6,7 @@ impl ModelError {
     /// What the user may try.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } => io_hint(source),
+            Self::File(error) => error.hint(),
             Self::NoFolder { similar: Some(path), .. } => Some(format!("did you mean {}?", path.display())),
             Self::NoFolder { .. } => Some("give a folder, or a model on the hub as `org/name`".into()),
             Self::MissingFile { file, .. } => missing_file_hint(file),
@@ -59,16 +59,6 @@ impl ModelError {
             Self::HubOffline { .. } => Some("run it once without HF_HUB_OFFLINE".into()),
             _ => None,
         }
-    }
-}
-
-fn io_hint(source: &std::io::Error) -> Option<String> {
-    match source.kind() {
-        std::io::ErrorKind::StorageFull => Some("the disk is full; nothing was overwritten".into()),
-        std::io::ErrorKind::QuotaExceeded => {
-            Some("your disk quota is used up; nothing was overwritten".into())
-        }
-        _ => None,
     }
 }
 

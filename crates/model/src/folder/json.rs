@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use matryo_base::nearest;
 use serde_json::{Map, Value};
 
 use crate::ModelError;
@@ -154,17 +155,4 @@ impl Object {
             Some(key) => Err(self.wrong(key, expected)),
         }
     }
-}
-
-/// The candidate most like `name`, if any is much like it.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    const ALIKE: f64 = 0.8;
-    candidates
-        .map(|c| (strsim::jaro_winkler(name, c), c))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, c)| c)
 }

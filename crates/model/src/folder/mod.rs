@@ -9,9 +9,9 @@ mod transformer;
 
 use std::path::{Path, PathBuf};
 
+use matryo_base::Digest;
 use matryo_ops::PoolMode;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 pub(crate) use dense::activation_class;
 use json::Object;
@@ -118,7 +118,7 @@ impl ModelFolder {
     ///
     /// Reads all weights: 0.05 s for 90 MB where the processor has instructions for it.
     pub fn weights_digest(&self) -> Result<String, ModelError> {
-        let mut hash = Sha256::new();
+        let mut hash = Digest::new();
         hash.update(format!("{:?}", self.pooling));
         for module in
             std::iter::once(0).chain((0..self.modules.len()).map(|i| i + FIRST_AFTER_POOLING))
@@ -131,11 +131,7 @@ impl ModelFolder {
                 _ => self.checkpoint(module)?.digest(&mut hash)?,
             }
         }
-        Ok(hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        Ok(hash.hex())
     }
 
     fn check_truncation(&self) -> Result<(), ModelError> {
@@ -237,5 +233,5 @@ pub(crate) fn similar_folder(path: &Path) -> Option<PathBuf> {
                 .ok()
         })
         .collect();
-    json::nearest(name, folders.iter().map(String::as_str)).map(|found| parent.join(found))
+    matryo_base::nearest(name, folders.iter().map(String::as_str)).map(|found| parent.join(found))
 }

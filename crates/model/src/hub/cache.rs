@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::id::{ModelId, is_commit};
-use crate::{ModelError, atomic::write_atomic};
+use matryo_base::write_atomic;
+
+use crate::ModelError;
 
 /// One model's part of the cache.
 pub(super) struct ModelCache {
@@ -56,9 +58,9 @@ impl ModelCache {
             return Ok(());
         }
         create_parent(&path)?;
-        write_atomic(&path, |file| {
+        Ok(write_atomic(&path, |file| {
             std::io::Write::write_all(file, commit.as_bytes())
-        })
+        })?)
     }
 
     /// Holds other processes, Python's among them, off a blob until the file is dropped.

@@ -2,11 +2,11 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
-use sha2::{Digest, Sha256};
+use matryo_base::Digest;
 use ureq::{Body, http::Response};
 
 use super::{
@@ -178,23 +178,11 @@ fn check_content(remote: &Remote, part: &Path) -> Result<(), ModelError> {
 }
 
 fn sha256(path: &Path) -> Result<String, ModelError> {
-    let mut file = File::open(path).map_err(ModelError::io("read", path))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        match file
-            .read(&mut buffer)
-            .map_err(ModelError::io("read", path))?
-        {
-            0 => break,
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    let mut digest = Digest::new();
+    File::open(path)
+        .and_then(|mut file| io::copy(&mut file, &mut digest))
+        .map_err(ModelError::io("read", path))?;
+    Ok(digest.hex())
 }
 
 /// What is there is of no use: the next attempt begins anew.

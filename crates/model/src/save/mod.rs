@@ -11,12 +11,12 @@ use std::{
 
 pub use tensors::write_tensors;
 
+use matryo_base::{write_file, write_folder};
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
 
 use crate::{
     ModelError, ModelFolder, Module, Params, Settings,
-    atomic::{write_file, write_folder},
     folder::json::{Object, read_json},
     tokenizer::tokenizer_json,
 };
@@ -108,12 +108,12 @@ fn write_root(
         &configs::settings(settings, layout),
         2,
     )?;
-    match options.card {
-        Some(card) => write_file(&dir.join("README.md"), |file| {
+    if let Some(card) = options.card {
+        write_file(&dir.join("README.md"), |file| {
             file.write_all(card.as_bytes())
-        }),
-        None => Ok(()),
+        })?;
     }
+    Ok(())
 }
 
 fn write_tokenizer(
@@ -188,8 +188,8 @@ fn create(dir: &Path, name: String) -> Result<std::path::PathBuf, ModelError> {
 fn write_json(path: &Path, value: &Value, indent: usize) -> Result<(), ModelError> {
     let spaces = " ".repeat(indent);
     let formatter = PrettyFormatter::with_indent(spaces.as_bytes());
-    write_file(path, |file| {
+    Ok(write_file(path, |file| {
         let mut serializer = serde_json::Serializer::with_formatter(file, formatter);
         value.serialize(&mut serializer).map_err(io::Error::from)
-    })
+    })?)
 }

@@ -2,10 +2,11 @@
 
 use std::{io, io::Write, path::Path};
 
+use matryo_base::{FileError, write_file};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
-use crate::{Checkpoint, Entry, ModelError, Params, atomic::write_file, checkpoint};
+use crate::{Checkpoint, Entry, ModelError, Params, checkpoint};
 
 /// Values converted at a time, so that no second copy of the weights is ever in memory.
 const CHUNK: usize = 1 << 14;
@@ -56,11 +57,11 @@ pub(super) fn write(
         }
     }
     tensors.sort_by_key(|t| t.name);
-    write_all(path, &tensors)
+    Ok(write_all(path, &tensors)?)
 }
 
 /// Writes a safetensors file of `f32` tensors, each a name, a shape and its values, in the order given, and syncs it, in
-/// place: for files of a folder that [`crate::write_folder`] is building. No copy of the values is made.
+/// place: for files of a folder that [`matryo_base::write_folder`] is building. No copy of the values is made.
 pub fn write_tensors(
     path: &Path,
     tensors: &[(String, &[usize], &[f32])],
@@ -70,10 +71,10 @@ pub fn write_tensors(
         shape,
         source: Source::Values(values),
     });
-    write_all(path, &tensors.collect::<Vec<_>>())
+    Ok(write_all(path, &tensors.collect::<Vec<_>>())?)
 }
 
-fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), FileError> {
     let header = header(tensors);
     write_file(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;

@@ -143,9 +143,7 @@ impl SentenceEncoder {
         let encode = |places: &Vec<usize>| {
             rows.put(&self.encode_batch(tokens, places, plan), start, places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
-            if let Some(progress) = plan.options.progress {
-                progress(done, total);
-            }
+            plan.options.progress.advance(done, total);
         };
         if batches.len() < BATCHES_PER_THREAD * rayon::current_num_threads() {
             ops.together(&mut || batches.iter().for_each(encode));

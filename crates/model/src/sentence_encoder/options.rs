@@ -1,5 +1,6 @@
 //! What a caller of encode may choose, and what comes back.
 
+use matryo_base::Progress;
 use matryo_ops::Mat;
 
 use crate::Role;
@@ -21,8 +22,8 @@ pub struct EncodeOptions<'a> {
     pub max_seq_length: Option<usize>,
     /// Tokens of one batch; `None` chooses. Changes rounding alone.
     pub tokens_per_batch: Option<usize>,
-    /// Called after each batch with texts done and texts in all, from any thread.
-    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+    /// Receives texts done and texts in all after each batch, from any thread.
+    pub progress: Progress<'a>,
 }
 
 /// Embeddings, and what happened to the texts on the way.

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use sha2::{Digest, Sha256};
+use matryo_base::Digest;
 
 use crate::{ModelError, TokenIds};
 
@@ -138,13 +138,13 @@ impl Kept {
 impl<S: AsRef<str>> Given<'_, S> {
     /// Texts are hashed with their lengths, so that no two windows give the same stream.
     fn key(&self) -> Key {
-        let mut hash = Sha256::new();
+        let mut hash = Digest::new();
         hash.update((self.max_len as u64).to_le_bytes());
         for text in std::iter::once(self.prompt).chain(self.texts.iter().map(AsRef::as_ref)) {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }
-        hash.finalize().into()
+        hash.bytes()
     }
 }
 

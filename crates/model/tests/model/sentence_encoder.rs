@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use matryo_base::Progress;
 use matryo_model::{Embed, EncodeOptions, ModelError, Role, SentenceEncoder};
 use matryo_ops::{Mat, Precision};
 use matryo_testkit::{Tolerance, assert_close, tiny_bert};
@@ -224,7 +225,7 @@ fn progress_reaches_the_end() {
     };
     let options = EncodeOptions {
         tokens_per_batch: Some(16),
-        progress: Some(&progress),
+        progress: Progress::new(&progress),
         ..EncodeOptions::default()
     };
     encode(&open(), options);

@@ -14,14 +14,9 @@ pub enum CardError {
         /// The template engine's reason.
         source: minijinja::Error,
     },
-    /// The record exists but cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The record.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// The record could not be read or written.
+    #[error(transparent)]
+    File(#[from] matryo_base::FileError),
     /// The record is no record.
     #[error("{} is not a card record: {source}", path.display())]
     Record {
@@ -30,9 +25,6 @@ pub enum CardError {
         /// Line, column and reason.
         source: serde_json::Error,
     },
-    /// The record could not be written.
-    #[error(transparent)]
-    Write(#[from] matryo_model::ModelError),
 }
 
 impl CardError {
@@ -43,7 +35,7 @@ impl CardError {
                 "without {} the card is made from what the folder itself tells",
                 path.display()
             )),
-            Self::Write(error) => error.hint(),
+            Self::File(error) => error.hint(),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use matryo_model::write_atomic;
+use matryo_base::{FileError, write_atomic};
 
 use super::{CardData, CardError};
 
@@ -15,7 +15,7 @@ pub const RECORD_FILE: &str = "matryo_card.json";
 /// Writes the record into a model folder, whole or not at all.
 ///
 /// # Errors
-/// [`CardError::Write`] if the folder cannot be written.
+/// [`CardError::File`] if the folder cannot be written.
 pub fn save_record(folder: &Path, card: &CardData) -> Result<(), CardError> {
     let path = folder.join(RECORD_FILE);
     let json = serde_json::to_vec_pretty(card).map_err(|source| CardError::Record {
@@ -28,12 +28,12 @@ pub fn save_record(folder: &Path, card: &CardData) -> Result<(), CardError> {
 /// Reads the record of a model folder; `None` if it has none.
 ///
 /// # Errors
-/// [`CardError::Read`] and [`CardError::Record`] for a record that is there but unreadable.
+/// [`CardError::File`] and [`CardError::Record`] for a record that is there but unreadable.
 pub fn load_record(folder: &Path) -> Result<Option<CardData>, CardError> {
     let path = folder.join(RECORD_FILE);
     match std::fs::read(&path) {
         Err(source) if source.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(CardError::Read { path, source }),
+        Err(source) => Err(FileError::new("read", &path)(source).into()),
         Ok(json) => serde_json::from_slice(&json)
             .map(Some)
             .map_err(|source| CardError::Record { path, source }),

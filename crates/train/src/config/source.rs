@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use matryo_base::FileError;
 use serde_json::{Map, Value};
 
 use super::{
@@ -64,10 +65,7 @@ fn key_info(name: &str) -> Option<&'static KeyInfo> {
 
 impl Given {
     pub(super) fn read_file(&mut self, path: &Path) -> Result<(), TrainError> {
-        let bytes = std::fs::read(path).map_err(|source| TrainError::ReadConfig {
-            path: path.to_owned(),
-            source,
-        })?;
+        let bytes = std::fs::read(path).map_err(FileError::new("read", path))?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = line_of_bytes(error.as_bytes(), error.utf8_error().valid_up_to());
             TrainError::ConfigEncoding {
@@ -188,13 +186,9 @@ fn wrong(info: &'static KeyInfo, found: String, origin: Origin) -> TrainError {
 
 /// The known key that a misspelt one most likely means.
 fn nearest(key: &str) -> Option<String> {
-    const CLOSE: f64 = 0.75;
-    let key = key.replace('-', "_").to_lowercase();
-    let scored = KEYS
-        .iter()
-        .map(|info| (strsim::jaro_winkler(&key, info.name), info.name));
-    let (score, name) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (score >= CLOSE).then(|| name.to_owned())
+    let key = key.replace('-', "_");
+    let names = KEYS.iter().map(|info| info.name);
+    matryo_base::nearest(&key, names).map(str::to_owned)
 }
 
 /// The line, from 1, that holds byte `at`.

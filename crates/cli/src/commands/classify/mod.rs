@@ -9,6 +9,7 @@ mod tuning;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use matryo_base::Progress;
 use matryo_classify::{Classifier, Predictions};
 use matryo_ops::cpu_in;
 
@@ -78,7 +79,10 @@ fn predict(
     console: &Console,
 ) -> Result<Predictions, CliError> {
     let bar = progress::bar(console, texts.len() as u64, ENCODING);
-    let predicted = classifier.predict_with(texts, Some(&|done, _| bar.set_position(done as u64)));
+    let predicted = classifier.predict_with(
+        texts,
+        Progress::new(&|done, _| bar.set_position(done as u64)),
+    );
     bar.finish_and_clear();
     let (predictions, encoded) = predicted?;
     warn_truncated(encoded.truncated, texts.len(), console);

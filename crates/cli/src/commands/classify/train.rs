@@ -3,6 +3,7 @@
 use std::{io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser};
+use matryo_base::Progress;
 use matryo_classify::{
     Classifier, Examples, FewShotOptions, Listeners, LogisticOptions, Method, SamplingStrategy,
     Trained, Training, evaluate, train,
@@ -205,10 +206,11 @@ fn train_under_bars(
         seed: args.seed,
     };
     let bar = progress::bar(console, examples.len() as u64, ENCODING);
+    let encoding = |done: usize, _total: usize| bar.set_position(done as u64);
     let mut listeners = Listeners {
         downloads: &DownloadBar::new(*console),
         tuning: &mut TuningBar::new(*console),
-        encoding: &|done, _| bar.set_position(done as u64),
+        encoding: Progress::new(&encoding),
     };
     let trained = train(&training, &args.output_dir, &mut listeners);
     bar.finish_and_clear();
