@@ -23,8 +23,8 @@ def flat(text):
     return " ".join(text.split())
 
 
-def words():
-    vocabulary = set(VOCABULARY.read_text(encoding="utf-8").splitlines())
+def words(vocabulary=VOCABULARY):
+    vocabulary = set(vocabulary.read_text(encoding="utf-8").splitlines())
     passages = " ".join(row["text"] for row in rows(FINANCE / "eval" / "corpus.jsonl"))
     return [word for word in passages.split() if word.isascii() and word.isalpha() and word.lower() in vocabulary]
 
@@ -38,10 +38,10 @@ def mixed(chance):
 LENGTHS = {"short": lambda _: 16, "mixed": mixed, "long": lambda _: 256, "max": lambda _: 512}
 
 
-def texts(length, count, seed=7):
+def texts(length, count, seed=7, vocabulary=VOCABULARY):
     """`count` texts; `length` is a name of LENGTHS or a number of tokens."""
     chance = random.Random(seed)
-    source = words()
+    source = words(vocabulary)
     one = LENGTHS[length] if length in LENGTHS else lambda _: int(length)
     return [cut(source, one(chance) - SPECIAL, chance) for _ in range(count)]
 
