@@ -201,10 +201,7 @@ fn copy(
     };
     let path = resolve(training.model, &options, downloads)?;
     let source = SentenceEncoder::open_for_training(&path, matryo_ops::cpu(), &[])?;
-    let params = source
-        .encoder()
-        .params()
-        .expect("a model opened for training owns its parameters");
+    let params = source.network().params();
     let card = std::fs::read_to_string(path.join("README.md")).ok();
     save(
         folder,

@@ -6,8 +6,9 @@
 use std::{hint::black_box, time::Instant};
 
 use matryo_kernels::{
-    Activation, Arithmetic, AttentionShape, Epilogue, Level, Mat, PackedWeight, Precision, Spans,
-    Weight, attention, attention_bwd, linear, linear_bwd,
+    Activation, Arithmetic, Attention, AttentionBackward, AttentionMask, AttentionShape, Epilogue,
+    Level, LinearBackward, Mat, PackedWeight, Precision, Spans, Weight, attention, attention_bwd,
+    linear, linear_bwd,
 };
 
 fn main() {
@@ -23,7 +24,7 @@ fn main() {
         precision.name(),
         rayon::current_num_threads()
     );
-    println!("{:<46}{:>10}{:>12}", "", "ms", "GFLOP/s");
+    println!("{:<56}{:>10}{:>12}", "", "ms", "GFLOP/s");
     for (tokens, inner, outer) in [
         (2048, 768, 3072),
         (2048, 3072, 768),
@@ -35,15 +36,11 @@ fn main() {
         products(Arithmetic { level, precision }, tokens, inner, outer);
     }
     for head_dim in [32, 64] {
-        heads(
-            level,
-            32,
-            128,
-            AttentionShape {
-                heads: 12,
-                head_dim,
-            },
-        );
+        heads(level, 32, 128, AttentionShape::new(12, head_dim));
+    }
+    let full = AttentionShape::new(12, 64);
+    for mask in [AttentionMask::FULL, AttentionMask::window(64, 64)] {
+        heads(level, 4, 1024, AttentionShape { mask, ..full });
     }
 }
 
@@ -93,23 +90,27 @@ fn products(arithmetic: Arithmetic, t: usize, k: usize, n: usize) {
     report(&name("dx"), flops, || {
         linear_bwd(
             arithmetic,
-            Some(dx.view_mut().into()),
-            None,
-            None,
-            y.view(),
-            x.view(),
-            w.view(),
+            LinearBackward {
+                dx: Some(dx.view_mut().into()),
+                dw: None,
+                db: None,
+                dy: y.view(),
+                x: x.view(),
+                w: w.view(),
+            },
         );
     });
     report(&name("dw, db"), flops, || {
         linear_bwd(
             arithmetic,
-            None,
-            Some(dw.view_mut()),
-            Some(&mut db),
-            y.view(),
-            x.view(),
-            w.view(),
+            LinearBackward {
+                dx: None,
+                dw: Some(dw.view_mut()),
+                db: Some(&mut db),
+                dy: y.view(),
+                x: x.view(),
+                w: w.view(),
+            },
         );
     });
 }
@@ -124,36 +125,44 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
         Mat::zeros(t, shape.heads),
         Mat::zeros(t, 3 * d),
     );
-    let flops = 4.0 * t as f64 * len as f64 * d as f64;
+    // Keys that a query in the middle of a text sees.
+    let keys = (shape.mask.left.saturating_add(shape.mask.right))
+        .saturating_add(1)
+        .min(len);
+    let flops = 4.0 * t as f64 * keys as f64 * d as f64;
     let name = |what: &str| {
         format!(
-            "{what} {texts} x {len}, {} heads of {}",
+            "{what} {texts} x {len}, {keys} keys, {} heads of {}",
             shape.heads, shape.head_dim
         )
     };
     report(&name("attention"), flops, || {
         attention(
             level,
-            y.view_mut(),
-            Some(lse.view_mut()),
-            qkv.view(),
-            spans,
-            shape,
-            None,
+            Attention {
+                y: y.view_mut(),
+                lse: Some(lse.view_mut()),
+                qkv: qkv.view(),
+                spans,
+                shape,
+                dropout: None,
+            },
         )
     });
     let y = y.view();
     report(&name("attention_bwd"), 2.5 * flops, || {
         attention_bwd(
             level,
-            dqkv.view_mut(),
-            dy.view(),
-            y,
-            lse.view(),
-            qkv.view(),
-            spans,
-            shape,
-            None,
+            AttentionBackward {
+                dqkv: dqkv.view_mut(),
+                dy: dy.view(),
+                y,
+                lse: lse.view(),
+                qkv: qkv.view(),
+                spans,
+                shape,
+                dropout: None,
+            },
         );
     });
 }
@@ -173,7 +182,7 @@ fn report(name: &str, flops: f64, mut f: impl FnMut()) {
         best = best.min(start.elapsed().as_secs_f64());
     }
     println!(
-        "{name:<46}{:>10.3}{:>12.1}",
+        "{name:<56}{:>10.3}{:>12.1}",
         best * 1e3,
         flops / best * 1e-9
     );

@@ -4,7 +4,7 @@
 //! nothing else.
 //!
 //! The peak of an instruction is measured in registers alone, on one thread and on all; the product at the shapes of
-//! BERT-base, with packed weights; memory by reading far more than the caches hold, once, in loops that do nothing else and in a search.
+//! a model 768 wide, with packed weights; memory by reading far more than the caches hold, once, in loops that do nothing else and in a search.
 
 use std::{
     hint::black_box,

@@ -42,6 +42,22 @@ impl<'a> From<MatMut<'a>> for InputGradient<'a> {
     }
 }
 
+/// Arguments of [`crate::linear_bwd`]; what is `None` is skipped.
+pub struct LinearBackward<'a> {
+    /// `dx = dy w`, and what follows it.
+    pub dx: Option<InputGradient<'a>>,
+    /// `dw += dyᵀ x`; `[out, in]`.
+    pub dw: Option<MatMut<'a>>,
+    /// `db += column sums of dy`; `[out]`.
+    pub db: Option<&'a mut [f32]>,
+    /// Gradient of the output; `[tokens, out]`.
+    pub dy: MatRef<'a>,
+    /// Input of the forward; `[tokens, in]`.
+    pub x: MatRef<'a>,
+    /// Weight; `[out, in]`.
+    pub w: MatRef<'a>,
+}
+
 /// Where the sums of a product go. Every shape was checked against the result.
 #[derive(Clone, Copy)]
 pub(crate) struct Finish<'a> {

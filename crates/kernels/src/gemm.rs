@@ -24,7 +24,7 @@
 use std::ops::Range;
 
 use crate::{
-    Arithmetic, Epilogue, InputGradient, Level, MatMut, MatRef, PackedWeight, cache,
+    Arithmetic, Epilogue, Level, LinearBackward, MatMut, MatRef, PackedWeight, cache,
     cpu::Kernel,
     epilogue::{Finish, Slice},
     left::{self, Left},
@@ -40,7 +40,7 @@ use crate::{
 const FEW_STRIPS: usize = 8;
 
 /// Tokens of one chunk of the weight gradient: bounds what is packed at a time.
-const TOKENS: usize = 1024;
+pub const TOKENS_PACKED: usize = 1024;
 
 /// A weight `[out, in]`: as stored, or packed once.
 #[derive(Clone, Copy)]
@@ -120,16 +120,16 @@ pub fn linear(
     }
 }
 
-/// Backward of `y = x wᵀ + b`: `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`; what is `None` is skipped.
-pub fn linear_bwd(
-    arithmetic: impl Into<Arithmetic>,
-    dx: Option<InputGradient<'_>>,
-    dw: Option<MatMut<'_>>,
-    db: Option<&mut [f32]>,
-    dy: MatRef<'_>,
-    x: MatRef<'_>,
-    w: MatRef<'_>,
-) {
+/// Backward of `y = x wᵀ + b`.
+pub fn linear_bwd(arithmetic: impl Into<Arithmetic>, args: LinearBackward<'_>) {
+    let LinearBackward {
+        dx,
+        dw,
+        db,
+        dy,
+        x,
+        w,
+    } = args;
     let arithmetic = arithmetic.into().backward();
     assert_eq!(
         (dy.cols(), x.cols(), x.rows()),
@@ -146,8 +146,8 @@ pub fn linear_bwd(
         );
     }
     if let Some(mut dw) = dw {
-        for start in (0..dy.rows()).step_by(TOKENS) {
-            let end = (start + TOKENS).min(dy.rows());
+        for start in (0..dy.rows()).step_by(TOKENS_PACKED) {
+            let end = (start + TOKENS_PACKED).min(dy.rows());
             let (dy, x) = (dy.row_range(start, end), x.row_range(start, end));
             check(&dw, Operand::Transposed(dy), Operand::Normal(x));
             multiply(

@@ -1,4 +1,4 @@
-//! CPU arithmetic on slices: the only crate with `unsafe`, and the bottom of the crate graph.
+//! CPU arithmetic on slices: the only crate with `unsafe`.
 //!
 //! Every kernel is written once over a small vector trait and compiled for each instruction set; a [`Level`] picks the one to run. Gradients of activations are assigned (`=`), gradients of parameters accumulate (`+=`). Shapes are asserted.
 //!
@@ -13,6 +13,7 @@ mod cpu;
 mod dropout;
 mod embed;
 mod epilogue;
+mod gate;
 mod gemm;
 mod layer_norm;
 mod left;
@@ -26,6 +27,7 @@ mod parallel;
 mod pooling;
 mod precision;
 mod reduce;
+mod rotary;
 mod rotate;
 mod rows;
 pub mod scalar;
@@ -41,13 +43,16 @@ mod words;
 pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use aligned::AlignedVec;
-pub use attention::{AttentionShape, Spans, attention, attention_bwd};
+pub use attention::{
+    Attention, AttentionBackward, AttentionMask, AttentionShape, Spans, attention, attention_bwd,
+};
 pub use cpu::{LEVEL_VARIABLE, Level};
 pub use dropout::{Dropout, dropout};
-pub use embed::{embed, embed_bwd};
-pub use epilogue::{Epilogue, InputGradient};
-pub use gemm::{Operand, Weight, linear, linear_bwd, matmul};
-pub use layer_norm::{layer_norm, layer_norm_bwd};
+pub use embed::{Lookup, LookupGradient, embed, embed_bwd};
+pub use epilogue::{Epilogue, InputGradient, LinearBackward};
+pub use gate::{gate, gate_bwd};
+pub use gemm::{Operand, TOKENS_PACKED, Weight, linear, linear_bwd, matmul};
+pub use layer_norm::{LayerNorm, LayerNormBackward, layer_norm, layer_norm_bwd};
 pub use map::{MappedFile, map_file};
 pub use matrix::{Mat, MatMut, MatRef};
 pub use normalize::{normalize, normalize_bwd};
@@ -55,6 +60,7 @@ pub use packed_weight::PackedWeight;
 pub use pooling::{PoolMode, pool, pool_bwd};
 pub use precision::{Arithmetic, Precision};
 pub use reduce::{add, sum_squares};
+pub use rotary::{Rotary, rotary};
 pub use scan::{RowsRef, gather_f32, scan_bits, scan_f32, scan_i8};
 #[cfg(target_arch = "x86_64")]
 #[doc(hidden)]

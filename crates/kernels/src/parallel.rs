@@ -10,6 +10,11 @@ pub(crate) const BLOCK: usize = 16 * 1024;
 /// Rows of a block whose partial sums are added in the order of the blocks.
 pub(crate) const ROWS: usize = 64;
 
+/// Rows of `cols` values that make about [`BLOCK`] of them, at least one.
+pub(crate) fn rows_of_block(cols: usize) -> usize {
+    (BLOCK / cols.max(1)).max(1)
+}
+
 /// `f` on matching rows of `y` and `x`.
 pub(crate) fn zip_rows(y: MatMut<'_>, x: MatRef<'_>, f: impl Fn(&mut [f32], &[f32]) + Sync) {
     assert_eq!(

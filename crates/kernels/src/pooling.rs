@@ -99,7 +99,7 @@ fn weights(len: usize, skip: usize, mode: PoolMode) -> impl Iterator<Item = (usi
         PoolMode::Cls => skip..skip + 1,
         PoolMode::LastToken if counted > 0 => len - 1..len,
         PoolMode::LastToken | PoolMode::Max => 0..0,
-        _ => len - counted..len,
+        PoolMode::Mean | PoolMode::MeanSqrtLen | PoolMode::WeightedMean => len - counted..len,
     };
     let total: usize = tokens.clone().map(|i| i + 1).sum();
     tokens.map(move |i| {
@@ -107,7 +107,7 @@ fn weights(len: usize, skip: usize, mode: PoolMode) -> impl Iterator<Item = (usi
             PoolMode::Mean => 1.0 / counted as f32,
             PoolMode::MeanSqrtLen => 1.0 / (counted as f32).sqrt(),
             PoolMode::WeightedMean => (i + 1) as f32 / total as f32,
-            _ => 1.0,
+            PoolMode::Cls | PoolMode::LastToken | PoolMode::Max => 1.0,
         };
         (i, weight)
     })

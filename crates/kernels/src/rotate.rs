@@ -8,7 +8,8 @@
 //!
 //! 1. The product of two rows is 1/128 of that of the rotated ones, since the rows of the matrix are orthogonal and of that length.
 //! 2. A value much larger than the others, of which transformers have some in every token, is spread over its block: with one scale
-//!    a row it would leave the others few of the 8 bits. Smallest cosine to f32 of 968 texts, all-MiniLM-L6-v2: 0.9934 without (simulated), 0.9994 with.
+//!    a row it would leave the others few of the 8 bits. Smallest cosine to f32 of 968 texts, with a model of 6 layers, 384 wide: 0.9934 without
+//!    (simulated), 0.9994 with.
 //!    Source: QuaRot (Ashkboos and others, 2024), which rotates the whole width.
 //! 3. Every level adds the same values in the same order, so all make the same bits.
 //! 4. In a register, `x[i] + x[j]` and `x[i] - x[j]` are one multiply-add by a sign, after the lanes have changed places.

@@ -4,8 +4,9 @@ mod common;
 
 use common::{Guarded, Strided, agree, at_every_level, in_time};
 use matryo_kernels::{
-    Activation, AdamW, Epilogue, Mat, MatRef, Weight, activation_bwd, adamw, add, layer_norm,
-    layer_norm_bwd, linear, scalar, sum_squares,
+    Activation, AdamW, Epilogue, LayerNorm, LayerNormBackward, Level, Lookup, LookupGradient, Mat,
+    MatRef, Rotary, Weight, activation_bwd, adamw, add, embed, embed_bwd, gate, gate_bwd,
+    layer_norm, layer_norm_bwd, linear, rotary, scalar, sum_squares,
 };
 use matryo_testkit::{Tolerance, assert_close, assert_value, pseudo_random};
 
@@ -98,64 +99,244 @@ fn layer_norms() {
     at_every_level(|level| {
         for cols in lengths().filter(|&cols| cols > 0) {
             for rows in in_time([1, 3, 130], |rows| 100 * rows) {
-                one_layer_norm(level, rows, cols);
+                for optional in [true, false] {
+                    one_layer_norm(level, rows, cols, optional);
+                    one_layer_norm_bwd(level, rows, cols, optional);
+                }
             }
         }
     });
 }
 
-fn one_layer_norm(level: matryo_kernels::Level, rows: usize, cols: usize) {
-    let (x, dy) = (Strided::new(rows, cols, 1), Strided::new(rows, cols, 2));
-    let (gamma, beta, eps) = (pseudo_random(cols, 3), pseudo_random(cols, 4), 1e-3);
+/// With `beta` or without.
+fn one_layer_norm(level: Level, rows: usize, cols: usize, with_beta: bool) {
+    let x = Strided::new(rows, cols, 1);
+    let (gamma, beta) = (pseudo_random(cols, 3), pseudo_random(cols, 4));
+    let args = |y, stats| LayerNorm {
+        y,
+        stats: Some(stats),
+        x: x.view(),
+        gamma: &gamma,
+        beta: with_beta.then_some(beta.as_slice()),
+        eps: 1e-3,
+    };
     let (mut y, mut stats) = (Guarded::unset(rows, cols), Guarded::unset(rows, 2));
+    layer_norm(level, args(y.view_mut(), stats.view_mut()));
     let (mut expected, mut expected_stats) = (Mat::zeros(rows, cols), Mat::zeros(rows, 2));
-    layer_norm(
-        level,
-        y.view_mut(),
-        Some(stats.view_mut()),
-        x.view(),
-        &gamma,
-        &beta,
-        eps,
-    );
-    let stats_out = Some(expected_stats.view_mut());
-    scalar::layer_norm(expected.view_mut(), stats_out, x.view(), &gamma, &beta, eps);
-    let what = format!("{} {rows} x {cols}", level.name());
+    scalar::layer_norm(args(expected.view_mut(), expected_stats.view_mut()));
+    let what = format!("{} {rows} x {cols}, beta {with_beta}", level.name());
     agree(y.check(), expected.data(), 3e-6, &what);
     agree(stats.check(), expected_stats.data(), 2e-6, &what);
+}
 
-    let stats = expected_stats.view();
-    let start = [pseudo_random(cols, 5), pseudo_random(cols, 6)];
-    let mut sums = start.clone().map(|values| Guarded::new(1, cols, &values));
-    let mut expected_sums = start;
+/// With a residual or without.
+fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: bool) {
+    let x = Strided::new(rows, cols, 1);
+    let dy = Strided::new(rows, cols, 2);
+    let residual = Strided::new(rows, cols, 7);
+    let gamma = pseudo_random(cols, 3);
+    let (mut y, mut stats) = (Mat::zeros(rows, cols), Mat::zeros(rows, 2));
+    scalar::layer_norm(LayerNorm {
+        y: y.view_mut(),
+        stats: Some(stats.view_mut()),
+        x: x.view(),
+        gamma: &gamma,
+        beta: None,
+        eps: 1e-3,
+    });
+    let args = |dx, dgamma, dbeta| LayerNormBackward {
+        dx,
+        dgamma: Some(dgamma),
+        dbeta: Some(dbeta),
+        dy: dy.view(),
+        x: x.view(),
+        stats: stats.view(),
+        gamma: &gamma,
+        residual: with_residual.then(|| residual.view()),
+    };
+    let mut expected_sums = [pseudo_random(cols, 5), pseudo_random(cols, 6)];
+    let mut sums = expected_sums
+        .each_ref()
+        .map(|values| Guarded::new(1, cols, values));
     let mut dx = Guarded::unset(rows, cols);
-    let [dgamma, dbeta] = sums.each_mut().map(|sums| Some(sums.values()));
-    layer_norm_bwd(
-        level,
-        dx.view_mut(),
-        dgamma,
-        dbeta,
-        dy.view(),
-        x.view(),
-        stats,
-        &gamma,
-    );
-    let [dgamma, dbeta] = expected_sums
-        .each_mut()
-        .map(|sums| Some(sums.as_mut_slice()));
-    scalar::layer_norm_bwd(
-        expected.view_mut(),
-        dgamma,
-        dbeta,
-        dy.view(),
-        x.view(),
-        stats,
-        &gamma,
-    );
+    let [dgamma, dbeta] = sums.each_mut().map(Guarded::values);
+    layer_norm_bwd(level, args(dx.view_mut(), dgamma, dbeta));
+    let mut expected = Mat::zeros(rows, cols);
+    let [dgamma, dbeta] = expected_sums.each_mut().map(Vec::as_mut_slice);
+    scalar::layer_norm_bwd(args(expected.view_mut(), dgamma, dbeta));
+    let what = format!("{} {rows} x {cols}, residual {with_residual}", level.name());
     agree(dx.check(), expected.data(), 5e-6, &what);
     for (sums, expected) in sums.iter_mut().zip(&expected_sums) {
         agree(sums.check(), expected, 5e-6, &what);
     }
+}
+
+#[test]
+fn gates() {
+    at_every_level(|level| {
+        for cols in lengths() {
+            for rows in in_time([1, 3, 40], |rows| 100 * rows) {
+                one_gate(level, rows, cols, Activation::Gelu);
+            }
+        }
+        for f in ACTIVATIONS {
+            one_gate(level, 5, 37, f);
+        }
+    });
+}
+
+fn one_gate(level: Level, rows: usize, cols: usize, f: Activation) {
+    let pre = Strided::new(rows, 2 * cols, 1);
+    let dy = Strided::new(rows, cols, 2);
+    let what = format!("{} {rows} x {cols}, {f:?}", level.name());
+    let mut y = Guarded::unset(rows, cols);
+    let mut expected = Mat::zeros(rows, cols);
+    gate(level, y.view_mut(), pre.view(), f);
+    scalar::gate(expected.view_mut(), pre.view(), f);
+    agree(y.check(), expected.data(), 1e-6, &what);
+
+    let mut d_pre = Guarded::unset(rows, 2 * cols);
+    let mut expected = Mat::zeros(rows, 2 * cols);
+    gate_bwd(level, d_pre.view_mut(), dy.view(), pre.view(), f);
+    scalar::gate_bwd(expected.view_mut(), dy.view(), pre.view(), f);
+    agree(d_pre.check(), expected.data(), 1e-6, &what);
+}
+
+/// Cosines, then sines, of angles that grow with the position and shrink with the column.
+fn angles(positions: usize, head_dim: usize) -> Mat {
+    let half = head_dim / 2;
+    let mut table = Mat::zeros(positions, head_dim);
+    for position in 0..positions {
+        for c in 0..half {
+            let angle = position as f64 / 100_f64.powf(c as f64 / half as f64);
+            table.row_mut(position)[c] = angle.cos() as f32;
+            table.row_mut(position)[half + c] = angle.sin() as f32;
+        }
+    }
+    table
+}
+
+#[test]
+fn rotations_by_position() {
+    for (heads, head_dim, others) in [
+        (0, 4, 3),
+        (1, 2, 0),
+        (3, 10, 7),
+        (2, 26, 1),
+        (4, 32, 64),
+        (1, 130, 5),
+    ] {
+        for rows in in_time([1, 3, 300], |rows| 100 * rows) {
+            rotated(rows, heads, head_dim, others);
+        }
+    }
+}
+
+/// Every level against the reference, the columns after the heads as they were, and back again.
+fn rotated(rows: usize, heads: usize, head_dim: usize, others: usize) {
+    let cols = heads * head_dim + others;
+    let table = angles(50, head_dim);
+    let positions: Vec<u32> = (0..rows as u32).map(|r| (7 * r + 3) % 50).collect();
+    let start = Mat::from_vec(rows, cols, pseudo_random(rows * cols, 1));
+    let (table, positions) = (table.view(), positions.as_slice());
+    for inverse in [false, true] {
+        let mut expected = start.clone();
+        scalar::rotary(Rotary {
+            x: expected.view_mut(),
+            heads,
+            head_dim,
+            positions,
+            table,
+            inverse,
+        });
+        for row in 0..rows {
+            let untouched = heads * head_dim..cols;
+            assert_eq!(
+                expected.row(row)[untouched.clone()],
+                start.row(row)[untouched]
+            );
+        }
+        let turned = |level, x: &mut Guarded, inverse| {
+            let args = Rotary {
+                x: x.view_mut(),
+                heads,
+                head_dim,
+                positions,
+                table,
+                inverse,
+            };
+            rotary(level, args);
+        };
+        let mut portable = Guarded::new(rows, cols, start.data());
+        turned(Level::Portable, &mut portable, inverse);
+        at_every_level(|level| {
+            let what = format!(
+                "{} {rows}, {heads} heads of {head_dim}, {others} more",
+                level.name()
+            );
+            let mut x = Guarded::new(rows, cols, start.data());
+            turned(level, &mut x, inverse);
+            agree(x.check(), expected.data(), 3e-7, &what);
+            assert_eq!(x.check(), portable.check(), "{what}: other bits");
+            turned(level, &mut x, !inverse);
+            agree(x.check(), start.data(), 6e-7, &what);
+        });
+    }
+}
+
+#[test]
+fn embeddings() {
+    for cols in lengths().filter(|&cols| cols > 0) {
+        let tokens = 90;
+        let tables = [(7, 1), (90, 2), (2, 3)].map(|(rows, seed)| Strided::new(rows, cols, seed));
+        let ids: Vec<u32> = (0..tokens).map(|r| r * r % 7).collect();
+        let positions: Vec<u32> = (0..tokens).collect();
+        let types = vec![1; tokens as usize];
+        let rows = [ids.as_slice(), &positions, &types];
+        for count in 1..=3 {
+            let lookups: Vec<Lookup<'_>> = tables
+                .iter()
+                .zip(rows)
+                .map(|(table, rows)| Lookup {
+                    table: table.view(),
+                    rows,
+                })
+                .take(count)
+                .collect();
+            let mut y = Guarded::unset(90, cols);
+            let mut expected = Mat::zeros(90, cols);
+            embed(y.view_mut(), &lookups);
+            scalar::embed(expected.view_mut(), &lookups);
+            agree(y.check(), expected.data(), 2e-7, "embed");
+        }
+        embeddings_bwd(cols, rows);
+    }
+}
+
+/// Row 1 of the first table is frozen.
+fn embeddings_bwd(cols: usize, rows: [&[u32]; 3]) {
+    let dy = Strided::new(90, cols, 4);
+    let starts = [(7, 5), (90, 6), (2, 7)]
+        .map(|(rows, seed)| Mat::from_vec(rows, cols, pseudo_random(rows * cols, seed)));
+    let mut d = starts
+        .each_ref()
+        .map(|start| Guarded::new(start.rows(), cols, start.data()));
+    let mut expected = starts.clone();
+    let gradient = |(i, d_table): (usize, _)| LookupGradient {
+        d_table,
+        rows: rows[i],
+        frozen_row: (i == 0).then_some(1),
+    };
+    let views = d.iter_mut().map(Guarded::view_mut);
+    let mut gradients: Vec<_> = views.enumerate().map(gradient).collect();
+    embed_bwd(dy.view(), &mut gradients);
+    let views = expected.iter_mut().map(Mat::view_mut);
+    let mut gradients: Vec<_> = views.enumerate().map(gradient).collect();
+    scalar::embed_bwd(dy.view(), &mut gradients);
+    for (d, expected) in d.iter_mut().zip(&expected) {
+        agree(d.check(), expected.data(), 2e-6, "embed_bwd");
+    }
+    assert_eq!(d[0].check()[cols..2 * cols], *starts[0].row(1), "frozen");
 }
 
 #[test]

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, at_every_level, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, Level, Mat, MatRef, PackedWeight, Precision, Weight, linear, linear_bwd,
-    scalar,
+    Arithmetic, Epilogue, Level, LinearBackward, Mat, MatRef, PackedWeight, Precision, Weight,
+    linear, linear_bwd, scalar,
 };
 
 /// Rows, steps and columns: every tail of a tile, a pair, a panel and a slice.
@@ -97,22 +97,17 @@ fn backward_at(arithmetic: Arithmetic) {
             Guarded::unset(t, inner),
             Guarded::new(outer, inner, &vec![0.0; outer * inner]),
         );
-        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
-        linear_bwd(
-            arithmetic,
-            dx_out,
-            dw_out,
-            None,
-            dy.view(),
-            x.view(),
-            w.view(),
-        );
+        let args = |dx, dw| LinearBackward {
+            dx: Some(dx),
+            dw: Some(dw),
+            db: None,
+            dy: dy.view(),
+            x: x.view(),
+            w: w.view(),
+        };
+        linear_bwd(arithmetic, args(dx.view_mut().into(), dw.view_mut()));
         let (mut expected_dx, mut expected_dw) = (Mat::zeros(t, inner), Mat::zeros(outer, inner));
-        let (dx_out, dw_out) = (
-            Some(expected_dx.view_mut().into()),
-            Some(expected_dw.view_mut()),
-        );
-        scalar::linear_bwd(dx_out, dw_out, None, dy.view(), x.view(), w.view());
+        scalar::linear_bwd(args(expected_dx.view_mut().into(), expected_dw.view_mut()));
         let (wt, dyt, xt) = (
             transposed(w.view()),
             transposed(dy.view()),

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, agree, at_every_level};
 use matryo_kernels::{
-    Activation, Epilogue, InputGradient, Level, Mat, MatRef, Operand, PackedWeight, Weight, linear,
-    linear_bwd, matmul, scalar,
+    Activation, Epilogue, InputGradient, Level, LinearBackward, Mat, MatRef, Operand, PackedWeight,
+    Weight, linear, linear_bwd, matmul, scalar,
 };
 use matryo_testkit::{Tolerance, assert_close};
 
@@ -148,18 +148,18 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
             let (pre, residual) = (mat(t, inner, 6), mat(t, inner, 7));
             let activation = Some((Activation::Gelu, pre.view()));
             let residual = Some(residual.view());
-            scalar::linear_bwd(
-                Some(InputGradient {
+            scalar::linear_bwd(LinearBackward {
+                dx: Some(InputGradient {
                     dx,
                     activation,
                     residual,
                 }),
-                Some(dw_out),
-                Some(db_out),
-                dy.view(),
-                x.view(),
-                w.view(),
-            );
+                dw: Some(dw_out),
+                db: Some(db_out),
+                dy: dy.view(),
+                x: x.view(),
+                w: w.view(),
+            });
             for wanted in 0..8 {
                 let mut got = (
                     Guarded::unset(t, inner),
@@ -171,9 +171,17 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
                     activation,
                     residual,
                 });
-                let dw_out = (wanted & 2 > 0).then(|| got.1.view_mut());
-                let db_out = (wanted & 4 > 0).then(|| got.2.values());
-                linear_bwd(level, dx, dw_out, db_out, dy.view(), x.view(), w.view());
+                linear_bwd(
+                    level,
+                    LinearBackward {
+                        dx,
+                        dw: (wanted & 2 > 0).then(|| got.1.view_mut()),
+                        db: (wanted & 4 > 0).then(|| got.2.values()),
+                        dy: dy.view(),
+                        x: x.view(),
+                        w: w.view(),
+                    },
+                );
                 let what = format!(
                     "{} {t} x {inner} x {outer}, wanted {wanted:03b}",
                     level.name()

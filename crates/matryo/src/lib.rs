@@ -1,4 +1,4 @@
-//! One dependency for users of the library: the public API of every crate.
+//! One dependency for users of the library: the public API of the crates above `kernels`.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {

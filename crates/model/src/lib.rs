@@ -1,35 +1,37 @@
-//! Sentence-embedding models: model folders and the hub, tokenizer, encoder, pooling, encoding.
+//! Sentence-embedding models: model folders and the hub, tokenizer, pipeline, encoding, saving.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = matryo_model::SentenceEncoder::open("my-model")?;
+//! let embeddings = model.encode(&["What is goodwill?", "How is revenue recognised?"])?;
+//! assert_eq!(embeddings.cols(), model.network().dim());
+//! # Ok(())
+//! # }
+//! ```
 
-mod arch;
-mod batch;
-mod checkpoint;
 mod embed;
-mod encoder;
 mod error;
 mod folder;
 mod hub;
-mod params;
 mod pipeline;
 mod quantize;
 mod save;
 mod sentence_encoder;
 mod similarity;
-mod spec;
 mod tokenizer;
 
-pub use batch::TokenBatch;
-pub use checkpoint::Checkpoint;
 pub use embed::{Embed, Role};
-pub use encoder::{Activations, Encoder};
 pub use error::ModelError;
-pub use folder::{ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
+pub use folder::{FolderModule, ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use hub::{HubOptions, HubProgress, resolve};
+pub use matryo_nn::{
+    Activations, BatchSize, Checkpoint, Entry, FolderLayout, Frozen, Grads, Layout, Module,
+    Network, NnError, Params, TablePlace, TokenBatch, Trainable, Weights, WriteConfig,
+};
 pub use matryo_ops::Precision;
-pub use params::{Entry, Grads, Layout, Params};
-pub use pipeline::{Dense, Module, Pooling};
+pub use pipeline::{BYTES_BESIDE_IDS, Pipeline, Prompt, PromptChoice, TextOrPair, Tokens, batches};
 pub use quantize::{Quantization, Quantized, Ranges, UnknownQuantization, quantize};
-pub use save::{FolderLayout, SaveOptions, save, write_tensors};
-pub use sentence_encoder::{EncodeOptions, Encoded, SentenceEncoder};
+pub use save::{SaveOptions, save, write_tensors};
+pub use sentence_encoder::{EncodeOptions, Encoded, SentenceEncoder, TOKENS_PER_BATCH};
 pub use similarity::{pairwise_similarity, similarity};
-pub use spec::Spec;
 pub use tokenizer::{TokenIds, Tokenizer};

@@ -3,8 +3,9 @@
 use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precision};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
-    Ops, PackedWeight, PoolMode, Spans, Weight,
+    Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
+    LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand, Ops,
+    PackedWeight, PoolMode, Rotary, Spans, Weight,
 };
 
 /// The CPU of this machine, with the threads of rayon's current pool.
@@ -139,99 +140,52 @@ impl Ops for Cpu {
         kernels::linear(self.arithmetic, y, x, w, epilogue);
     }
 
-    fn linear_bwd(
-        &self,
-        dx: Option<InputGradient<'_>>,
-        dw: Option<MatMut<'_>>,
-        db: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        w: MatRef<'_>,
-    ) {
-        kernels::linear_bwd(self.arithmetic, dx, dw, db, dy, x, w);
+    fn linear_bwd(&self, args: LinearBackward<'_>) {
+        kernels::linear_bwd(self.arithmetic, args);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
         kernels::matmul(self.level(), out, a, b, alpha);
     }
 
-    fn embed(
-        &self,
-        y: MatMut<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        word: MatRef<'_>,
-        position: Option<MatRef<'_>>,
-        kind: Option<MatRef<'_>>,
-    ) {
-        kernels::embed(y, ids, positions, word, position, kind);
+    fn embed(&self, y: MatMut<'_>, lookups: &[Lookup<'_>]) {
+        kernels::embed(y, lookups);
     }
 
-    fn embed_bwd(
-        &self,
-        dy: MatRef<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        d_word: Option<MatMut<'_>>,
-        d_position: Option<MatMut<'_>>,
-        d_kind: Option<MatMut<'_>>,
-    ) {
-        kernels::embed_bwd(dy, ids, positions, d_word, d_position, d_kind);
+    fn embed_bwd(&self, dy: MatRef<'_>, gradients: &mut [LookupGradient<'_>]) {
+        kernels::embed_bwd(dy, gradients);
     }
 
-    fn layer_norm(
-        &self,
-        y: MatMut<'_>,
-        stats: Option<MatMut<'_>>,
-        x: MatRef<'_>,
-        gamma: &[f32],
-        beta: &[f32],
-        eps: f32,
-    ) {
-        kernels::layer_norm(self.level(), y, stats, x, gamma, beta, eps);
+    fn layer_norm(&self, args: LayerNorm<'_>) {
+        kernels::layer_norm(self.level(), args);
     }
 
-    fn layer_norm_bwd(
-        &self,
-        dx: MatMut<'_>,
-        dgamma: Option<&mut [f32]>,
-        dbeta: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        stats: MatRef<'_>,
-        gamma: &[f32],
-    ) {
-        kernels::layer_norm_bwd(self.level(), dx, dgamma, dbeta, dy, x, stats, gamma);
+    fn layer_norm_bwd(&self, args: LayerNormBackward<'_>) {
+        kernels::layer_norm_bwd(self.level(), args);
     }
 
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
         kernels::activation_bwd(self.level(), d, pre, activation);
     }
 
-    fn attention(
-        &self,
-        y: MatMut<'_>,
-        lse: Option<MatMut<'_>>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    ) {
-        kernels::attention(self.level(), y, lse, qkv, spans, shape, dropout);
+    fn gate(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+        kernels::gate(self.level(), y, pre, activation);
     }
 
-    fn attention_bwd(
-        &self,
-        dqkv: MatMut<'_>,
-        dy: MatRef<'_>,
-        y: MatRef<'_>,
-        lse: MatRef<'_>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    ) {
-        kernels::attention_bwd(self.level(), dqkv, dy, y, lse, qkv, spans, shape, dropout);
+    fn gate_bwd(&self, d_pre: MatMut<'_>, dy: MatRef<'_>, pre: MatRef<'_>, activation: Activation) {
+        kernels::gate_bwd(self.level(), d_pre, dy, pre, activation);
+    }
+
+    fn rotary(&self, args: Rotary<'_>) {
+        kernels::rotary(self.level(), args);
+    }
+
+    fn attention(&self, args: Attention<'_>) {
+        kernels::attention(self.level(), args);
+    }
+
+    fn attention_bwd(&self, args: AttentionBackward<'_>) {
+        kernels::attention_bwd(self.level(), args);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {

@@ -11,8 +11,10 @@ mod scalar;
 
 pub use cpu::Cpu;
 pub use matryo_kernels::{
-    Activation, AdamW, AlignedVec, Arithmetic, AttentionShape, Dropout, Epilogue, InputGradient,
-    Level, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, AlignedVec, Arithmetic, Attention, AttentionBackward, AttentionMask,
+    AttentionShape, Dropout, Epilogue, InputGradient, LayerNorm, LayerNormBackward, Level,
+    LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode,
+    Precision, Rotary, Spans, Weight,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;

@@ -1,8 +1,9 @@
 //! The trait that an encoder computes through.
 
 use matryo_kernels::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
-    PackedWeight, PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
+    LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand,
+    PackedWeight, PoolMode, Precision, Rotary, Spans, Weight,
 };
 
 /// The operations on one device. Shapes stand in brackets; `t` is tokens, `n` texts, `d` width.
@@ -30,95 +31,40 @@ pub trait Ops: Send + Sync {
 
     /// Backward of `y = x wᵀ + b`: `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`;
     /// what is `None` is skipped.
-    /// `dx` `[t, in]`, `dw` `[out, in]`, `db` `[out]`, `dy` `[t, out]`.
-    fn linear_bwd(
-        &self,
-        dx: Option<InputGradient<'_>>,
-        dw: Option<MatMut<'_>>,
-        db: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        w: MatRef<'_>,
-    );
+    fn linear_bwd(&self, args: LinearBackward<'_>);
 
     /// `out = alpha * a b` (`out` is `[m, n]`), for losses and similarity.
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32);
 
-    /// Sum of one row of each table per token: `y[r] = word[ids[r]] + position[positions[r]] + kind[0]`.
-    /// `position` and `kind` may be absent.
-    fn embed(
-        &self,
-        y: MatMut<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        word: MatRef<'_>,
-        position: Option<MatRef<'_>>,
-        kind: Option<MatRef<'_>>,
-    );
+    /// Sum of one row of each table per token, in the order of the lookups: `y[r] = table[rows[r]] + ..`; `y` `[t, d]`.
+    fn embed(&self, y: MatMut<'_>, lookups: &[Lookup<'_>]);
 
-    /// Backward of [`Ops::embed`]: `d_word[ids[r]] += dy[r]` and so on, in the order of the rows.
-    fn embed_bwd(
-        &self,
-        dy: MatRef<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        d_word: Option<MatMut<'_>>,
-        d_position: Option<MatMut<'_>>,
-        d_kind: Option<MatMut<'_>>,
-    );
+    /// Backward of [`Ops::embed`]: `d_table[rows[r]] += dy[r]` for each table, in the order of the rows, but for frozen rows.
+    fn embed_bwd(&self, dy: MatRef<'_>, gradients: &mut [LookupGradient<'_>]);
 
-    /// Layer normalisation of each row of `x` (biased variance). `stats` `[t, 2]` receives mean and 1/deviation.
-    fn layer_norm(
-        &self,
-        y: MatMut<'_>,
-        stats: Option<MatMut<'_>>,
-        x: MatRef<'_>,
-        gamma: &[f32],
-        beta: &[f32],
-        eps: f32,
-    );
+    /// Layer normalisation of each row of `x` (biased variance).
+    fn layer_norm(&self, args: LayerNorm<'_>);
 
     /// Backward of [`Ops::layer_norm`] from its input `x` and its `stats`; `dx` is assigned, `dgamma`, `dbeta` accumulate.
-    #[allow(clippy::too_many_arguments)]
-    fn layer_norm_bwd(
-        &self,
-        dx: MatMut<'_>,
-        dgamma: Option<&mut [f32]>,
-        dbeta: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        stats: MatRef<'_>,
-        gamma: &[f32],
-    );
+    fn layer_norm_bwd(&self, args: LayerNormBackward<'_>);
 
     /// `dx = dy * f'(pre)`, in place: `d` holds `dy` before and `dx` after.
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation);
 
-    /// Self-attention of each text over itself: `y` `[t, d]`, `lse` `[t, heads]` (log-sum-exp of the scaled scores, for the
-    /// backward), `qkv` `[t, 3 d]`. `dropout` acts on the probabilities.
-    fn attention(
-        &self,
-        y: MatMut<'_>,
-        lse: Option<MatMut<'_>>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    );
+    /// Gated linear unit: `y = f(first half of pre) * second half of pre`, row by row; `y` `[t, d]`, `pre` `[t, 2 d]`.
+    fn gate(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation);
 
-    /// Backward of [`Ops::attention`]; probabilities are computed again from `qkv` and `lse`. `dqkv` is assigned.
-    #[allow(clippy::too_many_arguments)]
-    fn attention_bwd(
-        &self,
-        dqkv: MatMut<'_>,
-        dy: MatRef<'_>,
-        y: MatRef<'_>,
-        lse: MatRef<'_>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    );
+    /// Backward of [`Ops::gate`] from its input: both halves of `d_pre` `[t, 2 d]` are assigned; `dy` `[t, d]`.
+    fn gate_bwd(&self, d_pre: MatMut<'_>, dy: MatRef<'_>, pre: MatRef<'_>, activation: Activation);
+
+    /// Rotary position embedding in place; its backward is the same call on the gradient with `inverse` turned over.
+    fn rotary(&self, args: Rotary<'_>);
+
+    /// Self-attention of each text over itself.
+    fn attention(&self, args: Attention<'_>);
+
+    /// Backward of [`Ops::attention`]; probabilities are recomputed from `qkv` and `lse`. `dqkv` is assigned.
+    fn attention_bwd(&self, args: AttentionBackward<'_>);
 
     /// Dropout in place; its backward is the same call on the gradient.
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>);

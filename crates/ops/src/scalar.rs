@@ -1,10 +1,12 @@
-//! The reference device: plain loops on one thread, sums in f64. Every other device must agree with it.
+//! The reference device: plain loops, sums in f64, for what a kernel computes in blocks or vectors; pooling,
+//! normalising, dropout and additions, which are plain loops themselves, are those of the kernels. Every other device must agree with it.
 
 use matryo_kernels::{self as kernels, Level, scalar};
 
 use crate::{
-    Activation, AdamW, AttentionShape, Dropout, Epilogue, InputGradient, MatMut, MatRef, Operand,
-    Ops, PackedWeight, PoolMode, Precision, Spans, Weight,
+    Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
+    LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand, Ops,
+    PackedWeight, PoolMode, Precision, Rotary, Spans, Weight,
 };
 
 /// The reference device.
@@ -40,99 +42,52 @@ impl Ops for Scalar {
         scalar::linear(y, x, w, epilogue);
     }
 
-    fn linear_bwd(
-        &self,
-        dx: Option<InputGradient<'_>>,
-        dw: Option<MatMut<'_>>,
-        db: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        w: MatRef<'_>,
-    ) {
-        scalar::linear_bwd(dx, dw, db, dy, x, w);
+    fn linear_bwd(&self, args: LinearBackward<'_>) {
+        scalar::linear_bwd(args);
     }
 
     fn matmul(&self, out: MatMut<'_>, a: Operand<'_>, b: Operand<'_>, alpha: f32) {
         scalar::matmul(out, a, b, alpha);
     }
 
-    fn embed(
-        &self,
-        y: MatMut<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        word: MatRef<'_>,
-        position: Option<MatRef<'_>>,
-        kind: Option<MatRef<'_>>,
-    ) {
-        kernels::embed(y, ids, positions, word, position, kind);
+    fn embed(&self, y: MatMut<'_>, lookups: &[Lookup<'_>]) {
+        scalar::embed(y, lookups);
     }
 
-    fn embed_bwd(
-        &self,
-        dy: MatRef<'_>,
-        ids: &[u32],
-        positions: &[u32],
-        d_word: Option<MatMut<'_>>,
-        d_position: Option<MatMut<'_>>,
-        d_kind: Option<MatMut<'_>>,
-    ) {
-        kernels::embed_bwd(dy, ids, positions, d_word, d_position, d_kind);
+    fn embed_bwd(&self, dy: MatRef<'_>, gradients: &mut [LookupGradient<'_>]) {
+        scalar::embed_bwd(dy, gradients);
     }
 
-    fn layer_norm(
-        &self,
-        y: MatMut<'_>,
-        stats: Option<MatMut<'_>>,
-        x: MatRef<'_>,
-        gamma: &[f32],
-        beta: &[f32],
-        eps: f32,
-    ) {
-        scalar::layer_norm(y, stats, x, gamma, beta, eps);
+    fn layer_norm(&self, args: LayerNorm<'_>) {
+        scalar::layer_norm(args);
     }
 
-    fn layer_norm_bwd(
-        &self,
-        dx: MatMut<'_>,
-        dgamma: Option<&mut [f32]>,
-        dbeta: Option<&mut [f32]>,
-        dy: MatRef<'_>,
-        x: MatRef<'_>,
-        stats: MatRef<'_>,
-        gamma: &[f32],
-    ) {
-        scalar::layer_norm_bwd(dx, dgamma, dbeta, dy, x, stats, gamma);
+    fn layer_norm_bwd(&self, args: LayerNormBackward<'_>) {
+        scalar::layer_norm_bwd(args);
     }
 
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
         scalar::activation_bwd(d, pre, activation);
     }
 
-    fn attention(
-        &self,
-        y: MatMut<'_>,
-        lse: Option<MatMut<'_>>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    ) {
-        scalar::attention(y, lse, qkv, spans, shape, dropout);
+    fn gate(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+        scalar::gate(y, pre, activation);
     }
 
-    fn attention_bwd(
-        &self,
-        dqkv: MatMut<'_>,
-        dy: MatRef<'_>,
-        y: MatRef<'_>,
-        lse: MatRef<'_>,
-        qkv: MatRef<'_>,
-        spans: Spans<'_>,
-        shape: AttentionShape,
-        dropout: Option<Dropout<'_>>,
-    ) {
-        scalar::attention_bwd(dqkv, dy, y, lse, qkv, spans, shape, dropout);
+    fn gate_bwd(&self, d_pre: MatMut<'_>, dy: MatRef<'_>, pre: MatRef<'_>, activation: Activation) {
+        scalar::gate_bwd(d_pre, dy, pre, activation);
+    }
+
+    fn rotary(&self, args: Rotary<'_>) {
+        scalar::rotary(args);
+    }
+
+    fn attention(&self, args: Attention<'_>) {
+        scalar::attention(args);
+    }
+
+    fn attention_bwd(&self, args: AttentionBackward<'_>) {
+        scalar::attention_bwd(args);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use matryo_base::write_atomic;
-use matryo_model::{ModelError, SaveOptions, SentenceEncoder, save};
+use matryo_model::{ModelError, SaveOptions, SentenceEncoder, Trainable, save};
 use serde_json::json;
 
 use crate::{
@@ -76,12 +76,7 @@ fn take_best(run: &mut Run<'_>) -> Result<u64, TrainError> {
             .try_for_each(|path| checkpoint::remove(&path))?;
     }
     if best != run.progress.step {
-        let params = run
-            .trainer
-            .model
-            .encoder_mut()
-            .params_mut()
-            .expect("opened for training");
+        let params = run.trainer.model.network_mut().params_mut();
         weights::read(&checkpoint::path(&output_dir, best), params)?;
     }
     Ok(best)
@@ -91,7 +86,7 @@ fn take_best(run: &mut Run<'_>) -> Result<u64, TrainError> {
 fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
     let model = &run.trainer.model;
     let folder = &run.trainer.config.output_dir;
-    let params = model.encoder().params().expect("opened for training");
+    let params = model.network().params();
     save(
         folder,
         model.folder(),
@@ -125,7 +120,10 @@ fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
 }
 
 /// How alike the example's sentences are to its source.
-fn similarities(model: &SentenceEncoder, example: &WidgetExample) -> Result<Vec<f32>, ModelError> {
+fn similarities(
+    model: &SentenceEncoder<Trainable>,
+    example: &WidgetExample,
+) -> Result<Vec<f32>, ModelError> {
     let source = model.encode(&[&example.source_sentence])?;
     let sentences = model.encode(&example.sentences)?;
     Ok(model.similarity(&source, &sentences).into_vec())

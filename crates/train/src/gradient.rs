@@ -7,14 +7,14 @@
 use std::sync::Arc;
 
 use matryo_losses::{Loss, LossBatch};
-use matryo_model::{Activations, Encoder, Grads, TokenBatch};
+use matryo_model::{Activations, BatchSize, Grads, Network, TokenBatch, Trainable, batches};
 use matryo_ops::Mat;
 
 use crate::{TrainConfig, texts::TextBatch};
 
 /// How gradients are computed.
 pub(crate) struct Gradient<'a> {
-    pub encoder: &'a Encoder,
+    pub network: &'a Network<Trainable>,
     pub loss: &'a dyn Loss,
     /// Most tokens that go through the encoder at once; a longer text goes alone.
     pub tokens_per_batch: usize,
@@ -40,9 +40,9 @@ pub(crate) struct PassMemory {
 
 impl<'a> Gradient<'a> {
     /// As the settings of a run want it.
-    pub fn new(encoder: &'a Encoder, loss: &'a dyn Loss, config: &TrainConfig) -> Self {
+    pub fn new(network: &'a Network<Trainable>, loss: &'a dyn Loss, config: &TrainConfig) -> Self {
         Self {
-            encoder,
+            network,
             loss,
             tokens_per_batch: config.tokens_per_batch,
             retain: config.retain.count(),
@@ -57,9 +57,9 @@ impl<'a> Gradient<'a> {
         for (index, micro) in plan.iter().enumerate() {
             let activations = kept[index]
                 .take()
-                .unwrap_or_else(|| self.encoder.forward(micro.tokens.clone(), seed).1);
+                .unwrap_or_else(|| self.network.forward(micro.tokens.clone(), seed).1);
             let d = gather(&d_embeddings, &micro.places);
-            self.encoder.backward(activations, d.view(), grads);
+            self.network.backward(activations, d.view(), grads);
         }
         loss
     }
@@ -67,19 +67,15 @@ impl<'a> Gradient<'a> {
     /// The most that [`Gradient::accumulate`] holds at a time.
     pub fn memory(&self, batch: &TextBatch) -> PassMemory {
         let plan = cut(batch, self.tokens_per_batch);
-        let kept = |micro: &MicroBatch| {
-            self.encoder
-                .kept_bytes(micro.tokens.tokens(), micro.places.len())
-        };
+        let kept = |micro: &MicroBatch| self.network.kept_bytes(BatchSize::of(&micro.tokens));
         let retained: usize = plan.iter().take(self.retain).map(kept).sum();
         // One at a time, when those that were retained are gone.
         let again = plan.iter().skip(self.retain).map(kept).max().unwrap_or(0);
-        let largest = plan
-            .iter()
-            .map(|micro| micro.tokens.tokens())
-            .max()
-            .unwrap_or(0);
-        let pass = self.encoder.working_bytes(largest) + self.encoder.packed_bytes(largest);
+        let working = |micro: &MicroBatch| {
+            let size = BatchSize::of(&micro.tokens);
+            self.network.working_bytes(size) + self.network.packed_bytes(size.tokens)
+        };
+        let pass = plan.iter().map(working).max().unwrap_or(0);
         PassMemory {
             kept: retained.max(again),
             working: pass.max(self.loss_bytes(batch)),
@@ -95,7 +91,7 @@ impl<'a> Gradient<'a> {
         );
         let (scores, embeddings) = (
             rows * rows * columns.saturating_sub(1),
-            columns * rows * self.encoder.dim(),
+            columns * rows * self.network.dim(),
         );
         (scores + 6 * embeddings) * size_of::<f32>()
     }
@@ -107,7 +103,7 @@ impl<'a> Gradient<'a> {
         texts: usize,
         seed: u64,
     ) -> (Mat, Vec<Option<Activations>>) {
-        let mut embeddings = Mat::zeros(texts, self.encoder.dim());
+        let mut embeddings = Mat::zeros(texts, self.network.dim());
         let mut kept = Vec::with_capacity(plan.len());
         for (index, micro) in plan.iter().enumerate() {
             let (rows, activations) = self.embed_one(micro, index < self.retain, seed);
@@ -121,9 +117,9 @@ impl<'a> Gradient<'a> {
 
     fn embed_one(&self, micro: &MicroBatch, keep: bool, seed: u64) -> (Mat, Option<Activations>) {
         if !keep {
-            return (self.encoder.embed_in_training(&micro.tokens, seed), None);
+            return (self.network.embed_in_training(&micro.tokens, seed), None);
         }
-        let (rows, activations) = self.encoder.forward(micro.tokens.clone(), seed);
+        let (rows, activations) = self.network.forward(micro.tokens.clone(), seed);
         (rows, Some(activations))
     }
 
@@ -137,7 +133,7 @@ impl<'a> Gradient<'a> {
         let views: Vec<_> = columns.iter().map(Mat::view).collect();
         let labels = batch.labels.as_deref();
         let output = self.loss.eval(
-            &**self.encoder.ops(),
+            &**self.network.ops(),
             &LossBatch {
                 columns: &views,
                 labels,
@@ -155,29 +151,23 @@ impl<'a> Gradient<'a> {
     }
 }
 
-/// Sorted by length, so that a micro-batch holds texts of about one length, and cut by tokens.
+/// Micro-batches of texts of about one length.
 fn cut(batch: &TextBatch, tokens_per_batch: usize) -> Vec<MicroBatch> {
-    let mut order: Vec<usize> = (0..batch.texts.len()).collect();
-    order.sort_by_key(|&place| (std::cmp::Reverse(batch.texts[place].ids.len()), place));
-    let mut plan: Vec<(Vec<usize>, TokenBatch)> = Vec::new();
-    for place in order {
-        let text = &batch.texts[place];
-        let fits = |open: &&mut (Vec<usize>, TokenBatch)| {
-            open.1.tokens() + text.ids.len() <= tokens_per_batch
-        };
-        if plan.last_mut().filter(fits).is_none() {
-            plan.push((Vec::new(), TokenBatch::new()));
+    let lengths: Vec<usize> = batch.texts.iter().map(|text| text.tokens.len()).collect();
+    let micro_batch = |places: Vec<usize>| {
+        let mut tokens = TokenBatch::new();
+        for &place in &places {
+            let text = &batch.texts[place];
+            text.tokens.push_to(&mut tokens, text.id, text.skip);
         }
-        if let Some((places, tokens)) = plan.last_mut() {
-            places.push(place);
-            tokens.push(&text.ids, text.id, text.skip);
-        }
-    }
-    plan.into_iter()
-        .map(|(places, tokens)| MicroBatch {
+        MicroBatch {
             places,
             tokens: Arc::new(tokens),
-        })
+        }
+    };
+    batches(&lengths, tokens_per_batch)
+        .into_iter()
+        .map(micro_batch)
         .collect()
 }
 
@@ -191,14 +181,18 @@ fn gather(rows: &Mat, places: &[usize]) -> Mat {
 
 #[cfg(test)]
 mod tests {
-    use matryo_model::SentenceEncoder;
+    use matryo_model::{SentenceEncoder, Tokens};
 
     use super::*;
     use crate::texts::Text;
 
     fn batch(lengths: &[usize]) -> TextBatch {
         let text = |(id, &len): (usize, &usize)| Text {
-            ids: vec![7; len].into(),
+            tokens: Tokens {
+                ids: vec![7; len].into(),
+                types: None,
+                truncated: false,
+            },
             id: id as u64,
             skip: 0,
         };
@@ -215,13 +209,11 @@ mod tests {
         let model =
             SentenceEncoder::open_for_training(matryo_testkit::tiny_bert(), matryo_ops::cpu(), &[])
                 .unwrap();
-        let (encoder, loss) = (
-            model.encoder(),
-            matryo_losses::MultipleNegativesRankingLoss::default(),
-        );
+        let network = model.network();
+        let loss = matryo_losses::MultipleNegativesRankingLoss::default();
         let kept = |retain| {
             let gradient = Gradient {
-                encoder,
+                network,
                 loss: &loss,
                 tokens_per_batch: 10,
                 retain,
@@ -229,7 +221,7 @@ mod tests {
             gradient.memory(&batch(&[3, 9, 1, 4, 4, 12])).kept
         };
         let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)]
-            .map(|(tokens, texts)| encoder.kept_bytes(tokens, texts));
+            .map(|(tokens, texts)| network.kept_bytes(BatchSize { tokens, texts }));
         assert_eq!(kept(0), sizes[0]);
         assert_eq!(kept(1), sizes[0]);
         assert_eq!(kept(2), sizes[0] + sizes[1]);

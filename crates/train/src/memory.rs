@@ -22,7 +22,7 @@
 
 use matryo_data::Rows;
 use matryo_losses::Loss;
-use matryo_model::SentenceEncoder;
+use matryo_model::{BatchSize, SentenceEncoder, TOKENS_PER_BATCH, Trainable};
 
 use crate::{
     TrainConfig, TrainError,
@@ -42,9 +42,6 @@ const THREAD: usize = 2 << 20;
 
 /// Rows of the data whose batches are tried. They are tokenized for it, and stay so.
 const ROWS_TRIED: usize = 10_000;
-
-/// Tokens of a batch when texts are only encoded.
-const TOKENS_ENCODED: usize = 1024;
 
 /// A thread's scores of an evaluation.
 const SCORES: usize = 4 << 20;
@@ -72,7 +69,7 @@ pub struct MemoryPlan {
 /// What the plan is made of.
 pub(crate) struct Subject<'a> {
     pub config: &'a TrainConfig,
-    pub model: &'a SentenceEncoder,
+    pub model: &'a SentenceEncoder<Trainable>,
     pub data: &'a dyn Rows,
     pub loss: &'a dyn Loss,
     pub measure: Option<&'a Measure>,
@@ -97,18 +94,15 @@ impl MemoryPlan {
 
 /// Plans the memory of a run. `texts` is the run's own store: what is tokenized here need not be later.
 pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<MemoryPlan, TrainError> {
-    let encoder = subject.model.encoder();
-    let layout = encoder
-        .params()
-        .map(|params| params.layout.clone())
-        .unwrap_or_default();
+    let layout = &subject.model.network().params().layout;
     let pass = largest_pass(subject, texts)?;
     let threads = rayon::current_num_threads();
     Ok(MemoryPlan {
         process: PROCESS
             + subject.model.tokenizer().vocab_size() * BYTES_PER_WORD
             + threads * THREAD,
-        texts: texts.bytes(subject.data.len()) + text_bytes(subject),
+        texts: texts.bytes(subject.data.len(), subject.model.pipeline().token_room())
+            + text_bytes(subject),
         parameters: layout.len() * size_of::<f32>(),
         optimizer: 3 * layout.grad_len() * size_of::<f32>(),
         activations: pass.kept,
@@ -121,14 +115,14 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
 
 /// The batches of the first epoch as they will be cut: the most that one of them keeps, and the most that one uses.
 fn largest_pass(subject: &Subject<'_>, texts: &mut TextStore) -> Result<PassMemory, TrainError> {
-    let gradient = Gradient::new(subject.model.encoder(), subject.loss, subject.config);
+    let gradient = Gradient::new(subject.model.network(), subject.loss, subject.config);
     let (mut largest, mut rows) = (PassMemory::default(), 0);
     for batch in subject.batches {
         if rows >= ROWS_TRIED {
             break;
         }
         rows += batch.len();
-        let pass = gradient.memory(&texts.batch(subject.model.tokenizer(), subject.data, batch)?);
+        let pass = gradient.memory(&texts.batch(subject.model.pipeline(), subject.data, batch)?);
         largest = PassMemory {
             kept: largest.kept.max(pass.kept),
             working: largest.working.max(pass.working),
@@ -152,10 +146,14 @@ fn text_bytes(subject: &Subject<'_>) -> usize {
 /// Embeddings of queries and of the documents at a time, scores and packed weights of every thread, and batches under way, as far
 /// as they find no buffer of training to use.
 fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: PassMemory) -> usize {
-    let encoder = subject.model.encoder();
+    let network = subject.model.network();
     let embeddings =
-        (measure.queries + measure.documents_at_once()) * encoder.dim() * size_of::<f32>();
-    let batches = threads * encoder.embed_bytes(TOKENS_ENCODED);
-    let weights = (threads - 1) * encoder.packed_bytes(0);
+        (measure.queries + measure.documents_at_once()) * network.dim() * size_of::<f32>();
+    let batch = BatchSize {
+        tokens: TOKENS_PER_BATCH,
+        texts: 1,
+    };
+    let batches = threads * network.embed_bytes(batch);
+    let weights = (threads - 1) * network.packed_bytes(0);
     embeddings + threads * SCORES + weights + batches.saturating_sub(pass.kept + pass.working)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use matryo_model::{Checkpoint, Entry, Grads, Layout, write_tensors};
+use matryo_model::{Checkpoint, Entry, Grads, Layout, ModelError, write_tensors};
 
 use crate::{TrainError, optimizer::Optimizer};
 
@@ -46,7 +46,7 @@ pub(crate) fn read(
     grads: Option<&mut Grads>,
     layout: &Layout,
 ) -> Result<(), TrainError> {
-    let file = Checkpoint::open_file(folder.join(FILE))?;
+    let file = Checkpoint::open_file(folder.join(FILE)).map_err(ModelError::from)?;
     let buffers = [
         ("m", Some(&mut optimizer.m)),
         ("v", Some(&mut optimizer.v)),
@@ -58,7 +58,8 @@ pub(crate) fn read(
             let Some(range) = entry.grad.clone() else {
                 continue;
             };
-            file.read(&tensor_name(kind, entry), &entry.shape, &mut values[range])?;
+            file.read(&tensor_name(kind, entry), &entry.shape, &mut values[range])
+                .map_err(ModelError::from)?;
             // Else the file's pages count as ours until the end, beside the values themselves.
             file.release();
         }

@@ -40,11 +40,11 @@ pub(crate) struct Final {
 
 impl Facts {
     pub fn new(trainer: &Trainer) -> Self {
-        let encoder = trainer.model.encoder();
-        let parameters = encoder.params().map(|params| params.layout.len() as u64);
+        let network = trainer.model.network();
+        let parameters = network.params().layout.len() as u64;
         let architecture = Architecture {
             max_seq_length: trainer.model.max_seq_length(),
-            parameters,
+            parameters: Some(parameters),
             ..Architecture::of(trainer.model.folder())
         };
         Self {
@@ -56,7 +56,7 @@ impl Facts {
             hyperparameters: hyperparameters(&trainer.config),
             hardware: Hardware::detect(
                 rayon::current_num_threads(),
-                format!("{}, f32", encoder.ops().describe()),
+                format!("{}, f32", network.ops().describe()),
             ),
             widget: widget_examples(&trainer.data),
         }

@@ -53,11 +53,7 @@ impl<'a> Run<'a> {
         let output_dir = trainer.config.output_dir.clone();
         std::fs::create_dir_all(&output_dir).map_err(FileError::new("write into", &output_dir))?;
         checkpoint::sweep(&output_dir)?;
-        let params = trainer
-            .model
-            .encoder_mut()
-            .params_mut()
-            .expect("opened for training");
+        let params = trainer.model.network_mut().params_mut();
         let mut optimizer = Optimizer::new(&trainer.config, &params.layout);
         let mut grads = Grads::zeros(params.layout.clone());
         let mut progress = Progress::default();
@@ -150,8 +146,8 @@ impl<'a> Run<'a> {
         let trainer = &mut self.trainer;
         let batch = trainer
             .texts
-            .batch(trainer.model.tokenizer(), &trainer.data, rows)?;
-        let gradient = Gradient::new(trainer.model.encoder(), &*trainer.loss, &trainer.config);
+            .batch(trainer.model.pipeline(), &trainer.data, rows)?;
+        let gradient = Gradient::new(trainer.model.network(), &*trainer.loss, &trainer.config);
         let seed = seeds::of_batch(trainer.config.seed, self.progress.epoch, index);
         let scale = 1.0 / trainer.rules.divisor(index, trained) as f64;
         let loss = gradient.accumulate(&batch, seed, scale, &mut self.grads);
@@ -175,8 +171,8 @@ impl<'a> Run<'a> {
 
     fn optimizer_step(&mut self) -> Result<(), TrainError> {
         let learning_rate = self.trainer.schedule.learning_rate(self.progress.step);
-        let encoder = self.trainer.model.encoder_mut();
-        let ops = encoder.ops().clone();
+        let network = self.trainer.model.network_mut();
+        let ops = network.ops().clone();
         let norm = grad_norm(&*ops, &self.grads);
         let loss = std::mem::take(&mut self.progress.open_loss);
         if !norm.is_finite() {
@@ -185,7 +181,7 @@ impl<'a> Run<'a> {
                 loss,
             });
         }
-        let params = encoder.params_mut().expect("opened for training");
+        let params = network.params_mut();
         self.optimizer
             .step(&*ops, params, &self.grads, norm, learning_rate);
         self.grads.flat.fill(0.0);
@@ -314,10 +310,9 @@ impl<'a> Run<'a> {
                 .facts
                 .card(config, &self.progress, step, Final::default()),
         )?;
-        let encoder = self.trainer.model.encoder();
         let contents = Contents {
             model: self.trainer.model.folder(),
-            params: encoder.params().expect("opened for training"),
+            params: self.trainer.model.network().params(),
             options: SaveOptions {
                 card: Some(&card),
                 ..self.save_options()

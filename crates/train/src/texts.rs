@@ -1,23 +1,20 @@
-//! Training texts as token ids: prompts put in front, tokenized once, kept across epochs while there is room.
+//! Training texts as token ids, batch by batch: a prompt per column, tokenized by the model's pipeline.
 
 use std::{collections::HashMap, sync::Arc};
 
 use matryo_data::Rows;
-use matryo_model::{ModelError, SentenceEncoder, Tokenizer};
+use matryo_model::{
+    BYTES_BESIDE_IDS, ModelError, Pipeline, Prompt, PromptChoice, SentenceEncoder, Tokens,
+    Trainable,
+};
 
 use crate::config::Prompts;
-
-/// Tokens that are kept, 128 MiB of ids; texts beyond are tokenized again each epoch.
-const ROOM: usize = 32 << 20;
-
-/// What a kept text costs besides its ids: entry of the map with its spare room, counts, and the allocator's share.
-const BYTES_BESIDE_IDS: usize = 96;
 
 /// One text to encode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
     /// Token ids.
-    pub ids: Arc<[u32]>,
+    pub tokens: Tokens,
     /// Its name for dropout: of its row and column, whatever the batch.
     pub id: u64,
     /// Leading tokens that pooling leaves out.
@@ -35,81 +32,68 @@ pub(crate) struct TextBatch {
     pub labels: Option<Vec<f32>>,
 }
 
-/// A prompt before the texts of one column.
-struct ColumnPrompt {
-    text: String,
-    skip: u32,
-}
-
-/// Token ids of all texts of a data set.
+/// How the columns of a data set are read.
 pub(crate) struct TextStore {
-    prompts: Vec<ColumnPrompt>,
+    /// One per column.
+    prompts: Vec<Prompt>,
     max_seq_length: usize,
     /// Whether a batch encodes a text once however often it stands in it: right without dropout, where equal texts have equal
-    /// embeddings; with it, every place has its own mask, as upstream's have.
+    /// embeddings. With dropout every place has its own mask, as upstream's have.
     unique: bool,
-    /// By row and column.
-    kept: HashMap<u64, Arc<[u32]>>,
-    room: usize,
+    /// Texts and tokens of all batches so far.
+    texts_seen: usize,
+    tokens_seen: usize,
 }
 
 impl TextStore {
-    /// An empty store for `data`, as `model` will read it.
+    /// A store for `data`, as `model` will read it.
     pub fn new(
-        model: &SentenceEncoder,
+        model: &SentenceEncoder<Trainable>,
         data: &dyn Rows,
         prompts: Option<&Prompts>,
     ) -> Result<Self, ModelError> {
         let max_seq_length = model.max_seq_length();
         let prompt = |column: &String| {
-            let text = prompts
-                .and_then(|prompts| prompts.of(column))
-                .unwrap_or_default();
-            let counts = text.is_empty() || model.folder().pooling.include_prompt;
-            let skip = if counts {
-                0
-            } else {
-                model.tokenizer().prompt_len(text, max_seq_length)?
-            };
-            Ok(ColumnPrompt {
-                text: text.to_owned(),
-                skip: u32::try_from(skip).expect("a prompt of fewer tokens"),
-            })
+            let text = prompts.and_then(|prompts| prompts.of(column));
+            let choice = PromptChoice::of_text(text.unwrap_or_default());
+            model.pipeline().prompt(&choice, max_seq_length)
         };
-        let prompts = data
-            .columns()
-            .iter()
-            .map(prompt)
-            .collect::<Result<_, ModelError>>()?;
-        let spec = model.encoder().spec();
-        let unique = spec.hidden_dropout == 0.0 && spec.attention_dropout == 0.0;
         Ok(Self {
-            prompts,
+            prompts: data
+                .columns()
+                .iter()
+                .map(prompt)
+                .collect::<Result<_, _>>()?,
             max_seq_length,
-            unique,
-            kept: HashMap::new(),
-            room: ROOM,
+            unique: !model.folder().input.drops,
+            texts_seen: 0,
+            tokens_seen: 0,
         })
     }
 
     /// The texts of `rows`.
     pub fn batch(
         &mut self,
-        tokenizer: &Tokenizer,
+        pipeline: &Pipeline,
         data: &dyn Rows,
         rows: &[u32],
     ) -> Result<TextBatch, ModelError> {
         let width = self.prompts.len();
-        let places: Vec<(u32, usize)> = (0..width)
-            .flat_map(|c| rows.iter().map(move |&row| (row, c)))
-            .collect();
-        let ids = self.ids(tokenizer, data, &places)?;
-        let texts = places.iter().zip(ids).map(|(&(row, column), ids)| Text {
-            ids,
-            id: place_id(row, column, width),
-            skip: self.prompts[column].skip,
-        });
-        let texts: Vec<Text> = texts.collect();
+        let mut texts = Vec::with_capacity(width * rows.len());
+        for (column, prompt) in self.prompts.iter().enumerate() {
+            let of_column: Vec<&str> = rows
+                .iter()
+                .map(|&row| data.text(row as usize, column))
+                .collect();
+            let tokens = pipeline.tokenize(&of_column, prompt, self.max_seq_length)?;
+            texts.extend(rows.iter().zip(tokens).map(|(&row, tokens)| Text {
+                tokens,
+                id: place_id(row, column, width),
+                skip: prompt.skip,
+            }));
+        }
+        self.texts_seen += texts.len();
+        self.tokens_seen += texts.iter().map(|text| text.tokens.len()).sum::<usize>();
         let make: fn(Vec<Text>, usize) -> TextBatch = if self.unique {
             TextBatch::unique
         } else {
@@ -122,54 +106,13 @@ impl TextStore {
         })
     }
 
-    /// Bytes of the ids of a data set of `rows` rows, of which those that were asked for so far are typical.
-    pub fn bytes(&self, rows: usize) -> usize {
-        let texts = self.kept.len().max(1);
-        let tokens = (ROOM - self.room) as f64 / texts as f64 * (rows * self.prompts.len()) as f64;
-        let share = tokens.min(ROOM as f64) / tokens.max(1.0);
-        let kept = (rows * self.prompts.len()) as f64 * share;
-        (tokens * share) as usize * size_of::<u32>() + kept as usize * BYTES_BESIDE_IDS
-    }
-
-    fn ids(
-        &mut self,
-        tokenizer: &Tokenizer,
-        data: &dyn Rows,
-        places: &[(u32, usize)],
-    ) -> Result<Vec<Arc<[u32]>>, ModelError> {
-        let width = self.prompts.len();
-        let kept =
-            |&(row, column): &(u32, usize)| self.kept.get(&place_id(row, column, width)).cloned();
-        let mut found: Vec<Option<Arc<[u32]>>> = places.iter().map(kept).collect();
-        let missing: Vec<usize> = (0..places.len()).filter(|&i| found[i].is_none()).collect();
-        let texts: Vec<String> = missing
-            .iter()
-            .map(|&i| self.full_text(data, places[i]))
-            .collect();
-        for (&i, tokens) in missing
-            .iter()
-            .zip(tokenizer.encode_batch(&texts, self.max_seq_length)?)
-        {
-            let ids: Arc<[u32]> = tokens.ids.into();
-            self.keep(place_id(places[i].0, places[i].1, width), &ids);
-            found[i] = Some(ids);
-        }
-        Ok(found.into_iter().flatten().collect())
-    }
-
-    fn full_text(&self, data: &dyn Rows, (row, column): (u32, usize)) -> String {
-        format!(
-            "{}{}",
-            self.prompts[column].text,
-            data.text(row as usize, column)
-        )
-    }
-
-    fn keep(&mut self, place: u64, ids: &Arc<[u32]>) {
-        if ids.len() <= self.room {
-            self.room -= ids.len();
-            self.kept.insert(place, ids.clone());
-        }
+    /// Bytes that the pipeline's cache will hold of a data set of `rows` rows, of which those seen so far are typical, if it
+    /// has `room` bytes.
+    pub fn bytes(&self, rows: usize, room: usize) -> usize {
+        let texts = (rows * self.prompts.len()) as f64;
+        let tokens = self.tokens_seen as f64 / self.texts_seen.max(1) as f64;
+        let per_text = tokens * size_of::<u32>() as f64 + BYTES_BESIDE_IDS as f64;
+        (texts * per_text).min(room as f64) as usize
     }
 }
 
@@ -178,7 +121,7 @@ fn place_id(row: u32, column: usize, width: usize) -> u64 {
 }
 
 impl TextBatch {
-    /// Every place for itself; `texts` column after column.
+    /// Every place on its own; `texts` column after column.
     fn every(texts: Vec<Text>, rows: usize) -> Self {
         let columns = (0..texts.len())
             .collect::<Vec<_>>()
@@ -199,12 +142,11 @@ impl TextBatch {
         let places: Vec<usize> = texts
             .into_iter()
             .map(|text| {
-                *known
-                    .entry((text.ids.clone(), text.skip))
-                    .or_insert_with(|| {
-                        kept.push(text);
-                        kept.len() - 1
-                    })
+                let identity = (text.tokens.ids.clone(), text.skip);
+                *known.entry(identity).or_insert_with(|| {
+                    kept.push(text);
+                    kept.len() - 1
+                })
             })
             .collect();
         let columns = places.chunks(rows.max(1)).map(<[usize]>::to_vec).collect();
@@ -217,7 +159,7 @@ impl TextBatch {
 
     /// Number of tokens that go through the encoder.
     pub fn tokens(&self) -> usize {
-        self.texts.iter().map(|text| text.ids.len()).sum()
+        self.texts.iter().map(|text| text.tokens.len()).sum()
     }
 }
 
@@ -227,7 +169,11 @@ mod tests {
 
     fn text(id: u64, ids: &[u32], skip: u32) -> Text {
         Text {
-            ids: ids.into(),
+            tokens: Tokens {
+                ids: ids.into(),
+                types: None,
+                truncated: false,
+            },
             id,
             skip,
         }

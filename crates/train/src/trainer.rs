@@ -8,7 +8,7 @@ use matryo_data::{
     Sampler, TokenCount, check, column_tokens,
 };
 use matryo_losses::Loss;
-use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, resolve};
+use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, Trainable, resolve};
 use matryo_ops::cpu_in;
 
 use crate::{
@@ -32,14 +32,14 @@ use crate::{
 /// Rows whose tokens are counted before training. More cost time and change the share of cut texts little.
 const ROWS_COUNTED: usize = 10_000;
 
-/// Bytes of token ids of evaluation texts that are kept from one evaluation to the next.
-const EVALUATION_TOKENS: usize = 128 << 20;
+/// Bytes of token ids that are kept from epoch to epoch and from one evaluation to the next. Texts beyond are tokenized again.
+const TOKEN_ROOM: usize = 256 << 20;
 
 /// A training run, ready to go.
 pub struct Trainer {
     pub(crate) config: TrainConfig,
     pub(crate) model_path: PathBuf,
-    pub(crate) model: SentenceEncoder,
+    pub(crate) model: SentenceEncoder<Trainable>,
     pub(crate) data: Dataset,
     pub(crate) loss: Box<dyn Loss>,
     pub(crate) measure: Option<Measure>,
@@ -98,7 +98,7 @@ impl Trainer {
             config.per_device_train_batch_size,
         );
         let (model_path, model) = open_model(&config, progress)?;
-        let dim = model.encoder().dim();
+        let dim = model.network().dim();
         let loss = objective::build(&config)?;
         objective::check(&*loss, &data, dim)?;
         let measure = config.eval_data.clone().zip(retrieval);
@@ -109,7 +109,7 @@ impl Trainer {
         let length = rules.length(config.num_train_epochs, config.max_steps);
         let identity = Identity::new(
             &config,
-            weights::hash(&model.folder().transformer_dir())?,
+            weights::hash(&model.folder().text_dir())?,
             data.fingerprint(),
         );
         let mut trainer = Self {
@@ -182,15 +182,12 @@ impl Trainer {
 
     /// What is going to run.
     pub fn plan(&self) -> RunPlan {
-        let encoder = self.model.encoder();
-        let layout = encoder
-            .params()
-            .map(|params| params.layout.clone())
-            .unwrap_or_default();
+        let network = self.model.network();
+        let layout = &network.params().layout;
         RunPlan {
             config: self.config.clone(),
             model_path: self.model_path.clone(),
-            dim: encoder.dim(),
+            dim: network.dim(),
             parameters: layout.len(),
             trainable: layout.grad_len(),
             max_seq_length: self.model.max_seq_length(),
@@ -209,8 +206,8 @@ impl Trainer {
             batches_per_epoch: self.rules.loader_len,
             steps: self.length.steps,
             warmup_steps: self.schedule.warmup,
-            precision: encoder.ops().describe_precision(),
-            device: encoder.ops().describe(),
+            precision: network.ops().describe_precision(),
+            device: network.ops().describe(),
             threads: rayon::current_num_threads(),
             resumed_step: self.resume.as_ref().map(|point| point.progress.step),
             memory: self.memory,
@@ -296,7 +293,7 @@ fn check_prompts(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError>
 fn open_model(
     config: &TrainConfig,
     progress: &dyn HubProgress,
-) -> Result<(PathBuf, SentenceEncoder), ModelError> {
+) -> Result<(PathBuf, SentenceEncoder<Trainable>), ModelError> {
     let options = HubOptions {
         revision: config.model_revision.clone(),
         ..HubOptions::from_env()
@@ -308,9 +305,9 @@ fn open_model(
         &config.freeze,
     )?;
     if let Some(tokens) = config.max_seq_length {
-        model.set_max_seq_length(tokens)?;
+        model.pipeline_mut().set_max_seq_length(tokens)?;
     }
-    model.keep_tokens(EVALUATION_TOKENS);
+    model.pipeline_mut().keep_tokens(TOKEN_ROOM);
     Ok((path, model))
 }
 
@@ -354,7 +351,7 @@ fn sampler(config: &TrainConfig) -> Box<dyn Sampler> {
 fn count_tokens(
     config: &TrainConfig,
     data: &Dataset,
-    model: &SentenceEncoder,
+    model: &SentenceEncoder<Trainable>,
 ) -> Result<Vec<ColumnTokens>, ModelError> {
     let limit = config.max_seq_length.unwrap_or(model.max_seq_length());
     column_tokens(data, ROWS_COUNTED, |texts| {

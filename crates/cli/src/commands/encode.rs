@@ -85,7 +85,7 @@ pub fn run(args: &EncodeArgs, context: &Context) -> Result<Outcome, CliError> {
         Some((path, format)) => {
             output::write(path, format, &texts, &embeddings)?;
             if context.json {
-                let precision = model.encoder().ops().precision();
+                let precision = model.network().ops().precision();
                 stdout::print_json(&report(path, &embeddings, args.quantize, precision, &cost))?;
             } else {
                 context.console.say(&format!("wrote {}", path.display()));

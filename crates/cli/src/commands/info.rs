@@ -1,8 +1,7 @@
 //! `matryo info`: what a model is, and how it runs here.
 
 use clap::Args;
-use matryo_model::{ModelFolder, Module, Pooling, SentenceEncoder, SimilarityFn};
-use matryo_ops::PoolMode;
+use matryo_model::{ModelFolder, SentenceEncoder, SimilarityFn};
 use serde::Serialize;
 
 use super::{Context, Outcome};
@@ -62,7 +61,7 @@ impl Info {
         Ok(Self {
             path: folder.path.display().to_string(),
             architecture: architecture(folder),
-            modules: modules(folder),
+            modules: folder.summaries(),
             parameters: parameters(folder)?,
             dim: folder.dim(),
             truncate_dim: settings.truncate_dim,
@@ -76,9 +75,9 @@ impl Info {
             similarity: settings
                 .similarity
                 .map_or("cosine (default)", SimilarityFn::name),
-            device: model.encoder().ops().describe(),
+            device: model.network().ops().describe(),
             threads: rayon::current_num_threads(),
-            precision: model.encoder().ops().describe_precision(),
+            precision: model.network().ops().describe_precision(),
             notes: folder.notes.clone(),
         })
     }
@@ -131,10 +130,13 @@ fn architecture(folder: &ModelFolder) -> String {
         ("vocab_size", "tokens in the vocabulary"),
     ];
     let size = |(key, word): (&str, &str)| {
-        Some(format!("{} {word}", grouped(folder.config[key].as_u64()?)))
+        Some(format!(
+            "{} {word}",
+            grouped(folder.encoder_config()[key].as_u64()?)
+        ))
     };
     let mut parts = vec![
-        folder.config["model_type"]
+        folder.encoder_config()["model_type"]
             .as_str()
             .unwrap_or("unknown")
             .to_owned(),
@@ -143,45 +145,10 @@ fn architecture(folder: &ModelFolder) -> String {
     parts.join(", ")
 }
 
-fn modules(folder: &ModelFolder) -> Vec<String> {
-    let mut modules = vec!["Transformer".to_owned(), pooling(&folder.pooling)];
-    modules.extend(folder.modules.iter().map(|module| match module {
-        Module::Dense(dense) => format!("Dense({} to {})", dense.in_features, dense.out_features),
-        Module::Normalize => "Normalize".to_owned(),
-    }));
-    modules
-}
-
-fn pooling(pooling: &Pooling) -> String {
-    let names: Vec<&str> = pooling.modes.iter().map(|mode| pool_name(*mode)).collect();
-    let prompt = if pooling.include_prompt {
-        ""
-    } else {
-        ", without the prompt"
-    };
-    format!("Pooling({}{prompt})", names.join(" + "))
-}
-
-fn pool_name(mode: PoolMode) -> &'static str {
-    match mode {
-        PoolMode::Cls => "cls",
-        PoolMode::Max => "max",
-        PoolMode::Mean => "mean",
-        PoolMode::MeanSqrtLen => "mean_sqrt_len_tokens",
-        PoolMode::WeightedMean => "weightedmean",
-        PoolMode::LastToken => "lasttoken",
-    }
-}
-
-/// Values in all weight files, also those that embeddings do not need (BERT's pooler).
+/// Values in all weight files, also those that embeddings do not need, such as a pooler.
 fn parameters(folder: &ModelFolder) -> Result<usize, CliError> {
-    let dense = folder
-        .modules
-        .iter()
-        .enumerate()
-        .filter(|(_, module)| matches!(module, Module::Dense(_)));
     let mut total = 0;
-    for index in std::iter::once(0).chain(dense.map(|(i, _)| i + 2)) {
+    for index in folder.weighted_modules() {
         let checkpoint = folder.checkpoint(index)?;
         let sizes = checkpoint
             .names()

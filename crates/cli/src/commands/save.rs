@@ -34,10 +34,7 @@ pub fn run(args: &SaveArgs, context: &Context) -> Result<Outcome, CliError> {
     check_empty(&args.target)?;
     let path = model::resolve(&args.model, &context.console)?;
     let source = SentenceEncoder::open_for_training(&path, matryo_ops::cpu(), &[])?;
-    let params = source
-        .encoder()
-        .params()
-        .expect("a model opened for training owns its parameters");
+    let params = source.network().params();
     let card = std::fs::read_to_string(path.join("README.md")).ok();
     let layout = match args.layout {
         LayoutName::Old => FolderLayout::Old,

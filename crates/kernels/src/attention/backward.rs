@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Head, Masks, ScoreProduct, strip_height, transposed_scores};
+use super::{Head, Masks, Panels, ScoreProduct, Strips};
 use crate::{
     MatRef,
     cpu::Kernel,
@@ -31,7 +31,7 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
         + head.panels_len()
         + 2 * dim * PANEL
         + 2 * dim.next_multiple_of(PANEL) * PANEL
-        + 2 * len * PANEL
+        + 2 * head.scores_len()
 }
 
 /// Of each query of a block.
@@ -52,71 +52,68 @@ impl Kernel for Backward<'_> {
             scratch,
         } = self;
         let (len, dim) = (head.len(), head.shape.head_dim);
-        let (p, rest) = scratch.split_at_mut(len * PANEL);
-        let (ds, rest) = rest.split_at_mut(len * PANEL);
+        let (p, rest) = scratch.split_at_mut(head.scores_len());
+        let (ds, rest) = rest.split_at_mut(head.scores_len());
         let (key_panels, rest) = rest.split_at_mut(head.panels_len());
         let (block_panels, rest) = rest.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
-        let (keys, rest) = rest.split_at_mut(len * dim);
-        let values = &mut rest[..len * dim];
-        let height = strip_height::<V>(len);
-        pack::transpose_strips::<V>(keys, head.part(1), height);
-        pack::transpose_strips::<V>(values, head.part(2), height);
+        let (key_strips, value_strips) = rest.split_at_mut(len * dim);
+        let key_strips = Strips::pack::<V>(key_strips, head.part(1));
+        let value_strips = Strips::pack::<V>(&mut value_strips[..len * dim], head.part(2));
         pack::copy_panels(key_panels, head.part(1));
+        // End of the keys that earlier blocks saw. Ranges of keys ascend with the blocks and leave no gap, since a query sees
+        // its own key.
+        let mut reached = 0;
         for block in head.blocks() {
-            let (q, g) = (
-                head.part(0).row_range(block.start, block.end),
-                dy.row_range(block.start, block.end),
-            );
-            pack::transpose_panel::<V>(transposed, q);
-            transposed_scores::<V>(p, keys, transposed, block.len(), height);
-            pack::transpose_panel::<V>(transposed, g);
-            transposed_scores::<V>(ds, values, transposed, block.len(), height);
-            let terms = QueryTerms::new(&head, g, y.row_range(block.start, block.end), lse, &block);
-            gradients::<V>(
-                p,
-                ds,
-                &terms,
-                head.shape.scale(),
-                head.masks(&block).as_ref(),
-            );
-
+            let keys = head.keys(&block);
             let queries = block.len();
+            let q = head.part(0).row_range(block.start, block.end);
+            let g = dy.row_range(block.start, block.end);
+            let p = &mut p[..keys.len() * PANEL];
+            let ds = &mut ds[..keys.len() * PANEL];
+            pack::transpose_panel::<V>(transposed, q);
+            key_strips.scores::<V>(p, &keys, transposed, queries);
+            head.shape.mask.hide(p, &block, &keys);
+            pack::transpose_panel::<V>(transposed, g);
+            value_strips.scores::<V>(ds, &keys, transposed, queries);
+            let terms = QueryTerms::new(&head, g, y.row_range(block.start, block.end), lse, &block);
+            let masks = head.masks(&block);
+            gradients::<V>(p, ds, &terms, head.shape.scale, masks.as_ref(), keys.start);
+
             let write = Write {
                 head: &head,
                 dqkv,
-                add: block.start > 0,
+                first_key: keys.start,
+                reached,
             };
             let product = ScoreProduct {
                 scores: ds,
                 by_query: true,
                 queries,
-                panels: key_panels,
-                width: dim,
+                panels: Panels {
+                    values: key_panels,
+                    rows: len,
+                    first: keys.start,
+                    width: dim,
+                },
             };
             write.assign_queries::<V>(product, block.start);
-            pack::copy_panels(block_panels, q);
-            write.keys::<V>(
-                1,
-                ScoreProduct {
-                    scores: ds,
+            for (part, rows, scores) in [(1, q, &*ds), (2, g, &*p)] {
+                pack::copy_panels(block_panels, rows);
+                let product = ScoreProduct {
+                    scores,
                     by_query: false,
                     queries,
-                    panels: block_panels,
-                    width: dim,
-                },
-            );
-            pack::copy_panels(block_panels, g);
-            write.keys::<V>(
-                2,
-                ScoreProduct {
-                    scores: p,
-                    by_query: false,
-                    queries,
-                    panels: block_panels,
-                    width: dim,
-                },
-            );
+                    panels: Panels {
+                        values: block_panels,
+                        rows: queries,
+                        first: 0,
+                        width: dim,
+                    },
+                };
+                write.keys::<V>(part, product, keys.len());
+            }
+            reached = keys.end;
         }
     }
 }
@@ -142,7 +139,8 @@ impl QueryTerms {
     }
 }
 
-/// `p` holds scores and becomes masked probabilities; `ds` holds `g . v` and becomes the gradient of `q . k`.
+/// `p` holds scores and becomes masked probabilities; `ds` holds `g . v` and becomes the gradient of `q . k`. `first` is the place of
+/// the first key in the text.
 #[inline(always)]
 fn gradients<V: Vector>(
     p: &mut [f32],
@@ -150,6 +148,7 @@ fn gradients<V: Vector>(
     terms: &QueryTerms,
     scale: f32,
     masks: Option<&Masks>,
+    first: usize,
 ) {
     let scale = V::splat(scale);
     for (i, (p, ds)) in p
@@ -157,7 +156,7 @@ fn gradients<V: Vector>(
         .zip(ds.chunks_exact_mut(PANEL))
         .enumerate()
     {
-        let mask = masks.map_or([1.0; PANEL], |masks| masks.of_key(i));
+        let mask = masks.map_or([1.0; PANEL], |masks| masks.of_key(first + i));
         for lane in (0..PANEL).step_by(V::LANES) {
             let shift = V::splat(0.0).sub(V::load(&terms.lse[lane..]));
             let probability = math::exp(V::load(&p[lane..]).fma(scale, shift));
@@ -178,8 +177,10 @@ fn gradients<V: Vector>(
 struct Write<'a> {
     head: &'a Head<'a>,
     dqkv: SharedMut,
-    /// Whether an earlier block has assigned the keys' rows.
-    add: bool,
+    /// Place in the text of the first key of the block.
+    first_key: usize,
+    /// End of the keys whose rows earlier blocks have assigned.
+    reached: usize,
 }
 
 impl Write<'_> {
@@ -194,6 +195,7 @@ impl Write<'_> {
     #[inline(always)]
     fn assign_queries<V: Vector>(&self, product: ScoreProduct<'_>, first: usize) {
         product.run::<V>(
+            0..product.queries,
             #[inline(always)]
             |i, col, sums| {
                 // SAFETY: no other task writes this head's columns of this text's rows.
@@ -203,19 +205,30 @@ impl Write<'_> {
         );
     }
 
-    /// The block's share of the gradients of all keys (part 1) or values (part 2).
+    /// The block's share of the gradients of its keys (part 1) or values (part 2).
+    ///
+    /// Two passes over the rows, so that no loop has to ask which rows were assigned before.
     #[inline(always)]
-    fn keys<V: Vector>(&self, part: usize, product: ScoreProduct<'_>) {
+    fn keys<V: Vector>(&self, part: usize, product: ScoreProduct<'_>, keys: usize) {
+        let first = self.at(part, self.first_key);
+        let stride = 3 * self.head.shape.width();
+        let assigned = self.reached.saturating_sub(self.first_key);
         product.run::<V>(
+            0..assigned,
             #[inline(always)]
             |i, col, sums| {
                 // SAFETY: no other task writes this head's columns of this text's rows.
-                let out = unsafe { self.dqkv.piece(self.at(part, i) + col, sums.len()) };
-                if self.add {
-                    rows::add::<V>(out, sums);
-                } else {
-                    rows::copy::<V>(out, sums);
-                }
+                let out = unsafe { self.dqkv.piece(first + i * stride + col, sums.len()) };
+                rows::add::<V>(out, sums);
+            },
+        );
+        product.run::<V>(
+            assigned..keys,
+            #[inline(always)]
+            |i, col, sums| {
+                // SAFETY: no other task writes this head's columns of this text's rows.
+                let out = unsafe { self.dqkv.piece(first + i * stride + col, sums.len()) };
+                rows::copy::<V>(out, sums);
             },
         );
     }

@@ -1,6 +1,6 @@
 //! The forward of one head of one text.
 
-use super::{Head, Masks, ScoreProduct, strip_height, transposed_scores};
+use super::{Head, Masks, Panels, ScoreProduct, Strips};
 use crate::{
     cpu::Kernel,
     pack,
@@ -20,7 +20,7 @@ pub(super) struct Forward<'a> {
 /// Keys in strips, values in panels, a block of queries, its scores.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
-    len * dim + head.panels_len() + dim * PANEL + len * PANEL
+    len * dim + head.panels_len() + dim * PANEL + head.scores_len()
 }
 
 impl Kernel for Forward<'_> {
@@ -33,17 +33,20 @@ impl Kernel for Forward<'_> {
             scratch,
         } = self;
         let (len, dim, heads) = (head.len(), head.shape.head_dim, head.shape.heads);
-        let (scores, rest) = scratch.split_at_mut(len * PANEL);
+        let (scores, rest) = scratch.split_at_mut(head.scores_len());
         let (values, rest) = rest.split_at_mut(head.panels_len());
-        let (queries, keys) = rest.split_at_mut(dim * PANEL);
-        let height = strip_height::<V>(len);
-        pack::transpose_strips::<V>(keys, head.part(1), height);
+        let (queries, rest) = rest.split_at_mut(dim * PANEL);
+        let strips = Strips::pack::<V>(&mut rest[..len * dim], head.part(1));
         pack::copy_panels(values, head.part(2));
         for block in head.blocks() {
+            let keys = head.keys(&block);
+            let scores = &mut scores[..keys.len() * PANEL];
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
-            transposed_scores::<V>(scores, keys, queries, block.len(), height);
+            strips.scores::<V>(scores, &keys, queries, block.len());
+            head.shape.mask.hide(scores, &block, &keys);
+            let masks = head.masks(&block);
             let (inverse, log_sum) =
-                softmax::<V>(scores, head.shape.scale(), head.masks(&block).as_ref());
+                softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);
             let first = head.rows.start + block.start;
             if let Some(lse) = lse {
                 for (i, log_sum) in log_sum.iter().enumerate().take(block.len()) {
@@ -55,10 +58,15 @@ impl Kernel for Forward<'_> {
                 scores,
                 by_query: true,
                 queries: block.len(),
-                panels: values,
-                width: dim,
+                panels: Panels {
+                    values,
+                    rows: len,
+                    first: keys.start,
+                    width: dim,
+                },
             };
             product.run::<V>(
+                0..block.len(),
                 #[inline(always)]
                 |i, col, sums| {
                     rows::scale::<V>(sums, inverse[i]);
@@ -72,12 +80,13 @@ impl Kernel for Forward<'_> {
 }
 
 /// Scores `[keys][PANEL]` to masked `exp(scale * (score - largest))` in place; returns the factor that makes them
-/// probabilities, and the log-sum-exp, of each query.
+/// probabilities, and the log-sum-exp, of each query. `first` is the place of the first key in the text.
 #[inline(always)]
 fn softmax<V: Vector>(
     scores: &mut [f32],
     scale: f32,
     masks: Option<&Masks>,
+    first: usize,
 ) -> ([f32; PANEL], [f32; PANEL]) {
     let (mut largest, mut total) = ([0.0; PANEL], [0.0; PANEL]);
     let factor = V::splat(scale);
@@ -98,7 +107,7 @@ fn softmax<V: Vector>(
     }
     if let Some(masks) = masks {
         for (i, key) in scores.chunks_exact_mut(PANEL).enumerate() {
-            rows::multiply::<V>(key, &masks.of_key(i));
+            rows::multiply::<V>(key, &masks.of_key(first + i));
         }
     }
     (

@@ -3,7 +3,8 @@
 //! ```text
 //! s[i][j] = scale * q[i] . k[j]        p[i][j] = exp(s[i][j] - lse[i])        y[i] = sum over j of m[i][j] p[i][j] v[j]
 //! ```
-//! with `lse[i]` the log of the sum over `j` of `exp(s[i][j])`, and `m` the dropout mask, 0 or `1 / (1 - rate)`.
+//! with `j` over the keys that query `i` sees, `lse[i]` the log of the sum over `j` of `exp(s[i][j])`, and `m` the dropout mask, 0 or
+//! `1 / (1 - rate)`.
 //! With `g = dy`:
 //!
 //! ```text
@@ -15,20 +16,24 @@
 //! 2. Queries go in blocks of 32, the width of a panel, and scores are kept transposed, `[keys][32]`. So the softmax runs down
 //!    columns, one query a lane: no sums across lanes, no tails, no masks for odd lengths. And transposed scores are already
 //!    laid out as a strip for the product with the values: nothing is packed between the two products.
-//! 3. Memory is `32 * keys` scores a task, twice that in the backward, which computes the probabilities again from `lse`
+//! 3. Memory is 32 scores for each key that a block sees, twice that in the backward, which recomputes the probabilities from `lse`
 //!    (Dao et al. 2022).
 //! 4. `D[i]` is the softmax's own term, the sum over `j` of `p[i][j] m[i][j] (g[i] . v[j])`; pulling `g[i]` out leaves `y[i]`. That
 //!    holds with dropout because the mask inside the sum is the one inside `y`.
 //! 5. Lanes past the last query hold queries of zeros: finite, computed in vain, and never stored.
+//! 6. With a window, a block of queries works on the keys that at least one of them sees, and on no others. Keys and values are
+//!    packed once per head; strips and panels are entered at any row, so the range needs no alignment.
 
 mod backward;
 mod forward;
+mod mask;
 
 use std::ops::Range;
 
 use crate::{
     Dropout, Level, MatMut, MatRef,
     dropout::{Rate, RowWords},
+    pack,
     parallel::SharedMut,
     scratch,
     simd::Vector,
@@ -36,13 +41,19 @@ use crate::{
     tile::{Later, MAX_ROWS, Next, PANEL, Rows, Sums, Tile},
 };
 
+pub use mask::AttentionMask;
+
 /// Heads of a self-attention over a fused `qkv` of `[tokens, 3 * heads * head_dim]` (all of q, then k, then v).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AttentionShape {
     /// Number of heads.
     pub heads: usize,
-    /// Width of a head; scores are scaled by `1 / sqrt(head_dim)`.
+    /// Width of a head.
     pub head_dim: usize,
+    /// Factor of the scores; positive.
+    pub scale: f32,
+    /// Keys that a query sees.
+    pub mask: AttentionMask,
 }
 
 /// Texts of a packed batch: text `i` owns token rows `bounds[i]..bounds[i + 1]`.
@@ -53,15 +64,58 @@ pub struct Spans<'a> {
 }
 
 impl AttentionShape {
+    /// Full attention with scores scaled by `1 / sqrt(head_dim)`.
+    pub fn new(heads: usize, head_dim: usize) -> Self {
+        Self {
+            heads,
+            head_dim,
+            scale: 1.0 / (head_dim as f32).sqrt(),
+            mask: AttentionMask::FULL,
+        }
+    }
+
     /// Width of all heads together.
     pub fn width(self) -> usize {
         self.heads * self.head_dim
     }
+}
 
-    /// Factor of the scores.
-    pub fn scale(self) -> f32 {
-        1.0 / (self.head_dim as f32).sqrt()
-    }
+/// Arguments of [`attention`].
+#[derive(Debug)]
+pub struct Attention<'a> {
+    /// Assigned; `[t, d]`.
+    pub y: MatMut<'a>,
+    /// Receives the log-sum-exp of the scaled scores, for the backward; `[t, heads]`.
+    pub lse: Option<MatMut<'a>>,
+    /// Queries, keys and values side by side; `[t, 3 d]`.
+    pub qkv: MatRef<'a>,
+    /// Texts of the batch.
+    pub spans: Spans<'a>,
+    /// Heads, scale and mask.
+    pub shape: AttentionShape,
+    /// Acts on the probabilities; the column of an element is the place of its key in the text.
+    pub dropout: Option<Dropout<'a>>,
+}
+
+/// Arguments of [`attention_bwd`].
+#[derive(Debug)]
+pub struct AttentionBackward<'a> {
+    /// Assigned; `[t, 3 d]`.
+    pub dqkv: MatMut<'a>,
+    /// Gradient of the output; `[t, d]`.
+    pub dy: MatRef<'a>,
+    /// Output of the forward; `[t, d]`.
+    pub y: MatRef<'a>,
+    /// Log-sum-exp that the forward wrote; `[t, heads]`.
+    pub lse: MatRef<'a>,
+    /// Input of the forward; `[t, 3 d]`.
+    pub qkv: MatRef<'a>,
+    /// As in the forward.
+    pub spans: Spans<'a>,
+    /// As in the forward.
+    pub shape: AttentionShape,
+    /// As in the forward.
+    pub dropout: Option<Dropout<'a>>,
 }
 
 impl Spans<'_> {
@@ -89,16 +143,16 @@ impl Spans<'_> {
     }
 }
 
-/// Self-attention: `y` `[t, d]`, `lse` `[t, heads]`, `qkv` `[t, 3 d]`; `dropout` acts on the probabilities.
-pub fn attention(
-    level: Level,
-    mut y: MatMut<'_>,
-    mut lse: Option<MatMut<'_>>,
-    qkv: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) {
+/// Self-attention of each text over itself.
+pub fn attention(level: Level, args: Attention<'_>) {
+    let Attention {
+        mut y,
+        mut lse,
+        qkv,
+        spans,
+        shape,
+        dropout,
+    } = args;
     check(qkv, y.as_ref(), spans, shape, dropout);
     assert!(
         lse.as_ref()
@@ -119,19 +173,18 @@ pub fn attention(
     });
 }
 
-/// Backward of [`attention`]; `dqkv` is assigned.
-#[allow(clippy::too_many_arguments)]
-pub fn attention_bwd(
-    level: Level,
-    mut dqkv: MatMut<'_>,
-    dy: MatRef<'_>,
-    y: MatRef<'_>,
-    lse: MatRef<'_>,
-    qkv: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) {
+/// Backward of [`attention`]; probabilities are recomputed from `qkv` and `lse`.
+pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
+    let AttentionBackward {
+        mut dqkv,
+        dy,
+        y,
+        lse,
+        qkv,
+        spans,
+        shape,
+        dropout,
+    } = args;
     check(qkv, y, spans, shape, dropout);
     assert_eq!(
         (dy.rows(), dy.cols()),
@@ -177,6 +230,8 @@ fn check(
         (3 * shape.width(), qkv.rows(), shape.width()),
         "attention: qkv and y"
     );
+    // The softmax shifts by the largest score before it scales.
+    assert!(shape.scale > 0.0, "attention: scale");
     assert!(
         dropout.is_none_or(|d| d.rows.len() == qkv.rows()),
         "attention: one dropout key a row"
@@ -217,6 +272,16 @@ impl<'a> Head<'a> {
     /// Tokens.
     fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Keys that at least one query of a block sees.
+    fn keys(&self, queries: &Range<usize>) -> Range<usize> {
+        self.shape.mask.keys(queries, self.len())
+    }
+
+    /// Floats of the scores of any block.
+    fn scores_len(&self) -> usize {
+        self.shape.mask.most_keys(self.len()) * PANEL
     }
 
     /// Floats of the head's rows packed as panels.
@@ -281,37 +346,67 @@ fn strip_height<V: Vector>(len: usize) -> usize {
     len.div_ceil(len.div_ceil(V::TILE_ROWS))
 }
 
-/// `scores[key][query] = row key of the strips . column query of the panel`.
-#[inline(always)]
-fn transposed_scores<V: Vector>(
-    scores: &mut [f32],
-    strips: &[f32],
-    panel: &[f32],
-    queries: usize,
+/// Rows of a matrix in strips, each `[k][its rows]`.
+struct Strips<'a> {
+    values: &'a [f32],
+    rows: usize,
+    /// Rows of every strip but the last, which may have fewer.
     height: usize,
-) {
-    let (k, len) = (panel.len() / PANEL, scores.len() / PANEL);
-    assert_eq!(
-        (scores.len(), strips.len(), panel.len()),
-        (len * PANEL, len * k, k * PANEL),
-        "whole rows"
-    );
-    for first in (0..len).step_by(height) {
-        let rows = height.min(len - first);
-        let tile = Tile {
-            a: strips[first * k..].as_ptr(),
-            rows: Rows::Adjacent { step: rows },
-            height: rows,
-            b: panel.as_ptr(),
-            columns: queries,
-            k,
-            start: std::ptr::null(),
-            sums: scores[first * PANEL..].as_mut_ptr(),
-            next: Next::none(panel.as_ptr()),
-            later: Later::none(panel.as_ptr()),
-        };
-        // SAFETY: by the assertion, `rows * k` values of the strip, the panel's `k` steps and `rows` rows of scores exist.
-        unsafe { V::multiply(tile) };
+}
+
+impl<'a> Strips<'a> {
+    /// Packs `from` `[rows, k]` into `storage` of as many values.
+    #[inline(always)]
+    fn pack<V: Vector>(storage: &'a mut [f32], from: MatRef<'_>) -> Self {
+        let rows = from.rows();
+        let height = strip_height::<V>(rows);
+        pack::transpose_strips::<V>(storage, from, height);
+        Self {
+            values: storage,
+            rows,
+            height,
+        }
+    }
+
+    /// `scores[key][query] = row keys.start + key of the strips . column query of the panel`.
+    ///
+    /// The first and the last strip that hold some of `keys` may be read in part: their rows lie side by side.
+    #[inline(always)]
+    fn scores<V: Vector>(
+        &self,
+        scores: &mut [f32],
+        keys: &Range<usize>,
+        panel: &[f32],
+        queries: usize,
+    ) {
+        let k = panel.len() / PANEL;
+        assert_eq!(
+            (scores.len(), self.values.len(), panel.len()),
+            (keys.len() * PANEL, self.rows * k, k * PANEL),
+            "whole rows"
+        );
+        assert!(keys.end <= self.rows, "keys of the text");
+        let first_strip = keys.start / self.height * self.height;
+        for strip in (first_strip..keys.end).step_by(self.height) {
+            let step = self.height.min(self.rows - strip);
+            let first = keys.start.max(strip);
+            let end = keys.end.min(strip + step);
+            let tile = Tile {
+                a: self.values[strip * k + first - strip..].as_ptr(),
+                rows: Rows::Adjacent { step },
+                height: end - first,
+                b: panel.as_ptr(),
+                columns: queries,
+                k,
+                start: std::ptr::null(),
+                sums: scores[(first - keys.start) * PANEL..].as_mut_ptr(),
+                next: Next::none(panel.as_ptr()),
+                later: Later::none(panel.as_ptr()),
+            };
+            // SAFETY: by the assertions, `step * k` values of the strip exist, of which the tile reads `end - first` at each of
+            // `k` steps, the panel's `k` steps, and rows `first..end` of scores.
+            unsafe { V::multiply(tile) };
+        }
     }
 }
 
@@ -322,39 +417,60 @@ struct ScoreProduct<'a> {
     by_query: bool,
     /// Queries of the block.
     queries: usize,
-    /// Right operand in panels: rows are keys if `by_query`, else queries.
-    panels: &'a [f32],
+    /// Right operand, whose rows are keys if `by_query`, else queries.
+    panels: Panels<'a>,
+}
+
+/// Rows of a matrix in panels of [`PANEL`] columns, some of which are multiplied with.
+struct Panels<'a> {
+    values: &'a [f32],
+    /// Rows of every panel.
+    rows: usize,
+    /// First row to multiply with.
+    first: usize,
+    /// Columns of all panels together.
     width: usize,
 }
 
 impl ScoreProduct<'_> {
-    /// Calls `row(i, first column, sums)` for each row and panel of the product.
+    /// Calls `row(i, first column, sums)` for each of some rows and each panel of the product.
     #[inline(always)]
-    fn run<V: Vector>(&self, mut row: impl FnMut(usize, usize, &mut [f32])) {
+    fn run<V: Vector>(&self, rows: Range<usize>, mut row: impl FnMut(usize, usize, &mut [f32])) {
+        if rows.is_empty() {
+            return;
+        }
         let keys = self.scores.len() / PANEL;
-        let (rows, k) = if self.by_query {
+        let (all_rows, k) = if self.by_query {
             (self.queries, keys)
         } else {
             (keys, self.queries)
         };
-        let (height, layout, stride) = match self.by_query {
-            true => (strip_height::<V>(rows), Rows::Adjacent { step: PANEL }, 1),
-            false => (strip_height::<V>(rows), Rows::Panels, PANEL),
+        let height = strip_height::<V>(rows.len());
+        let (layout, stride) = match self.by_query {
+            true => (Rows::Adjacent { step: PANEL }, 1),
+            false => (Rows::Panels, PANEL),
         };
         assert!(
             self.scores.len() == keys * PANEL && self.queries <= PANEL && height <= MAX_ROWS,
             "a block of scores"
         );
+        assert!(rows.end <= all_rows, "rows of the product");
+        let Panels {
+            values,
+            rows: panel_rows,
+            first: entry,
+            width,
+        } = self.panels;
         let mut sums = Sums::new();
-        for (i, panel) in self
-            .panels
-            .chunks_exact(k * PANEL)
-            .take(self.width.div_ceil(PANEL))
+        for (i, panel) in values
+            .chunks_exact(panel_rows * PANEL)
+            .take(width.div_ceil(PANEL))
             .enumerate()
         {
-            let columns = PANEL.min(self.width - i * PANEL);
-            for first in (0..rows).step_by(height) {
-                let height = height.min(rows - first);
+            let panel = &panel[entry * PANEL..(entry + k) * PANEL];
+            let columns = PANEL.min(width - i * PANEL);
+            for first in rows.clone().step_by(height) {
+                let height = height.min(rows.end - first);
                 let tile = Tile {
                     a: self.scores[first * stride..].as_ptr(),
                     rows: layout,
@@ -368,7 +484,7 @@ impl ScoreProduct<'_> {
                     later: Later::none(panel.as_ptr()),
                 };
                 // SAFETY: rows `first..first + height` and all `k` steps lie in the block of scores, transposed or not;
-                // the panel has `k` steps; `sums` holds every tile.
+                // `panel` has `k` steps; `sums` holds every tile.
                 unsafe { V::multiply(tile) };
                 for (r, sums) in sums.0.iter_mut().enumerate().take(height) {
                     row(first + r, i * PANEL, &mut sums[..columns]);

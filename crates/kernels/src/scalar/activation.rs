@@ -9,30 +9,38 @@ const CUBIC: f64 = 0.044715;
 
 /// `f(x)`.
 pub fn activate(activation: Activation, x: f32) -> f32 {
+    activate_f64(activation, x) as f32
+}
+
+/// [`activate`] before it is rounded.
+pub(super) fn activate_f64(activation: Activation, x: f32) -> f64 {
     let x = f64::from(x);
-    let y = match activation {
+    match activation {
         Activation::Gelu => x * normal_cdf(x),
         Activation::GeluTanh => 0.5 * x * (1.0 + tanh_argument(x).tanh()),
         Activation::Relu => x.max(0.0),
         Activation::Silu => x * sigmoid(x),
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
-    };
-    y as f32
+    }
 }
 
 /// `f'(x)`.
 pub fn derivative(activation: Activation, x: f32) -> f32 {
+    derivative_f64(activation, x) as f32
+}
+
+/// [`derivative`] before it is rounded.
+pub(super) fn derivative_f64(activation: Activation, x: f32) -> f64 {
     let x = f64::from(x);
-    let y = match activation {
+    match activation {
         Activation::Gelu => normal_cdf(x) + x * (-0.5 * x * x).exp() / (2.0 * PI).sqrt(),
         Activation::GeluTanh => gelu_tanh_derivative(x),
         Activation::Relu => f64::from(u8::from(x > 0.0)),
         Activation::Silu => sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
         Activation::Tanh => 1.0 - x.tanh() * x.tanh(),
         Activation::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
-    };
-    y as f32
+    }
 }
 
 /// `d *= f'(pre)`.

@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use super::product::dot;
-use crate::{AttentionShape, Dropout, MatMut, MatRef, Spans};
+use crate::{Attention, AttentionBackward, AttentionShape, Dropout, MatMut, MatRef};
 
 /// One head of one text.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Head<'a> {
     qkv: MatRef<'a>,
     shape: AttentionShape,
     dropout: Option<Dropout<'a>>,
-    first: usize,
+    /// Token rows of the text.
+    rows: Range<usize>,
     head: usize,
 }
 
@@ -26,8 +27,19 @@ impl<'a> Head<'a> {
         &self.qkv.row(row)[self.columns(part)]
     }
 
+    /// Token rows of the keys that the query of row `i` sees.
+    fn keys(&self, i: usize) -> Range<usize> {
+        let mask = self.shape.mask;
+        let sees =
+            |j: &usize| i <= j.saturating_add(mask.left) && *j <= i.saturating_add(mask.right);
+        let mut rows = self.rows.clone();
+        let first = rows.find(sees).expect("a query sees itself");
+        let others = rows.take_while(sees).count();
+        first..first + 1 + others
+    }
+
     fn score(&self, i: usize, j: usize) -> f64 {
-        f64::from(self.shape.scale()) * dot(self.part(0, i), self.part(1, j))
+        f64::from(self.shape.scale) * dot(self.part(0, i), self.part(1, j))
     }
 
     fn mask(&self, i: usize, j: usize) -> f64 {
@@ -37,7 +49,7 @@ impl<'a> Head<'a> {
         f64::from(
             dropout
                 .row(i, self.head)
-                .factor((j - self.first) as u32, dropout.rate()),
+                .factor((j - self.rows.start) as u32, dropout.rate()),
         )
     }
 }
@@ -48,26 +60,27 @@ fn columns(shape: AttentionShape, head: usize) -> Range<usize> {
 }
 
 /// `y` and `lse` of every text.
-pub fn attention(
-    mut y: MatMut<'_>,
-    mut lse: Option<MatMut<'_>>,
-    qkv: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) {
+pub fn attention(args: Attention<'_>) {
+    let Attention {
+        mut y,
+        mut lse,
+        qkv,
+        spans,
+        shape,
+        dropout,
+    } = args;
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
         for head in 0..shape.heads {
             let at = Head {
                 qkv,
                 shape,
                 dropout,
-                first: rows.start,
+                rows: rows.clone(),
                 head,
             };
             for i in rows.clone() {
                 let out = &mut y.row(i)[columns(shape, head)];
-                let log_sum = attend(at, i, rows.clone(), out);
+                let log_sum = attend(&at, i, out);
                 if let Some(lse) = &mut lse {
                     lse.row(i)[head] = log_sum as f32;
                 }
@@ -77,36 +90,33 @@ pub fn attention(
 }
 
 /// Output and log-sum-exp of one query.
-fn attend(at: Head<'_>, i: usize, rows: Range<usize>, out: &mut [f32]) -> f64 {
-    let max = rows
+fn attend(at: &Head<'_>, i: usize, out: &mut [f32]) -> f64 {
+    let keys = at.keys(i);
+    let max = keys
         .clone()
         .map(|j| at.score(i, j))
         .fold(f64::NEG_INFINITY, f64::max);
-    let lse = max
-        + rows
-            .clone()
-            .map(|j| (at.score(i, j) - max).exp())
-            .sum::<f64>()
-            .ln();
+    let sum: f64 = keys.clone().map(|j| (at.score(i, j) - max).exp()).sum();
+    let lse = max + sum.ln();
     for (c, out) in out.iter_mut().enumerate() {
         let term = |j| at.mask(i, j) * (at.score(i, j) - lse).exp() * f64::from(at.part(2, j)[c]);
-        *out = rows.clone().map(term).sum::<f64>() as f32;
+        *out = keys.clone().map(term).sum::<f64>() as f32;
     }
     lse
 }
 
 /// `dqkv` of every text.
-#[allow(clippy::too_many_arguments)]
-pub fn attention_bwd(
-    mut dqkv: MatMut<'_>,
-    dy: MatRef<'_>,
-    y: MatRef<'_>,
-    lse: MatRef<'_>,
-    qkv: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) {
+pub fn attention_bwd(args: AttentionBackward<'_>) {
+    let AttentionBackward {
+        mut dqkv,
+        dy,
+        y,
+        lse,
+        qkv,
+        spans,
+        shape,
+        dropout,
+    } = args;
     dqkv.data().fill(0.0);
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
         for head in 0..shape.heads {
@@ -114,15 +124,15 @@ pub fn attention_bwd(
                 qkv,
                 shape,
                 dropout,
-                first: rows.start,
+                rows: rows.clone(),
                 head,
             };
             for i in rows.clone() {
                 let g = &dy.row(i)[columns(shape, head)];
                 let d = dot(g, &y.row(i)[columns(shape, head)]);
-                for j in rows.clone() {
+                for j in at.keys(i) {
                     let p = (at.score(i, j) - f64::from(lse.row(i)[head])).exp();
-                    add_pair(&mut dqkv, at, (i, j), g, (p, d));
+                    add_pair(&mut dqkv, &at, (i, j), g, (p, d));
                 }
             }
         }
@@ -132,13 +142,13 @@ pub fn attention_bwd(
 /// What query `i` and key `j` add to the gradients; `p` is their probability, `d` the query's `D`.
 fn add_pair(
     dqkv: &mut MatMut<'_>,
-    at: Head<'_>,
+    at: &Head<'_>,
     (i, j): (usize, usize),
     g: &[f32],
     (p, d): (f64, f64),
 ) {
     let mask = at.mask(i, j);
-    let ds = p * (mask * dot(g, at.part(2, j)) - d) * f64::from(at.shape.scale());
+    let ds = p * (mask * dot(g, at.part(2, j)) - d) * f64::from(at.shape.scale);
     let mut add = |part, row, factor: f64, x: &[f32]| {
         for (sum, &x) in dqkv.row(row)[at.columns(part)].iter_mut().zip(x) {
             *sum += (factor * f64::from(x)) as f32;

@@ -1,21 +1,23 @@
 //! Layer normalisation (Ba et al. 2016) of each row, with biased variance.
 
-use crate::{MatMut, MatRef};
+use crate::{LayerNorm, LayerNormBackward};
 
 /// `y = (x - mean) / sqrt(variance + eps) * gamma + beta`; `stats` receives mean and 1/deviation of each row.
-pub fn layer_norm(
-    mut y: MatMut<'_>,
-    mut stats: Option<MatMut<'_>>,
-    x: MatRef<'_>,
-    gamma: &[f32],
-    beta: &[f32],
-    eps: f32,
-) {
+pub fn layer_norm(args: LayerNorm<'_>) {
+    let LayerNorm {
+        mut y,
+        mut stats,
+        x,
+        gamma,
+        beta,
+        eps,
+    } = args;
     for row in 0..x.rows() {
         let (mean, inverse) = moments(x.row(row), eps);
         for (col, y) in y.row(row).iter_mut().enumerate() {
             let standard = (f64::from(x.row(row)[col]) - mean) * inverse;
-            *y = (standard * f64::from(gamma[col]) + f64::from(beta[col])) as f32;
+            let shift = beta.map_or(0.0, |beta| f64::from(beta[col]));
+            *y = (standard * f64::from(gamma[col]) + shift) as f32;
         }
         if let Some(stats) = &mut stats {
             stats
@@ -35,17 +37,19 @@ fn moments(x: &[f32], eps: f32) -> (f64, f64) {
     (mean, 1.0 / (variance + f64::from(eps)).sqrt())
 }
 
-/// With `h = dy * gamma` and `s` the standardised row: `dx = (h - mean(h) - s * mean(h * s)) / deviation`,
+/// With `h = dy * gamma` and `s` the standardised row: `dx = (h - mean(h) - s * mean(h * s)) / deviation + residual`,
 /// `dgamma += sum of dy * s`, `dbeta += sum of dy`.
-pub fn layer_norm_bwd(
-    mut dx: MatMut<'_>,
-    mut dgamma: Option<&mut [f32]>,
-    mut dbeta: Option<&mut [f32]>,
-    dy: MatRef<'_>,
-    x: MatRef<'_>,
-    stats: MatRef<'_>,
-    gamma: &[f32],
-) {
+pub fn layer_norm_bwd(args: LayerNormBackward<'_>) {
+    let LayerNormBackward {
+        mut dx,
+        mut dgamma,
+        mut dbeta,
+        dy,
+        x,
+        stats,
+        gamma,
+        residual,
+    } = args;
     let width = x.cols();
     for row in 0..x.rows() {
         let &[mean, inverse] = stats.row(row) else {
@@ -56,7 +60,9 @@ pub fn layer_norm_bwd(
         let mean_h = (0..width).map(h).sum::<f64>() / width as f64;
         let mean_hs = (0..width).map(|col| h(col) * s(col)).sum::<f64>() / width as f64;
         for col in 0..width {
-            dx.row(row)[col] = (f64::from(inverse) * (h(col) - mean_h - s(col) * mean_hs)) as f32;
+            let own = f64::from(inverse) * (h(col) - mean_h - s(col) * mean_hs);
+            let other = residual.map_or(0.0, |residual| f64::from(residual.row(row)[col]));
+            dx.row(row)[col] = (own + other) as f32;
             add_to(&mut dgamma, col, dy.row(row)[col] * s(col) as f32);
             add_to(&mut dbeta, col, dy.row(row)[col]);
         }

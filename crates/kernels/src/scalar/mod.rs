@@ -7,14 +7,20 @@
 
 mod activation;
 mod attention;
+mod embed;
+mod gate;
 mod layer_norm;
 mod optimizer;
 mod product;
+mod rotary;
 mod scan;
 
 pub use activation::{activate, activation_bwd, derivative};
 pub use attention::{attention, attention_bwd};
+pub use embed::{embed, embed_bwd};
+pub use gate::{gate, gate_bwd};
 pub use layer_norm::{layer_norm, layer_norm_bwd};
 pub use optimizer::{adamw, sum_squares};
 pub use product::{linear, linear_bwd, matmul};
+pub use rotary::rotary;
 pub use scan::{scan_bits, scan_f32, scan_i8};

@@ -1,7 +1,7 @@
 //! Matrix products as three loops.
 
 use super::{activate, activation_bwd};
-use crate::{Epilogue, InputGradient, MatMut, MatRef, Operand, Weight};
+use crate::{Epilogue, InputGradient, LinearBackward, MatMut, MatRef, Operand, Weight};
 
 /// `y = epilogue(x wᵀ)`.
 pub fn linear(mut y: MatMut<'_>, x: MatRef<'_>, w: Weight<'_>, mut epilogue: Epilogue<'_>) {
@@ -34,14 +34,15 @@ fn finish(epilogue: &mut Epilogue<'_>, row: usize, col: usize, sum: f32) -> f32 
 }
 
 /// `dx = dy w` and what follows it, `dw += dyᵀ x`, `db += column sums of dy`.
-pub fn linear_bwd(
-    dx: Option<InputGradient<'_>>,
-    dw: Option<MatMut<'_>>,
-    db: Option<&mut [f32]>,
-    dy: MatRef<'_>,
-    x: MatRef<'_>,
-    w: MatRef<'_>,
-) {
+pub fn linear_bwd(args: LinearBackward<'_>) {
+    let LinearBackward {
+        dx,
+        dw,
+        db,
+        dy,
+        x,
+        w,
+    } = args;
     if let Some(InputGradient {
         mut dx,
         activation,

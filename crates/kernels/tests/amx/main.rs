@@ -8,8 +8,8 @@ mod emulator;
 
 use common::{Guarded, Strided, norm_products};
 use matryo_kernels::{
-    Arithmetic, Epilogue, Level, Mat, MatRef, Operand, PackedWeight, Precision, Weight, linear,
-    linear_bwd, scalar,
+    Arithmetic, Epilogue, Level, LinearBackward, Mat, MatRef, Operand, PackedWeight, Precision,
+    Weight, linear, linear_bwd, scalar,
 };
 
 /// AMX with its tolerance in every precision that uses it, or `None` if the machine lacks what stands around the tiles.
@@ -91,15 +91,16 @@ fn backward() {
                 Guarded::unset(t, inner),
                 Guarded::new(outer, inner, &vec![0.0; outer * inner]),
             );
-            let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
             linear_bwd(
                 arithmetic,
-                dx_out,
-                dw_out,
-                None,
-                dy.view(),
-                x.view(),
-                w.view(),
+                LinearBackward {
+                    dx: Some(dx.view_mut().into()),
+                    dw: Some(dw.view_mut()),
+                    db: None,
+                    dy: dy.view(),
+                    x: x.view(),
+                    w: w.view(),
+                },
             );
             let (mut expected_dx, mut expected_dw) =
                 (Mat::zeros(t, inner), Mat::zeros(outer, inner));

@@ -1,173 +1,93 @@
 //! modules.json: which modules a model is made of, in both spellings of their types.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+use matryo_nn::{
+    Feature, Module, ModuleClass, ModuleSource, NnError, Widths,
+    config::{Object, read_json},
+    default_modules,
+};
 use serde_json::Value;
 
-use super::json::{Object, read_json};
-use crate::ModelError;
+use super::FolderModule;
 
-/// A kind of module that matryo has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Transformer,
-    Pooling,
-    Dense,
-    Normalize,
-}
-
-/// One entry of modules.json.
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) kind: Kind,
-    /// Folder of the module, relative to the model's; empty for the model's own folder.
-    pub(crate) path: String,
-}
-
-/// Every type string that sentence-transformers has written: `models.X` up to 5.3, the long forms from 5.4 on.
-/// Classes were moved between `base` and `sentence_transformer` from version to version, and both places load.
-const TYPES: &[(&str, Kind)] = &[
-    (
-        "sentence_transformers.models.Transformer",
-        Kind::Transformer,
-    ),
-    (
-        "sentence_transformers.models.Transformer.Transformer",
-        Kind::Transformer,
-    ),
-    (
-        "sentence_transformers.base.modules.Transformer",
-        Kind::Transformer,
-    ),
-    (
-        "sentence_transformers.base.modules.transformer.Transformer",
-        Kind::Transformer,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.Transformer",
-        Kind::Transformer,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.transformer.Transformer",
-        Kind::Transformer,
-    ),
-    ("sentence_transformers.models.Pooling", Kind::Pooling),
-    (
-        "sentence_transformers.models.Pooling.Pooling",
-        Kind::Pooling,
-    ),
-    (
-        "sentence_transformers.base.modules.pooling.Pooling",
-        Kind::Pooling,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.Pooling",
-        Kind::Pooling,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.pooling.Pooling",
-        Kind::Pooling,
-    ),
-    ("sentence_transformers.models.Dense", Kind::Dense),
-    ("sentence_transformers.models.Dense.Dense", Kind::Dense),
-    ("sentence_transformers.base.modules.Dense", Kind::Dense),
-    (
-        "sentence_transformers.base.modules.dense.Dense",
-        Kind::Dense,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.Dense",
-        Kind::Dense,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.dense.Dense",
-        Kind::Dense,
-    ),
-    ("sentence_transformers.models.Normalize", Kind::Normalize),
-    (
-        "sentence_transformers.models.Normalize.Normalize",
-        Kind::Normalize,
-    ),
-    (
-        "sentence_transformers.base.modules.normalize.Normalize",
-        Kind::Normalize,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.Normalize",
-        Kind::Normalize,
-    ),
-    (
-        "sentence_transformers.sentence_transformer.modules.normalize.Normalize",
-        Kind::Normalize,
-    ),
-];
-
-/// The modules of a model, `None` if the folder has no modules.json.
-pub(crate) fn read(folder: &Path) -> Result<Option<Vec<Entry>>, ModelError> {
+/// Reads the modules of a folder, each with its own configuration. Fails unless the first reads texts, each finds what it reads,
+/// and one writes sentence embeddings.
+pub(super) fn read(folder: &Path, notes: &mut Vec<String>) -> Result<Vec<FolderModule>, NnError> {
     let path = folder.join("modules.json");
     if !path.exists() {
-        return Ok(None);
+        let modules = default_modules(folder, notes)?.into_iter();
+        return Ok(modules.map(in_root).collect());
     }
     let Value::Array(items) = read_json(&path)? else {
-        return Err(ModelError::ConfigValue {
+        return Err(NnError::ConfigValue {
             path,
             key: "(top level)".into(),
             found: "no list".into(),
             expected: "a list of modules".into(),
         });
     };
-    let entries = items
-        .into_iter()
-        .enumerate()
-        .map(|(index, item)| entry(&path, index, item));
-    let entries = entries.collect::<Result<Vec<_>, _>>()?;
-    check_order(&path, &entries)?;
-    Ok(Some(entries))
+    let mut widths = Widths::default();
+    let mut modules = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let (class, place) = entry(&path, index, item)?;
+        if !class.follows(widths) {
+            return Err(out_of_order(&path, index, class.name, widths));
+        }
+        let module = class.read(&mut ModuleSource {
+            dir: &folder.join(&place),
+            before: widths,
+            notes,
+        })?;
+        widths = module.widths(widths);
+        modules.push(FolderModule {
+            module,
+            path: place,
+        });
+    }
+    match widths.of(Feature::Sentence) {
+        Some(_) => Ok(modules),
+        None => Err(out_of_order(&path, modules.len(), "missing", widths)),
+    }
 }
 
-fn entry(path: &Path, index: usize, item: Value) -> Result<Entry, ModelError> {
+fn in_root(module: Arc<dyn Module>) -> FolderModule {
+    FolderModule {
+        module,
+        path: String::new(),
+    }
+}
+
+fn out_of_order(path: &Path, index: usize, found: &str, widths: Widths) -> NnError {
+    NnError::ModuleOrder {
+        path: path.to_owned(),
+        index,
+        found: found.to_owned(),
+        expected: ModuleClass::followers(widths),
+    }
+}
+
+/// Class and folder of one entry.
+fn entry(
+    path: &Path,
+    index: usize,
+    item: Value,
+) -> Result<(&'static ModuleClass, String), NnError> {
     let object = Object::new(path, item)?;
     object.deny_unknown(&["idx", "name", "path", "type", "kwargs"])?;
     object.deny_set(&["kwargs"], "no extra arguments")?;
-    let class = object
+    let name = object
         .text("type")?
         .ok_or_else(|| object.wrong("type", "the class of the module"))?;
-    let Some((_, kind)) = TYPES.iter().find(|(name, _)| *name == class) else {
-        return Err(ModelError::UnknownModule {
-            path: path.to_owned(),
-            index,
-            found: class.to_owned(),
-        });
-    };
+    let class = ModuleClass::named(name).ok_or_else(|| NnError::UnknownModule {
+        path: path.to_owned(),
+        index,
+        found: name.to_owned(),
+        supported: ModuleClass::names(),
+    })?;
     let folder = object.text("path")?.unwrap_or_default();
     if Path::new(folder).is_absolute() || folder.split(['/', '\\']).any(|part| part == "..") {
         return Err(object.wrong("path", "a folder inside the model's folder"));
     }
-    Ok(Entry {
-        kind: *kind,
-        path: folder.to_owned(),
-    })
-}
-
-/// Transformer, Pooling, then any number of Dense and Normalize.
-fn check_order(path: &Path, entries: &[Entry]) -> Result<(), ModelError> {
-    let expected = |index| match index {
-        0 => (&[Kind::Transformer][..], "Transformer"),
-        1 => (&[Kind::Pooling][..], "Pooling"),
-        _ => (&[Kind::Dense, Kind::Normalize][..], "Dense or Normalize"),
-    };
-    for index in 0..entries.len().max(2) {
-        let (kinds, words) = expected(index);
-        let found = entries.get(index).map(|e| e.kind);
-        if !found.is_some_and(|kind| kinds.contains(&kind)) {
-            let found = found.map_or_else(|| "missing".to_owned(), |kind| format!("{kind:?}"));
-            return Err(ModelError::ModuleOrder {
-                path: path.to_owned(),
-                index,
-                found,
-                expected: words,
-            });
-        }
-    }
-    Ok(())
+    Ok((class, folder.to_owned()))
 }

@@ -2,10 +2,8 @@
 
 use std::{fmt, path::Path, str::FromStr};
 
-use serde_json::Value;
-
-use super::json::Object;
-use crate::ModelError;
+use matryo_nn::{FolderLayout, NnError, config::Object};
+use serde_json::{Map, Value, json};
 
 /// What a model says about its use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,8 +69,12 @@ impl FromStr for SimilarityFn {
     }
 }
 
+/// Versions of sentence-transformers whose layouts are written; a reader compares them with its own.
+const OLD_VERSION: &str = "3.0.1";
+const NEW_VERSION: &str = "5.7.0";
+
 /// Reads the file; a model without one has the default settings.
-pub(crate) fn read(path: &Path) -> Result<Settings, ModelError> {
+pub(crate) fn read(path: &Path) -> Result<Settings, NnError> {
     let Some(config) = Object::read_if_present(path)? else {
         return Ok(Settings::default());
     };
@@ -102,7 +104,7 @@ pub(crate) fn read(path: &Path) -> Result<Settings, ModelError> {
     Ok(settings)
 }
 
-fn prompts(config: &Object) -> Result<Vec<(String, String)>, ModelError> {
+fn prompts(config: &Object) -> Result<Vec<(String, String)>, NnError> {
     let wrong = || config.wrong("prompts", "an object of strings");
     let Some(value) = config.get("prompts") else {
         return Ok(Vec::new());
@@ -115,7 +117,7 @@ fn prompts(config: &Object) -> Result<Vec<(String, String)>, ModelError> {
     texts.collect()
 }
 
-fn similarity(config: &Object) -> Result<Option<SimilarityFn>, ModelError> {
+fn similarity(config: &Object) -> Result<Option<SimilarityFn>, NnError> {
     let Some(name) = config.text("similarity_fn_name")? else {
         return Ok(None);
     };
@@ -123,7 +125,7 @@ fn similarity(config: &Object) -> Result<Option<SimilarityFn>, ModelError> {
     name.parse().map(Some).map_err(wrong)
 }
 
-fn check_default_prompt(config: &Object, settings: &Settings) -> Result<(), ModelError> {
+fn check_default_prompt(config: &Object, settings: &Settings) -> Result<(), NnError> {
     let Some(name) = &settings.default_prompt_name else {
         return Ok(());
     };
@@ -131,4 +133,35 @@ fn check_default_prompt(config: &Object, settings: &Settings) -> Result<(), Mode
         return Ok(());
     }
     Err(config.wrong("default_prompt_name", "the name of one of `prompts`"))
+}
+
+/// The file as it is written. The new layout sorts its keys and names the two usual prompts when it has none.
+pub(crate) fn written(settings: &Settings, layout: FolderLayout) -> Value {
+    let named = |(name, text): &(String, String)| (name.clone(), json!(text));
+    let prompts: Map<String, Value> = settings.prompts.iter().map(named).collect();
+    let similarity = settings.similarity.map(SimilarityFn::name);
+    let default = &settings.default_prompt_name;
+    let mut config = match layout {
+        FolderLayout::Old => json!({
+            "__version__": version(OLD_VERSION),
+            "prompts": prompts,
+            "default_prompt_name": default,
+            "similarity_fn_name": similarity,
+        }),
+        FolderLayout::New => json!({
+            "__version__": version(NEW_VERSION),
+            "default_prompt_name": default,
+            "model_type": "SentenceTransformer",
+            "prompts": if prompts.is_empty() { json!({"document": "", "query": ""}) } else { json!(prompts) },
+            "similarity_fn_name": similarity,
+        }),
+    };
+    if let Some(dim) = settings.truncate_dim {
+        config["truncate_dim"] = json!(dim);
+    }
+    config
+}
+
+fn version(layout: &str) -> Value {
+    json!({"matryo": env!("CARGO_PKG_VERSION"), "sentence_transformers": layout})
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::id::{ModelId, is_commit};
-use matryo_base::write_atomic;
+use matryo_base::files::{FileError, write_atomic};
 
 use crate::ModelError;
 
@@ -68,8 +68,8 @@ impl ModelCache {
         let path = self.locks.join(format!("{etag}.lock"));
         create_parent(&path)?;
         create_parent(&self.blob(etag))?;
-        let file = File::create(&path).map_err(ModelError::io("create", &path))?;
-        file.lock().map_err(ModelError::io("lock", &path))?;
+        let file = File::create(&path).map_err(FileError::new("create", &path))?;
+        file.lock().map_err(FileError::new("lock", &path))?;
         Ok(file)
     }
 
@@ -79,13 +79,15 @@ impl ModelCache {
         create_parent(&path)?;
         match fs::remove_file(&path) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(ModelError::io("replace", &path)(e));
+                return Err(FileError::new("replace", &path)(e).into());
             }
             _ => {}
         }
         let up = "../".repeat(2 + file.matches('/').count());
         let relative = PathBuf::from(format!("{up}blobs/{etag}"));
-        link_or_copy(&relative, &self.blob(etag), &path).map_err(ModelError::io("link", &path))
+        link_or_copy(&relative, &self.blob(etag), &path)
+            .map_err(FileError::new("link", &path))
+            .map_err(ModelError::from)
     }
 }
 
@@ -102,5 +104,5 @@ fn link_or_copy(_relative: &Path, blob: &Path, path: &Path) -> std::io::Result<(
 
 fn create_parent(path: &Path) -> Result<(), ModelError> {
     let parent = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(ModelError::io("create", parent))
+    Ok(fs::create_dir_all(parent).map_err(FileError::new("create", parent))?)
 }

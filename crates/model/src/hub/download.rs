@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matryo_base::Digest;
+use matryo_base::{digest::Digest, files::FileError};
 use ureq::{Body, http::Response};
 
 use super::{
@@ -45,7 +45,7 @@ pub(super) fn fetch(
         let part = partial(&blob);
         progress.begin(file, remote.size, length(&part));
         client.retry(|| receive(client, &remote, &part, progress))?;
-        fs::rename(&part, &blob).map_err(ModelError::io("write", &blob))?;
+        fs::rename(&part, &blob).map_err(FileError::new("write", &blob))?;
         progress.end(file);
     }
     cache.link(commit, file, &remote.etag)
@@ -116,7 +116,10 @@ fn append(
     from: u64,
     progress: &dyn HubProgress,
 ) -> Result<(), Failure> {
-    let failed = || ModelError::io("write", part);
+    let failed = || {
+        let failed = FileError::new("write", part);
+        move |source| ModelError::from(failed(source))
+    };
     let mut open = OpenOptions::new();
     open.create(true)
         .write(true)
@@ -181,7 +184,7 @@ fn sha256(path: &Path) -> Result<String, ModelError> {
     let mut digest = Digest::new();
     File::open(path)
         .and_then(|mut file| io::copy(&mut file, &mut digest))
-        .map_err(ModelError::io("read", path))?;
+        .map_err(FileError::new("read", path))?;
     Ok(digest.hex())
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use cache::ModelCache;
 use client::{Client, Method};
 use id::{ModelId, is_commit, is_path_like};
+use matryo_nn::NnError;
 pub use options::HubOptions;
 use serde_json::Value;
 
@@ -138,10 +139,10 @@ fn download(
 ) -> Result<PathBuf, ModelError> {
     let files: Vec<&str> = listing.files.iter().map(String::as_str).collect();
     if let Some(file) = select::pickle_only(&files) {
-        return Err(ModelError::PickledWeights {
+        return Err(ModelError::Nn(NnError::PickledWeights {
             folder: client.id.name.clone().into(),
             file: file.to_owned(),
-        });
+        }));
     }
     for file in select::needed(&files) {
         download::fetch(client, cache, &listing.commit, file, progress)?;

@@ -1,35 +1,27 @@
 //! Writes a model folder: the old layout, which every reader loads, or the new one of sentence-transformers 5.4.
 
-mod configs;
 mod tensors;
 
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-pub use tensors::write_tensors;
-
-use matryo_base::{write_file, write_folder};
+use matryo_base::files::{FileError, write_file, write_folder};
+use matryo_nn::{
+    FolderLayout, ModuleClass, Params, WriteConfig,
+    config::{Object, read_json},
+};
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
 
+pub use tensors::write_tensors;
+
 use crate::{
-    ModelError, ModelFolder, Module, Params, Settings,
-    folder::json::{Object, read_json},
+    FolderModule, ModelError, ModelFolder, Settings, folder::written_settings,
     tokenizer::tokenizer_json,
 };
-
-/// Which generation of readers a folder is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum FolderLayout {
-    /// As sentence-transformers 2 to 5.3 write it; loads in all of them and in every other reader known.
-    #[default]
-    Old,
-    /// As sentence-transformers 5.4 and later write it; earlier versions and some servers cannot read it.
-    New,
-}
 
 /// How to save; the default is the old layout with everything as in the source.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,9 +52,12 @@ const TOKENIZER_FILES: [&str; 9] = [
 
 /// Saves a model into the folder `target`: all of it or nothing.
 ///
-/// Weights come from `params`; tensors of `source` that `params` lack (BERT's pooler) are carried over. A folder that
-/// exists keeps its other files. Everything is written beside the target before anything is replaced, so a full disk
+/// Weights come from `params`; tensors of `source` that `params` lack, such as a pooler, are carried over. A folder that
+/// exists keeps its other files. Everything is written next to the target before anything is replaced, so a full disk
 /// changes nothing.
+///
+/// # Errors
+/// A file of the source that cannot be read, or of the target that cannot be written.
 pub fn save(
     target: &Path,
     source: &ModelFolder,
@@ -72,13 +67,7 @@ pub fn save(
     write_folder(target, |dir| {
         write_root(dir, source, options)?;
         write_tokenizer(dir, source, options)?;
-        tensors::write(
-            &dir.join("model.safetensors"),
-            0,
-            params,
-            &source.checkpoint(0)?,
-        )?;
-        write_modules(dir, source, params, options.layout)
+        write_modules(dir, source, params, options)
     })
 }
 
@@ -87,33 +76,39 @@ fn write_root(
     source: &ModelFolder,
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
-    let layout = options.layout;
     let settings = options.settings.unwrap_or(&source.settings);
-    let max_seq_length = options.max_seq_length.unwrap_or(source.max_seq_length);
-    write_json(
-        &dir.join("config.json"),
-        &configs::model(&source.config, layout),
-        2,
-    )?;
-    write_json(
-        &dir.join("modules.json"),
-        &configs::modules(&source.modules, layout),
-        2,
-    )?;
-    let indent = if layout == FolderLayout::Old { 2 } else { 4 };
-    let transformer = configs::transformer(source, max_seq_length, layout);
-    write_json(&dir.join("sentence_bert_config.json"), &transformer, indent)?;
-    write_json(
-        &dir.join("config_sentence_transformers.json"),
-        &configs::settings(settings, layout),
-        2,
-    )?;
+    let modules = modules(&source.modules, options.layout);
+    write_json(&dir.join("modules.json"), &modules, 2)?;
+    let settings = written_settings(settings, options.layout);
+    write_json(&dir.join("config_sentence_transformers.json"), &settings, 2)?;
     if let Some(card) = options.card {
-        write_file(&dir.join("README.md"), |file| {
-            file.write_all(card.as_bytes())
-        })?;
+        let path = dir.join("README.md");
+        write_file(&path, |file| file.write_all(card.as_bytes()))?;
     }
     Ok(())
+}
+
+/// modules.json.
+fn modules(modules: &[FolderModule], layout: FolderLayout) -> Value {
+    let entry = |(idx, module): (usize, &FolderModule)| {
+        let class = ModuleClass::of(&*module.module);
+        json!({
+            "idx": idx,
+            "name": idx.to_string(),
+            "path": folder_name(idx, class.name),
+            "type": class.path(layout),
+        })
+    };
+    modules.iter().enumerate().map(entry).collect()
+}
+
+/// The first module is saved in the model's own folder.
+fn folder_name(index: usize, class: &str) -> String {
+    if index == 0 {
+        String::new()
+    } else {
+        format!("{index}_{class}")
+    }
 }
 
 fn write_tokenizer(
@@ -121,19 +116,18 @@ fn write_tokenizer(
     source: &ModelFolder,
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
-    let from = source.transformer_dir();
+    let from = source.text_dir();
     for name in TOKENIZER_FILES {
         let path = from.join(name);
         if path.exists() {
-            let bytes = fs::read(&path).map_err(ModelError::io("read", &path))?;
+            let bytes = fs::read(&path).map_err(FileError::new("read", &path))?;
             write_file(&dir.join(name), |file| file.write_all(&bytes))?;
         }
     }
     if !from.join("tokenizer.json").exists() {
         let text = tokenizer_json(&from)?;
-        write_file(&dir.join("tokenizer.json"), |file| {
-            file.write_all(text.as_bytes())
-        })?;
+        let path = dir.join("tokenizer.json");
+        write_file(&path, |file| file.write_all(text.as_bytes()))?;
     }
     let path = from.join("tokenizer_config.json");
     let mut config = if path.exists() {
@@ -141,47 +135,38 @@ fn write_tokenizer(
     } else {
         json!({})
     };
-    config["model_max_length"] = json!(options.max_seq_length.unwrap_or(source.max_seq_length));
+    let length = options.max_seq_length;
+    config["model_max_length"] = json!(length.unwrap_or(source.input.max_seq_length));
     write_json(&dir.join("tokenizer_config.json"), &config, 2)
 }
 
-/// One folder a module after the transformer. Normalize has nothing to say: its folder is empty.
+/// Configuration and weights of each module. A module that has nothing to say gets an empty folder.
 fn write_modules(
     dir: &Path,
     source: &ModelFolder,
     params: &Params,
-    layout: FolderLayout,
+    options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
-    let indent = if layout == FolderLayout::Old { 2 } else { 4 };
-    let pooling = create(dir, "1_Pooling".into())?;
-    write_json(
-        &pooling.join("config.json"),
-        &configs::pooling(source, layout),
-        indent,
-    )?;
-    for (i, module) in source.modules.iter().enumerate() {
-        let index = i + 2;
-        let folder = create(dir, format!("{index}_{}", configs::class_name(module)))?;
-        if let Module::Dense(dense) = module {
-            write_json(
-                &folder.join("config.json"),
-                &configs::dense(dense, layout),
-                indent,
-            )?;
-            tensors::write(
-                &folder.join("model.safetensors"),
-                index,
-                params,
-                &source.checkpoint(index)?,
-            )?;
+    let written = WriteConfig {
+        layout: options.layout,
+        max_seq_length: options.max_seq_length,
+    };
+    for (index, place) in source.modules.iter().enumerate() {
+        let module = &place.module;
+        let folder = create(dir.join(folder_name(index, module.class())))?;
+        for file in module.files(&written) {
+            write_json(&folder.join(file.name), &file.value, file.indent)?;
+        }
+        if module.has_weights() {
+            let path = folder.join("model.safetensors");
+            tensors::write(&path, index, params, &source.checkpoint(index)?)?;
         }
     }
     Ok(())
 }
 
-fn create(dir: &Path, name: String) -> Result<std::path::PathBuf, ModelError> {
-    let folder = dir.join(name);
-    fs::create_dir_all(&folder).map_err(ModelError::io("create", &folder))?;
+fn create(folder: PathBuf) -> Result<PathBuf, ModelError> {
+    fs::create_dir_all(&folder).map_err(FileError::new("create", &folder))?;
     Ok(folder)
 }
 

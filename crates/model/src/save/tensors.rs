@@ -2,11 +2,12 @@
 
 use std::{io, io::Write, path::Path};
 
-use matryo_base::{FileError, write_file};
+use matryo_base::files::write_file;
+use matryo_nn::{Checkpoint, Entry, Params, to_f32, value_size};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
-use crate::{Checkpoint, Entry, ModelError, Params, checkpoint};
+use crate::ModelError;
 
 /// Values converted at a time, so that no second copy of the weights is ever in memory.
 const CHUNK: usize = 1 << 14;
@@ -57,11 +58,11 @@ pub(super) fn write(
         }
     }
     tensors.sort_by_key(|t| t.name);
-    Ok(write_all(path, &tensors)?)
+    write_all(path, &tensors)
 }
 
 /// Writes a safetensors file of `f32` tensors, each a name, a shape and its values, in the order given, and syncs it, in
-/// place: for files of a folder that [`matryo_base::write_folder`] is building. No copy of the values is made.
+/// place: for files of a folder that is being built. No copy of the values is made.
 pub fn write_tensors(
     path: &Path,
     tensors: &[(String, &[usize], &[f32])],
@@ -71,36 +72,39 @@ pub fn write_tensors(
         shape,
         source: Source::Values(values),
     });
-    Ok(write_all(path, &tensors.collect::<Vec<_>>())?)
+    write_all(path, &tensors.collect::<Vec<_>>())
 }
 
-fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), FileError> {
+fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
     let header = header(tensors);
-    write_file(path, |file| {
+    Ok(write_file(path, |file| {
         file.write_all(&(header.len() as u64).to_le_bytes())?;
         file.write_all(header.as_bytes())?;
         tensors
             .iter()
             .try_for_each(|tensor| write_tensor(file, tensor))
-    })
+    })?)
 }
 
 fn trained(module: usize, params: &Params) -> Vec<Tensor<'_>> {
     let tensor = |entry: &'_ Entry| entry.module == module;
     let entries = params.layout.entries.iter().filter(|e| tensor(e));
-    let values = |entry: &Entry| Source::Values(&params.flat[entry.range.clone()]);
-    entries
-        .map(|e| Tensor {
-            name: &e.name,
+    let named = entries.flat_map(|e| {
+        let names = std::iter::once(&e.name).chain(&e.tied);
+        names.map(move |name| (name, e))
+    });
+    named
+        .map(|(name, e)| Tensor {
+            name,
             shape: &e.shape,
-            source: values(e),
+            source: Source::Values(&params.flat[e.range.clone()]),
         })
         .collect()
 }
 
 fn carried_over<'a>(name: &'a str, source: &'a Checkpoint) -> Result<Tensor<'a>, ModelError> {
     let (dtype, shape, bytes) = source.raw(name)?;
-    let floating = checkpoint::value_size(dtype).is_some();
+    let floating = value_size(dtype).is_some();
     let source = if floating {
         Source::Floats(dtype, bytes)
     } else {
@@ -142,11 +146,11 @@ fn write_tensor(file: &mut impl Write, tensor: &Tensor<'_>) -> io::Result<()> {
             .try_for_each(|chunk| write_floats(file, chunk)),
         Source::Bytes(_, bytes) => file.write_all(bytes),
         Source::Floats(dtype, bytes) => {
-            let size = checkpoint::value_size(dtype).unwrap_or(size_of::<f32>());
+            let size = value_size(dtype).unwrap_or(size_of::<f32>());
             let mut values = vec![0.0; CHUNK];
             bytes.chunks(CHUNK * size).try_for_each(|chunk| {
                 let values = &mut values[..chunk.len() / size];
-                checkpoint::to_f32(dtype, chunk, values);
+                to_f32(dtype, chunk, values);
                 write_floats(file, values)
             })
         }

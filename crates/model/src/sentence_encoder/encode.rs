@@ -2,29 +2,25 @@
 //!
 //! Threads that find no batch of a window left tokenize the next one.
 
-use std::{
-    borrow::Cow,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
 };
 
+use matryo_nn::{TokenBatch, Weights};
 use matryo_ops::Mat;
 use rayon::prelude::*;
 
-use super::{
-    EncodeOptions, Encoded, SentenceEncoder,
-    batches::{batches, windows},
-    prompt::Prompt,
-    tokens::{Given, WindowTokens},
+use super::{EncodeOptions, Encoded, SentenceEncoder};
+use crate::{
+    ModelError,
+    pipeline::{Prompt, PromptChoice, Tokens, batches, windows},
 };
-use crate::{ModelError, TokenBatch};
 
-/// Activations of so few tokens stay near a core, and few rows still pay for reading the weights: on Zen 5 (1 MiB of second-level cache)
-/// 1,024 tokens took 5 % (BERT-base) and 7 % (MiniLM) more time a token in bf16, 192 took 4 % more. On Emerald Rapids the time from 256
-/// to 4,096 was the same within a few percent. Memory grows with them.
-const TOKENS_PER_BATCH: usize = 384;
+/// Tokens of a batch. Activations of so few stay in a core's cache, and so few rows still pay for reading the weights. On Zen 5
+/// (1 MiB of second-level cache) 1,024 tokens took 5 % (BERT-base) and 7 % (MiniLM) more time per token in bf16, 192 took 4 %
+/// more. On Emerald Rapids the time from 256 to 4,096 was the same within a few percent. Memory grows with them.
+pub const TOKENS_PER_BATCH: usize = 384;
 
 /// With fewer batches for each thread, the last of them would leave a thread idle for too long.
 const BATCHES_PER_THREAD: usize = 4;
@@ -38,17 +34,18 @@ struct Plan<'a> {
     options: &'a EncodeOptions<'a>,
 }
 
-/// Rows under way, shared by the threads.
+/// Rows that are being computed, shared by the threads.
 struct Rows<'a> {
     embeddings: Mutex<&'a mut Mat>,
     done: AtomicUsize,
 }
 
-impl SentenceEncoder {
-    /// Embeddings of `texts` in their order; none give a matrix of no rows.
+impl<W: Weights> SentenceEncoder<W> {
+    /// Embeddings of `texts` in their order; no texts give a matrix of no rows.
     ///
-    /// Fails on an unknown prompt name, on a dimension or a length that the model does not have, and on a text that the
-    /// tokenizer cannot express.
+    /// # Errors
+    /// An unknown prompt name, a dimension or a length that the model does not have, a text that the tokenizer or the model
+    /// cannot express, and [`ModelError::Cancelled`].
     pub fn encode_with<S: AsRef<str> + Sync>(
         &self,
         texts: &[S],
@@ -63,18 +60,24 @@ impl SentenceEncoder {
         };
         let windows = windows(texts);
         let tokenize = |i: usize| {
-            windows
-                .get(i)
-                .map(|window| self.tokenize(&texts[window.clone()], &plan))
+            let window = windows.get(i);
+            window
+                .map(|window| {
+                    let texts = &texts[window.clone()];
+                    self.pipeline.tokenize(texts, &plan.prompt, plan.max_len)
+                })
                 .transpose()
         };
         let mut next = tokenize(0)?;
         for (i, window) in windows.iter().enumerate() {
-            let Some(ids) = next else { break };
-            truncated += ids.truncated;
-            tokens += ids.tokens() as u64;
-            let encode = || self.encode_window(&ids, window.start, &plan, &rows, texts.len());
+            let Some(tokenized) = next else { break };
+            truncated += tokenized.iter().filter(|text| text.truncated).count();
+            tokens += tokenized.iter().map(|text| text.len() as u64).sum::<u64>();
+            let encode = || self.encode_window(&tokenized, window.start, &plan, &rows, texts.len());
             next = rayon::join(encode, || tokenize(i + 1)).1?;
+            if plan.is_cancelled() {
+                return Err(ModelError::Cancelled);
+            }
         }
         Ok(Encoded {
             embeddings,
@@ -84,8 +87,8 @@ impl SentenceEncoder {
     }
 
     fn plan<'a>(&self, options: &'a EncodeOptions<'a>) -> Result<Plan<'a>, ModelError> {
-        let max_len = self.checked_length(options.max_seq_length.unwrap_or(self.max_seq_length))?;
-        let full = self.encoder.dim();
+        let max_len = self.pipeline.checked_length(options.max_seq_length)?;
+        let full = self.network.dim();
         let dim = options
             .truncate_dim
             .or(self.folder.settings.truncate_dim)
@@ -96,55 +99,41 @@ impl SentenceEncoder {
                 dim: full,
             });
         }
-        let budget = options.tokens_per_batch.unwrap_or(TOKENS_PER_BATCH);
+        let choice = PromptChoice {
+            text: options.prompt.as_deref(),
+            name: options.prompt_name.as_deref(),
+            role: options.role,
+        };
         Ok(Plan {
-            prompt: self.prompt(options, max_len)?,
+            prompt: self.pipeline.prompt(&choice, max_len)?,
             max_len,
             dim,
-            budget,
+            budget: options.tokens_per_batch.unwrap_or(TOKENS_PER_BATCH),
             options,
         })
     }
 
-    /// The token ids of a window, from the memory if it has them.
-    fn tokenize<S: AsRef<str> + Sync>(
-        &self,
-        texts: &[S],
-        plan: &Plan<'_>,
-    ) -> Result<Arc<WindowTokens>, ModelError> {
-        let given = Given {
-            texts,
-            prompt: &plan.prompt.text,
-            max_len: plan.max_len,
-        };
-        let one = |text: &S| {
-            self.tokenizer
-                .encode(&with_prompt(given.prompt, text.as_ref()), given.max_len)
-        };
-        self.token_memory
-            .get(&given, || texts.par_iter().map(one).collect())
-    }
-
-    /// Encodes the texts from `start` on. Many batches run side by side, a thread each, which keeps threads busier than sharing every
-    /// operation; of few, every operation is shared.
+    /// Encodes the texts from `start` on. Many batches run in parallel, one per thread, which keeps threads busier than sharing
+    /// every operation; of few, every operation is shared.
     fn encode_window(
         &self,
-        tokens: &WindowTokens,
+        texts: &[Tokens],
         start: usize,
         plan: &Plan<'_>,
         rows: &Rows<'_>,
         total: usize,
     ) {
-        let lengths = tokens.lengths();
-        let (ops, batches) = (
-            self.encoder.ops(),
-            batches(&lengths, even(&lengths, plan.budget)),
-        );
+        let lengths: Vec<usize> = texts.iter().map(Tokens::len).collect();
+        let batches = batches(&lengths, even(&lengths, plan.budget));
         let encode = |places: &Vec<usize>| {
-            rows.put(&self.encode_batch(tokens, places, plan), start, places);
+            if plan.is_cancelled() {
+                return;
+            }
+            rows.put(&self.encode_batch(texts, places, plan), start, places);
             let done = rows.done.fetch_add(places.len(), Ordering::Relaxed) + places.len();
             plan.options.progress.advance(done, total);
         };
+        let ops = self.network.ops();
         if batches.len() < BATCHES_PER_THREAD * rayon::current_num_threads() {
             ops.together(&mut || batches.iter().for_each(encode));
         } else {
@@ -154,12 +143,12 @@ impl SentenceEncoder {
         }
     }
 
-    fn encode_batch(&self, tokens: &WindowTokens, places: &[usize], plan: &Plan<'_>) -> Mat {
+    fn encode_batch(&self, texts: &[Tokens], places: &[usize], plan: &Plan<'_>) -> Mat {
         let mut batch = TokenBatch::new();
         for &place in places {
-            batch.push(tokens.text(place), place as u64, plan.prompt.skip);
+            texts[place].push_to(&mut batch, place as u64, plan.prompt.skip);
         }
-        let full = self.encoder.embed(&batch);
+        let full = self.network.embed(&batch);
         let mut kept = if plan.dim < full.cols() {
             full.view().first_cols(plan.dim).to_mat()
         } else {
@@ -167,9 +156,17 @@ impl SentenceEncoder {
         };
         if plan.options.normalize {
             let mut norms = vec![0.0; kept.rows()];
-            self.encoder.ops().normalize(kept.view_mut(), &mut norms);
+            self.network.ops().normalize(kept.view_mut(), &mut norms);
         }
         kept
+    }
+}
+
+impl Plan<'_> {
+    fn is_cancelled(&self) -> bool {
+        self.options
+            .cancel
+            .is_some_and(|cancel| cancel.is_cancelled())
     }
 }
 
@@ -193,13 +190,5 @@ impl Rows<'_> {
                 .row_mut(start + place)
                 .copy_from_slice(part.row(i));
         }
-    }
-}
-
-fn with_prompt<'a>(prompt: &str, text: &'a str) -> Cow<'a, str> {
-    if prompt.is_empty() {
-        text.into()
-    } else {
-        format!("{prompt}{text}").into()
     }
 }

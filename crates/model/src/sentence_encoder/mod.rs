@@ -1,135 +1,137 @@
 //! A model folder, opened: texts in, embeddings out.
 
-mod batches;
 mod encode;
 mod options;
-mod prompt;
-mod tokens;
 
 use std::{path::Path, sync::Arc};
 
+use matryo_nn::{Frozen, Network, TablePlace, Trainable, Weights};
 use matryo_ops::{Mat, Ops, Precision};
 
+pub use encode::TOKENS_PER_BATCH;
 pub use options::{EncodeOptions, Encoded};
-use tokens::TokenMemory;
 
-use crate::{Embed, Encoder, ModelError, ModelFolder, Role, SimilarityFn, Tokenizer, similarity};
+use crate::{Embed, ModelError, ModelFolder, Pipeline, Role, SimilarityFn, Tokenizer, similarity};
 
-/// Tokenizer, encoder and settings of one model.
-pub struct SentenceEncoder {
+/// Pipeline, network and settings of one model: [`Frozen`] for use, [`Trainable`] for training.
+pub struct SentenceEncoder<W = Frozen> {
     folder: ModelFolder,
-    tokenizer: Tokenizer,
-    encoder: Encoder,
-    max_seq_length: usize,
-    token_memory: TokenMemory,
+    pipeline: Pipeline,
+    network: Network<W>,
 }
 
-impl SentenceEncoder {
+impl SentenceEncoder<Frozen> {
     /// Opens a model folder for encoding, on the CPU.
     ///
-    /// Fails if a file is missing or broken, or if the model is of a kind that matryo cannot compute.
+    /// # Errors
+    /// A file that is missing or broken, or a model of a kind that matryo cannot compute.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
         Self::open_on(path, matryo_ops::cpu())
     }
 
     /// As [`SentenceEncoder::open`], on a device of choice.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::open`].
     pub fn open_on(path: impl AsRef<Path>, ops: Arc<dyn Ops>) -> Result<Self, ModelError> {
-        Self::with(ModelFolder::open(path.as_ref())?, |folder| {
-            Encoder::for_inference(folder, ops)
-        })
+        Self::open_with(path, ops, TablePlace::default())
     }
 
     /// As [`SentenceEncoder::open`], with the linear layers multiplied in a precision of choice.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::open`].
     pub fn open_in(path: impl AsRef<Path>, precision: Precision) -> Result<Self, ModelError> {
         Self::open_on(path, matryo_ops::cpu_in(Some(precision)))
     }
 
-    /// Opens a model folder for training; see [`Encoder::for_training`] for `frozen`.
+    /// As [`SentenceEncoder::open_on`], with large tables where `tables` says.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::open`].
+    pub fn open_with(
+        path: impl AsRef<Path>,
+        ops: Arc<dyn Ops>,
+        tables: TablePlace,
+    ) -> Result<Self, ModelError> {
+        let folder = ModelFolder::open(path.as_ref())?;
+        let pipeline = Pipeline::open(&folder)?;
+        let network = Network::for_inference(&folder.places(), ops, tables)?;
+        Ok(Self {
+            folder,
+            pipeline,
+            network,
+        })
+    }
+}
+
+impl SentenceEncoder<Trainable> {
+    /// Opens a model folder for training; see [`Network::for_training`] for `frozen`.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::open`] and [`Network::for_training`].
     pub fn open_for_training(
         path: impl AsRef<Path>,
         ops: Arc<dyn Ops>,
         frozen: &[String],
     ) -> Result<Self, ModelError> {
-        Self::with(ModelFolder::open(path.as_ref())?, |folder| {
-            Encoder::for_training(folder, ops, frozen)
+        let folder = ModelFolder::open(path.as_ref())?;
+        let pipeline = Pipeline::open(&folder)?;
+        let network = Network::for_training(&folder.places(), ops, frozen)?;
+        Ok(Self {
+            folder,
+            pipeline,
+            network,
         })
     }
 
-    fn with(
-        folder: ModelFolder,
-        encoder: impl FnOnce(&ModelFolder) -> Result<Encoder, ModelError>,
-    ) -> Result<Self, ModelError> {
-        let tokenizer = Tokenizer::open(&folder)?;
-        let encoder = encoder(&folder)?;
-        let (found, rows) = (tokenizer.vocab_size(), encoder.spec().vocab);
-        if found > rows {
-            return Err(ModelError::VocabularySize {
-                folder: folder.path,
-                found,
-                rows,
-            });
-        }
-        let mut model = Self {
-            max_seq_length: 0,
-            folder,
-            tokenizer,
-            encoder,
-            token_memory: TokenMemory::default(),
-        };
-        model.set_max_seq_length(model.folder.max_seq_length)?;
-        Ok(model)
+    /// The network, to train it.
+    pub fn network_mut(&mut self) -> &mut Network<Trainable> {
+        &mut self.network
     }
+}
 
+impl<W: Weights> SentenceEncoder<W> {
     /// What the folder's small files say.
     pub fn folder(&self) -> &ModelFolder {
         &self.folder
     }
 
+    /// Prompts, tokenization and batching.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// Prompts, tokenization and batching, to change their settings.
+    pub fn pipeline_mut(&mut self) -> &mut Pipeline {
+        &mut self.pipeline
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        self.pipeline.tokenizer()
     }
 
-    /// The encoder.
-    pub fn encoder(&self) -> &Encoder {
-        &self.encoder
-    }
-
-    /// The encoder, to train it.
-    pub fn encoder_mut(&mut self) -> &mut Encoder {
-        &mut self.encoder
+    /// The network.
+    pub fn network(&self) -> &Network<W> {
+        &self.network
     }
 
     /// Tokens of the longest input, special tokens included; what is longer is cut.
     pub fn max_seq_length(&self) -> usize {
-        self.max_seq_length
-    }
-
-    /// Changes the longest input. Fails on 0 and beyond the model's positions.
-    pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
-        self.max_seq_length = self.checked_length(tokens)?;
-        Ok(())
-    }
-
-    /// From now on keeps the token ids of up to `bytes` of what is encoded, so that the same texts in one call again, as in an
-    /// evaluation after every epoch, are not tokenized again. Changes no embedding. Until this is called nothing is kept.
-    pub fn keep_tokens(&mut self, bytes: usize) {
-        self.token_memory = TokenMemory::with_room(bytes);
-    }
-
-    /// Texts that encoding has tokenized since [`SentenceEncoder::keep_tokens`] was called, or the model opened.
-    pub fn texts_tokenized(&self) -> usize {
-        self.token_memory.tokenized()
+        self.pipeline.max_seq_length()
     }
 
     /// Embeddings `[texts, dim]` with the model's default prompt and truncation.
+    ///
+    /// # Errors
+    /// A text that the tokenizer or the model cannot express.
     pub fn encode<S: AsRef<str> + Sync>(&self, texts: &[S]) -> Result<Mat, ModelError> {
-        Ok(self
-            .encode_with(texts, &EncodeOptions::default())?
-            .embeddings)
+        let encoded = self.encode_with(texts, &EncodeOptions::default())?;
+        Ok(encoded.embeddings)
     }
 
-    /// How alike each row of `a` is to each row of `b`, `[a.rows, b.rows]`, by the model's similarity function.
+    /// Similarity of each row of `a` and each row of `b`, `[a.rows, b.rows]`, by the model's similarity function.
     pub fn similarity(&self, a: &Mat, b: &Mat) -> Mat {
         similarity(self.similarity_fn(), a.view(), b.view())
     }
@@ -138,36 +140,19 @@ impl SentenceEncoder {
     pub fn similarity_fn(&self) -> SimilarityFn {
         self.folder.settings.similarity.unwrap_or_default()
     }
-
-    fn checked_length(&self, tokens: usize) -> Result<usize, ModelError> {
-        let positions = self.encoder.spec().positions;
-        if (1..=positions).contains(&tokens) {
-            return Ok(tokens);
-        }
-        Err(ModelError::SequenceLength {
-            found: tokens,
-            positions,
-        })
-    }
 }
 
-impl Embed for SentenceEncoder {
+impl<W: Weights> Embed for SentenceEncoder<W> {
     fn dim(&self) -> usize {
-        self.folder
-            .settings
-            .truncate_dim
-            .unwrap_or(self.encoder.dim())
+        let truncated = self.folder.settings.truncate_dim;
+        truncated.unwrap_or(self.network.dim())
     }
 
     fn embed(&self, texts: &[&str], role: Role) -> Result<Mat, ModelError> {
-        Ok(self
-            .encode_with(
-                texts,
-                &EncodeOptions {
-                    role,
-                    ..EncodeOptions::default()
-                },
-            )?
-            .embeddings)
+        let options = EncodeOptions {
+            role,
+            ..EncodeOptions::default()
+        };
+        Ok(self.encode_with(texts, &options)?.embeddings)
     }
 }

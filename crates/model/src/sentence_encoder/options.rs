@@ -1,6 +1,6 @@
 //! What a caller of encode may choose, and what comes back.
 
-use matryo_base::Progress;
+use matryo_base::progress::{Cancel, Progress};
 use matryo_ops::Mat;
 
 use crate::Role;
@@ -20,16 +20,18 @@ pub struct EncodeOptions<'a> {
     pub truncate_dim: Option<usize>,
     /// Tokens of the longest input; beats the model's own setting.
     pub max_seq_length: Option<usize>,
-    /// Tokens of one batch; `None` chooses. Changes rounding alone.
+    /// Tokens per batch; `None` chooses. Changes speed and memory, and no bit of an embedding.
     pub tokens_per_batch: Option<usize>,
-    /// Receives texts done and texts in all after each batch, from any thread.
+    /// Called after each batch with texts done and texts in all, from any thread.
     pub progress: Progress<'a>,
+    /// Ends the call between two batches when it is set.
+    pub cancel: Option<&'a Cancel>,
 }
 
 /// Embeddings, and what happened to the texts on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
-    /// One row a text, in their order.
+    /// One row per text, in their order.
     pub embeddings: Mat,
     /// Texts that were cut to the longest input.
     pub truncated: usize,

@@ -4,13 +4,16 @@ mod vocab;
 
 use std::path::Path;
 
+use matryo_nn::{NnError, config::Object};
 use rayon::prelude::*;
 use tokenizers::{
-    NormalizerWrapper, PostProcessor, TruncationDirection,
+    Encoding, NormalizerWrapper, PostProcessor, TruncationDirection, TruncationParams,
+    TruncationStrategy,
     normalizers::{Lowercase, Sequence},
+    truncate_encodings,
 };
 
-use crate::{ModelError, ModelFolder, folder::json::Object};
+use crate::{ModelError, ModelFolder};
 
 /// A model's tokenizer. Encoding does not depend on the number of threads.
 #[derive(Clone, Debug)]
@@ -18,6 +21,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     cut: TruncationDirection,
     special_tokens: usize,
+    special_tokens_of_pair: usize,
 }
 
 /// One text as token ids.
@@ -25,6 +29,8 @@ pub struct Tokenizer {
 pub struct TokenIds {
     /// Ids with the special tokens, at most as many as were allowed.
     pub ids: Vec<u32>,
+    /// Token type of each id; empty if all of them are 0.
+    pub types: Vec<u32>,
     /// Whether tokens were cut off.
     pub truncated: bool,
     /// Tokens before cutting, special tokens included.
@@ -36,23 +42,26 @@ impl Tokenizer {
     ///
     /// The file's own truncation and padding are ignored: the length comes with each call, and nothing is padded.
     pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
-        let dir = folder.transformer_dir();
+        let dir = folder.text_dir();
         let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
         let mut inner = open_inner(&dir, config.as_ref())?;
-        if folder.do_lower_case {
+        if folder.input.do_lower_case {
             let lowered = lower_first(inner.get_normalizer());
             inner.with_normalizer(Some(lowered)).map_err(failed(&dir))?;
         }
         let cut = truncation_side(&inner, config.as_ref())?;
         inner.with_truncation(None).map_err(failed(&dir))?;
         inner.with_padding(None);
-        let special_tokens = inner
-            .get_post_processor()
-            .map_or(0, |p| p.added_tokens(false));
+        let special = |pair| {
+            inner
+                .get_post_processor()
+                .map_or(0, |p| p.added_tokens(pair))
+        };
         Ok(Self {
+            special_tokens: special(false),
+            special_tokens_of_pair: special(true),
             inner,
             cut,
-            special_tokens,
         })
     }
 
@@ -63,6 +72,24 @@ impl Tokenizer {
         self.try_encode(text, max_len)
             .map_err(|source| ModelError::Tokenize {
                 text: text.to_owned(),
+                source,
+            })
+    }
+
+    /// Encodes two texts that a model reads together, with the tokenizer's template for pairs, into at most `max_len` ids.
+    /// What is too long is taken off the longer of the two, token by token (`longest_first` of transformers).
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_pair(
+        &self,
+        first: &str,
+        second: &str,
+        max_len: usize,
+    ) -> Result<TokenIds, ModelError> {
+        self.try_encode_pair(first, second, max_len)
+            .map_err(|source| ModelError::Tokenize {
+                text: first.to_owned(),
                 source,
             })
     }
@@ -122,11 +149,45 @@ impl Tokenizer {
             encoding.take_overflowing();
         }
         let encoding = self.inner.post_process(encoding, None, true)?;
-        Ok(TokenIds {
+        Ok(TokenIds::new(&encoding, full_len, truncated))
+    }
+
+    fn try_encode_pair(
+        &self,
+        first: &str,
+        second: &str,
+        max_len: usize,
+    ) -> tokenizers::Result<TokenIds> {
+        let encode = |text| self.inner.encode_fast(text, false);
+        let (first, second) = (encode(first)?, encode(second)?);
+        let full_len = first.len() + second.len() + self.special_tokens_of_pair;
+        let truncated = full_len > max_len;
+        let cut = TruncationParams {
+            max_length: max_len.saturating_sub(self.special_tokens_of_pair),
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+            direction: self.cut,
+        };
+        let (mut first, mut second) = truncate_encodings(first, Some(second), &cut)?;
+        first.take_overflowing();
+        if let Some(second) = &mut second {
+            second.take_overflowing();
+        }
+        let encoding = self.inner.post_process(first, second, true)?;
+        Ok(TokenIds::new(&encoding, full_len, truncated))
+    }
+}
+
+impl TokenIds {
+    fn new(encoding: &Encoding, full_len: usize, truncated: bool) -> Self {
+        let types = encoding.get_type_ids();
+        let one_type = types.iter().all(|kind| *kind == 0);
+        Self {
             ids: encoding.get_ids().to_vec(),
+            types: if one_type { Vec::new() } else { types.to_vec() },
             truncated,
             full_len,
-        })
+        }
     }
 }
 
@@ -145,10 +206,7 @@ fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokeniz
     } else if dir.join("vocab.txt").exists() {
         vocab::open(dir, config)?
     } else {
-        return Err(ModelError::MissingFile {
-            folder: dir.to_owned(),
-            file: "tokenizer.json".into(),
-        });
+        return Err(no_tokenizer(dir));
     };
     if let (Some(NormalizerWrapper::BertNormalizer(bert)), Some(config)) =
         (inner.get_normalizer(), config)
@@ -159,6 +217,20 @@ fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokeniz
             .map_err(failed(dir))?;
     }
     Ok(inner)
+}
+
+/// Vocabularies of sentencepiece, from which tokenizer.json has to be made in Python.
+const SENTENCEPIECE: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
+
+fn no_tokenizer(dir: &Path) -> ModelError {
+    let folder = dir.to_owned();
+    match SENTENCEPIECE.iter().find(|file| dir.join(file).exists()) {
+        Some(file) => ModelError::SentencePieceOnly { folder, file },
+        None => ModelError::Nn(NnError::MissingFile {
+            folder,
+            file: "tokenizer.json".into(),
+        }),
+    }
 }
 
 /// transformers' BERT tokenizers take these settings from tokenizer_config.json, even when tokenizer.json differs.
@@ -213,7 +285,9 @@ fn truncation_side(
         None => Ok(own),
         Some("right") => Ok(TruncationDirection::Right),
         Some("left") => Ok(TruncationDirection::Left),
-        Some(_) => Err(config.wrong("truncation_side", "\"left\" or \"right\"")),
+        Some(_) => Err(config
+            .wrong("truncation_side", "\"left\" or \"right\"")
+            .into()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use matryo_nn::config::Object;
 use serde_json::Value;
 use tokenizers::{
     AddedToken, Tokenizer, decoders::wordpiece::WordPiece as WordPieceDecoder,
@@ -9,7 +10,7 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
 };
 
-use crate::{ModelError, folder::json::Object};
+use crate::ModelError;
 
 /// Words of more characters are unknown as a whole, as in the original BERT.
 const LONGEST_WORD: usize = 100;

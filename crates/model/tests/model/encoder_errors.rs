@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use matryo_model::{ModelError, SentenceEncoder};
-use matryo_testkit::{Tolerance, assert_close, read_safetensors};
+use matryo_model::{ModelError, SaveOptions, SentenceEncoder, save};
+use matryo_testkit::{Tensor, Tolerance, assert_close, read_safetensors};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 
@@ -22,7 +22,11 @@ fn with_config(key: &str, value: Value) -> ModelError {
 /// Rewrites the weights under other names.
 fn rename(dir: &Path, name: impl Fn(&str) -> String) {
     let path = dir.join("model.safetensors");
-    let tensors = read_safetensors(&path);
+    let tensors = read_safetensors(&path).into_iter();
+    write(&path, tensors.map(|(n, t)| (name(&n), t)).collect());
+}
+
+fn write(path: &Path, tensors: BTreeMap<String, Tensor>) {
     let bytes = |values: &[f32]| {
         values
             .iter()
@@ -31,23 +35,24 @@ fn rename(dir: &Path, name: impl Fn(&str) -> String) {
     };
     let data: BTreeMap<String, (Vec<usize>, Vec<u8>)> = tensors
         .iter()
-        .map(|(n, t)| (name(n), (t.shape.clone(), bytes(&t.data))))
+        .map(|(n, t)| (n.clone(), (t.shape.clone(), bytes(&t.data))))
         .collect();
     let views = data
         .iter()
         .map(|(n, (shape, data))| (n, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
-    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]
 fn an_unknown_model_type_lists_the_supported() {
-    let error = with_config("model_type", json!("modernbert"));
+    let error = with_config("model_type", json!("gpt2"));
     assert!(
         error
             .to_string()
-            .starts_with("`model_type` is \"modernbert\", which is not supported\n  in ")
+            .starts_with("`model_type` is \"gpt2\", which is not supported\n  in ")
     );
-    assert_eq!(error.hint().unwrap(), "supported is bert");
+    let hint = error.hint().unwrap();
+    assert!(hint.starts_with("supported are bert, "), "{hint}");
 }
 
 #[test]
@@ -103,26 +108,96 @@ fn a_missing_layer_is_named() {
     );
 }
 
+/// As in sentence-transformers, other texts are encoded.
 #[test]
-fn a_tokenizer_beyond_the_table_is_refused() {
+fn a_text_with_a_token_beyond_the_table_is_refused() {
     let dir = copy_of_tiny();
     edit(dir.path(), "tokenizer.json", |json| {
         let token = json!({"id": 3000, "content": "[EXTRA]", "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true});
         json["added_tokens"].as_array_mut().unwrap().push(token);
     });
-    let error = open(dir.path());
+    let model = SentenceEncoder::open(dir.path()).unwrap();
+    assert_eq!(model.encode(&["revenue"]).unwrap().rows(), 1);
+    let error = model.encode(&["revenue", "an [EXTRA] token"]).unwrap_err();
+    let expected = "the token `[EXTRA]` has id 3000, the word-embedding table 3000 rows\n  in the text \"an [EXTRA] token\"";
+    assert_eq!(error.to_string(), expected);
+}
+
+/// A template may name any id.
+#[test]
+fn a_template_with_an_id_beyond_the_table_is_an_error_not_a_panic() {
+    let dir = copy_of_tiny();
+    edit(dir.path(), "tokenizer.json", |json| {
+        let tokens = json["post_processor"]["special_tokens"]
+            .as_object_mut()
+            .unwrap();
+        for token in tokens.values_mut() {
+            token["ids"] = json!([70_000]);
+        }
+    });
+    let error = SentenceEncoder::open(dir.path())
+        .unwrap()
+        .encode(&["revenue"])
+        .unwrap_err();
     assert!(
-        matches!(
-            error,
-            ModelError::VocabularySize {
-                found: 3001,
-                rows: 3000,
-                ..
-            }
-        ),
+        matches!(error, ModelError::TokenBeyondTable { id: 70_000, .. }),
         "{error}"
     );
+}
+
+#[test]
+fn a_foreign_prefix_is_named() {
+    for prefix in ["roberta.", "0.auto_model."] {
+        let dir = copy_of_tiny();
+        rename(dir.path(), |name| format!("{prefix}{name}"));
+        let message = open(dir.path()).to_string();
+        let expected = format!("the tensors have the prefix `{prefix}`, expected none or `bert.`");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+}
+
+/// A checkpoint of a language model may hold the word table only as the output layer that is tied to it.
+#[test]
+fn a_tied_word_table_is_found() {
+    check_names("tied", |name| {
+        if name == "embeddings.word_embeddings.weight" {
+            "cls.predictions.decoder.weight".into()
+        } else {
+            format!("bert.{name}")
+        }
+    });
+}
+
+/// Both names of a tied table are written with the trained values, so that no reader finds the old ones.
+#[test]
+fn a_table_and_its_tied_copy_are_written_alike() {
+    let dir = copy_of_tiny();
+    rename(dir.path(), |name| format!("bert.{name}"));
+    let [words, tied] = [
+        "bert.embeddings.word_embeddings.weight",
+        "cls.predictions.decoder.weight",
+    ];
+    let path = dir.path().join("model.safetensors");
+    let mut tensors = read_safetensors(&path);
+    tensors.insert(tied.to_owned(), tensors[words].clone());
+    write(&path, tensors);
+    let model = for_training(dir.path());
+    let mut params = model.network().params().clone();
+    let entry = params.layout.entries.iter().find(|e| e.name == words);
+    let range = entry.unwrap().range.clone();
+    params.flat[range].fill(0.25);
+    let target = tempfile::tempdir().unwrap();
+    save(
+        target.path(),
+        model.folder(),
+        &params,
+        &SaveOptions::default(),
+    )
+    .unwrap();
+    let saved = read_safetensors(target.path().join("model.safetensors"));
+    assert!(saved[words].data.iter().all(|v| *v == 0.25));
+    assert_eq!(saved[words], saved[tied]);
 }
 
 /// The model gives the same under other names, freezes by the usual ones, and would be saved with the names of its source.
@@ -137,7 +212,7 @@ fn check_names(what: &str, name: impl Fn(&str) -> String) {
         Tolerance::Absolute(1e-5),
         what,
     );
-    let entries = &model.encoder().params().unwrap().layout.entries;
+    let entries = &model.network().params().layout.entries;
     assert!(
         entries
             .iter()

@@ -12,11 +12,12 @@ const CLOSE: Tolerance = Tolerance::Absolute(1e-5);
 fn every_hidden_state_of_ragged_texts() {
     let (golden, model) = (golden(), for_training(&tiny_bert()));
     let expected = &golden["hidden_states"];
-    for (name, encoder) in [
-        ("training", model.encoder()),
-        ("inference", &for_inference(&tiny_bert())),
+    let (batch, used) = (whole_batch(&model), for_inference(&tiny_bert()));
+    for (name, features) in [
+        ("training", model.network().features(&batch, true)),
+        ("inference", used.network().features(&batch, true)),
     ] {
-        let states = encoder.hidden_states(&whole_batch(&model));
+        let states = features.taps();
         assert_eq!(states.len(), expected.shape[0]);
         let values: Vec<f32> = states
             .iter()
@@ -28,10 +29,8 @@ fn every_hidden_state_of_ragged_texts() {
             CLOSE,
             &format!("hidden states, opened for {name}"),
         );
-        assert_eq!(
-            encoder.token_embeddings(&whole_batch(&model)),
-            states[states.len() - 1]
-        );
+        let last = features.tokens().unwrap().to_mat();
+        assert_eq!(last, states[states.len() - 1]);
     }
 }
 
@@ -49,7 +48,7 @@ fn every_pooling_mode() {
         );
     }
     let all = SentenceEncoder::open(pooled(&MODES.map(|(_, mode)| mode), true).path()).unwrap();
-    assert_eq!(all.encoder().dim(), 6 * 32);
+    assert_eq!(all.network().dim(), 6 * 32);
     assert_close(
         all.encode(&texts()).unwrap().data(),
         &golden["pool.all"].data,
@@ -78,7 +77,7 @@ fn a_prompt_counts_or_not() {
 #[test]
 fn a_dense_layer_over_all_modes() {
     let model = SentenceEncoder::open(with_dense().path()).unwrap();
-    assert_eq!(model.encoder().dim(), 24);
+    assert_eq!(model.network().dim(), 24);
     assert_close(
         model.encode(&texts()).unwrap().data(),
         &golden()["dense"].data,
@@ -112,9 +111,11 @@ fn every_activation() {
 fn training_without_dropout_sees_what_inference_sees() {
     let dir = with_dense();
     let model = for_training(dir.path());
-    let (embeddings, activations) = model.encoder().forward(whole_batch(&model), 3);
+    let (embeddings, activations) = model.network().forward(whole_batch(&model), 3);
     assert_eq!(activations.texts(), texts().len());
-    let inference = for_inference(dir.path()).embed(&whole_batch(&model));
+    let inference = for_inference(dir.path())
+        .network()
+        .embed(&whole_batch(&model));
     assert_close(
         embeddings.data(),
         inference.data(),
@@ -125,7 +126,8 @@ fn training_without_dropout_sees_what_inference_sees() {
 
 #[test]
 fn buffers_of_another_batch_leave_no_trace() {
-    let (model, encoder) = (for_training(&tiny_bert()), for_inference(&tiny_bert()));
+    let (model, used) = (for_training(&tiny_bert()), for_inference(&tiny_bert()));
+    let encoder = used.network();
     let (small, large) = (batch(&model, &[1, 2]), whole_batch(&model));
     let fresh = encoder.embed(&small);
     encoder.embed(&large);

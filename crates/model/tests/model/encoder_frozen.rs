@@ -1,6 +1,6 @@
 //! Frozen parameters get no gradient, and the others the same as without freezing.
 
-use matryo_model::{Grads, ModelError, SentenceEncoder};
+use matryo_model::{Grads, ModelError, NnError, SentenceEncoder};
 use matryo_ops::Mat;
 use matryo_testkit::{pseudo_random, tiny_bert};
 
@@ -130,6 +130,6 @@ fn a_pattern_that_matches_nothing_is_an_error() {
     );
     assert!(matches!(
         open("*"),
-        ModelError::AllFrozen { parameters: 37 }
+        ModelError::Nn(NnError::AllFrozen { parameters: 37 })
     ));
 }

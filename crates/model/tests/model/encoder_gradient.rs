@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use matryo_model::{Entry, Grads, SentenceEncoder};
+use matryo_model::{Entry, Grads, SentenceEncoder, Trainable};
 use matryo_ops::Mat;
 use matryo_testkit::{
     Tensor, Tolerance, assert_close, assert_value, directional_derivative, pseudo_random, tiny_bert,
@@ -16,7 +16,7 @@ const KEY_BIAS: &str = "attention.self.key.bias";
 
 /// Of `sum(embeddings * weights)`, all texts in one batch.
 fn golden_gradient(
-    model: &SentenceEncoder,
+    model: &SentenceEncoder<Trainable>,
     golden: &BTreeMap<String, Tensor>,
     prefix: &str,
 ) -> Grads {
@@ -52,7 +52,7 @@ fn assert_gradient(entry: &Entry, found: &[f32], golden: &BTreeMap<String, Tenso
     assert_close(found, &whole, tolerance, &name);
 }
 
-fn check_every_gradient(model: &SentenceEncoder, prefix: &str) {
+fn check_every_gradient(model: &SentenceEncoder<Trainable>, prefix: &str) {
     let golden = golden();
     let mut grads = golden_gradient(model, &golden, prefix);
     let layout = grads.layout.clone();
@@ -106,7 +106,7 @@ fn finite_differences_with_dropout() {
     let weights = Mat::from_vec(9, 32, pseudo_random(9 * 32, 5));
     let mut model = for_training(dir.path());
     let grads = gradient(&model, &[&[0, 1, 2, 3, 4, 5, 6, 7, 8]], &weights, 17);
-    let start = model.encoder().params().unwrap().flat.clone();
+    let start = model.network().params().flat.clone();
     let direction: Vec<f32> = pseudo_random(start.len(), 6)
         .iter()
         .zip(&*start)
@@ -115,13 +115,8 @@ fn finite_differences_with_dropout() {
     let model = std::cell::RefCell::new(&mut model);
     let loss = |at: &[f32]| {
         let mut model = model.borrow_mut();
-        model
-            .encoder_mut()
-            .params_mut()
-            .unwrap()
-            .flat
-            .copy_from_slice(at);
-        let (embeddings, _) = { model.encoder().forward(whole_batch(&model), 17) };
+        model.network_mut().params_mut().flat.copy_from_slice(at);
+        let (embeddings, _) = { model.network().forward(whole_batch(&model), 17) };
         embeddings
             .data()
             .iter()
@@ -170,7 +165,7 @@ fn micro_batches_and_their_order_change_nothing_but_rounding() {
 fn masks_depend_on_the_seed_and_the_text_id() {
     let dir = with_dropout(0.1, 0.0);
     let model = for_training(dir.path());
-    let embed = |places: &[usize], seed| model.encoder().forward(batch(&model, places), seed).0;
+    let embed = |places: &[usize], seed| model.network().forward(batch(&model, places), seed).0;
     // Texts 2 and 7 are equal, their ids are not.
     let (once, again) = (embed(&[2, 7], 1), embed(&[2, 7], 1));
     assert_eq!(once, again);

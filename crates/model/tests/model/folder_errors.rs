@@ -2,9 +2,8 @@
 
 use std::{fs, path::Path};
 
-use crate::common::{copy_of_tiny, edit, put};
-use matryo_model::{Dense, ModelError, ModelFolder, Module, SimilarityFn};
-use matryo_ops::{Activation, PoolMode};
+use matryo_model::{ModelError, ModelFolder, SimilarityFn, WriteConfig};
+use matryo_testkit::{copy_of_tiny, edit, put};
 use serde_json::{Value, json};
 
 const POOLING: &str = "1_Pooling/config.json";
@@ -93,35 +92,31 @@ fn widths_that_disagree() {
 fn every_pooling_of_both_layouts() {
     let folder = copy_of_tiny();
     let modes = [
-        ("cls_token", "cls", PoolMode::Cls),
-        ("max_tokens", "max", PoolMode::Max),
-        ("mean_tokens", "mean", PoolMode::Mean),
-        (
-            "mean_sqrt_len_tokens",
-            "mean_sqrt_len_tokens",
-            PoolMode::MeanSqrtLen,
-        ),
-        (
-            "weightedmean_tokens",
-            "weightedmean",
-            PoolMode::WeightedMean,
-        ),
-        ("lasttoken", "lasttoken", PoolMode::LastToken),
+        ("cls_token", "cls"),
+        ("max_tokens", "max"),
+        ("mean_tokens", "mean"),
+        ("mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+        ("weightedmean_tokens", "weightedmean"),
+        ("lasttoken", "lasttoken"),
     ];
-    for (old, new, mode) in modes {
+    for (old, new) in modes {
         put(
             folder.path(),
             POOLING,
             &json!({format!("pooling_mode_{old}"): true, "include_prompt": false}),
         );
-        assert_eq!(open(folder.path()).pooling.modes, [mode]);
-        assert!(!open(folder.path()).pooling.include_prompt);
+        let without = format!("Pooling({new}, without the prompt)");
+        assert_eq!(open(folder.path()).summaries()[1], without);
+        assert!(!open(folder.path()).include_prompt());
         put(
             folder.path(),
             POOLING,
             &json!({"embedding_dimension": 32, "pooling_mode": new}),
         );
-        assert_eq!(open(folder.path()).pooling.modes, [mode]);
+        assert_eq!(
+            open(folder.path()).summaries()[1],
+            format!("Pooling({new})")
+        );
     }
 }
 
@@ -131,8 +126,8 @@ fn concatenations_keep_their_order() {
     let two = json!({"pooling_mode_mean_tokens": true, "pooling_mode_max_tokens": true, "pooling_mode_cls_token": true});
     put(folder.path(), POOLING, &two);
     assert_eq!(
-        open(folder.path()).pooling.modes,
-        [PoolMode::Cls, PoolMode::Max, PoolMode::Mean]
+        open(folder.path()).summaries()[1],
+        "Pooling(cls + max + mean)"
     );
     assert_eq!(open(folder.path()).dim(), 96);
     put(
@@ -140,10 +135,7 @@ fn concatenations_keep_their_order() {
         POOLING,
         &json!({"pooling_mode": ["mean", "cls"], "pooling_mode_max_tokens": true}),
     );
-    assert_eq!(
-        open(folder.path()).pooling.modes,
-        [PoolMode::Mean, PoolMode::Cls]
-    );
+    assert_eq!(open(folder.path()).summaries()[1], "Pooling(mean + cls)");
 }
 
 #[test]
@@ -155,7 +147,7 @@ fn no_pooling_mode_is_mean_as_upstream_with_a_note() {
         &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": false}),
     );
     let folder = open(folder.path());
-    assert_eq!(folder.pooling.modes, [PoolMode::Mean]);
+    assert_eq!(folder.summaries()[1], "Pooling(mean)");
     assert!(
         folder.notes[0].contains("mean pooling"),
         "{:?}",
@@ -173,11 +165,11 @@ fn a_plain_transformers_folder_gets_mean_pooling_with_a_note() {
         c["model_max_length"] = json!(1e30)
     });
     let folder = open(folder.path());
+    assert_eq!(folder.summaries(), ["Transformer", "Pooling(mean)"]);
     assert_eq!(
-        (folder.pooling.modes.as_slice(), folder.modules.len()),
-        (&[PoolMode::Mean][..], 0)
+        folder.input.max_seq_length, 128,
+        "as many as there are positions"
     );
-    assert_eq!(folder.max_seq_length, 128, "as many as there are positions");
     assert!(
         folder.notes[0].contains("no modules.json"),
         "{:?}",
@@ -192,7 +184,7 @@ fn the_longest_input() {
         c["max_seq_length"] = json!(64)
     });
     assert_eq!(
-        open(folder.path()).max_seq_length,
+        open(folder.path()).input.max_seq_length,
         64,
         "the module's own length wins"
     );
@@ -202,12 +194,12 @@ fn the_longest_input() {
     edit(folder.path(), "tokenizer_config.json", |c| {
         c["model_max_length"] = json!(100)
     });
-    assert_eq!(open(folder.path()).max_seq_length, 100);
+    assert_eq!(open(folder.path()).input.max_seq_length, 100);
     edit(folder.path(), "tokenizer_config.json", |c| {
         c["model_max_length"] = json!(512)
     });
     let folder = open(folder.path());
-    assert_eq!(folder.max_seq_length, 128);
+    assert_eq!(folder.input.max_seq_length, 128);
     assert!(folder.notes[0].contains("512"), "{:?}", folder.notes);
 }
 
@@ -227,7 +219,7 @@ fn types_of_every_version_are_known_and_no_others() {
             "2_Normalize/config.json",
             &json!({"module_input_name": "sentence_embedding"}),
         );
-        assert_eq!(open(folder.path()).modules, [Module::Normalize]);
+        assert_eq!(open(folder.path()).summaries()[2], "Normalize");
     }
     for class in [
         "sentence_transformers.models.LSTM",
@@ -262,25 +254,19 @@ fn dense_activations_and_what_is_not_supported() {
     });
     let config = |class: &str| json!({"in_features": 32, "out_features": 8, "bias": false, "activation_function": class});
     let cases = [
-        ("torch.nn.modules.activation.Tanh", Some(Activation::Tanh)),
-        ("torch.nn.modules.activation.GELU", Some(Activation::Gelu)),
-        ("torch.nn.modules.activation.ReLU", Some(Activation::Relu)),
-        ("torch.nn.modules.activation.SiLU", Some(Activation::Silu)),
-        (
-            "torch.nn.modules.activation.Sigmoid",
-            Some(Activation::Sigmoid),
-        ),
-        ("torch.nn.modules.linear.Identity", None),
+        "torch.nn.modules.activation.Tanh",
+        "torch.nn.modules.activation.GELU",
+        "torch.nn.modules.activation.ReLU",
+        "torch.nn.modules.activation.SiLU",
+        "torch.nn.modules.activation.Sigmoid",
+        "torch.nn.modules.linear.Identity",
     ];
-    for (class, activation) in cases {
+    for class in cases {
         put(folder.path(), "2_Normalize/config.json", &config(class));
-        let expected = Dense {
-            in_features: 32,
-            out_features: 8,
-            bias: false,
-            activation,
-        };
-        assert_eq!(open(folder.path()).modules, [Module::Dense(expected)]);
+        let opened = open(folder.path());
+        assert_eq!(opened.summaries()[2], "Dense(32 to 8)");
+        let written = opened.modules[2].module.files(&WriteConfig::default());
+        assert_eq!(written[0].value, config(class));
         assert_eq!(open(folder.path()).dim(), 8);
     }
     let mut wrong = vec![
@@ -405,7 +391,7 @@ fn older_names_and_places_of_the_transformer() {
         m[0]["path"] = json!("0_Transformer")
     });
     let opened = open(folder.path());
-    assert_eq!((opened.max_seq_length, opened.dim()), (77, 32));
+    assert_eq!((opened.input.max_seq_length, opened.dim()), (77, 32));
     assert!(opened.checkpoint(0).unwrap().has("pooler.dense.bias"));
     assert!(matryo_model::Tokenizer::open(&opened).unwrap().vocab_size() == 3000);
 }

@@ -1,20 +1,23 @@
 //! A complete folder opens, and its weights and tokenizer with it.
 
-use matryo_model::{ModelFolder, Module, Tokenizer};
-use matryo_ops::PoolMode;
+use matryo_model::{ModelFolder, Tokenizer};
 use matryo_testkit::tiny_bert;
 
 #[test]
 fn the_old_layout_opens() {
     let folder = ModelFolder::open(&tiny_bert()).unwrap();
+    let input = folder.input;
     assert_eq!(
-        (folder.max_seq_length, folder.do_lower_case, folder.dim()),
+        (input.max_seq_length, input.do_lower_case, folder.dim()),
         (128, false, 32)
     );
-    assert_eq!(folder.pooling.modes, [PoolMode::Mean]);
-    assert!(folder.pooling.include_prompt);
-    assert_eq!(folder.modules, [Module::Normalize]);
-    assert_eq!(folder.module_paths, ["2_Normalize"]);
+    assert!(folder.include_prompt());
+    assert_eq!(
+        folder.summaries(),
+        ["Transformer", "Pooling(mean)", "Normalize"]
+    );
+    let paths: Vec<&str> = folder.modules.iter().map(|module| &*module.path).collect();
+    assert_eq!(paths, ["", "1_Pooling", "2_Normalize"]);
     assert_eq!(folder.notes, [] as [&str; 0]);
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::hub_server::{COMMIT, Hub, Served, sha256};
-use matryo_model::{HubOptions, HubProgress, ModelError, ModelFolder, resolve};
+use matryo_model::{HubOptions, HubProgress, ModelError, ModelFolder, NnError, resolve};
 use matryo_testkit::tiny_bert;
 use tempfile::TempDir;
 
@@ -482,7 +482,7 @@ fn a_pickle_is_refused_before_it_is_downloaded() {
     ]);
     let error = get(&hub, &tempfile::tempdir().unwrap()).unwrap_err();
     assert!(
-        matches!(error, ModelError::PickledWeights { .. }),
+        matches!(error, ModelError::Nn(NnError::PickledWeights { .. })),
         "{error}"
     );
     assert_eq!(hub.seen().len(), 1);

@@ -1,11 +1,11 @@
 //! Model folders, the hub, the tokenizer and the encoder, on a tiny model.
 
-mod checkpoint;
-mod common;
 mod encoder_errors;
 mod encoder_forward;
 mod encoder_frozen;
 mod encoder_gradient;
+mod families;
+mod family_files;
 mod folder_errors;
 mod folder_open;
 mod hub;

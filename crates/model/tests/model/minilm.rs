@@ -3,7 +3,7 @@
 //! Needs 90 MB of weights and golden values that are not in the repository:
 //! `MATRYO_MINILM=FOLDER MATRYO_GOLDEN=FOLDER cargo test --release -p matryo-model --test model minilm -- --ignored --nocapture`
 
-use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use matryo_model::{
     EncodeOptions, Role, SentenceEncoder, SimilarityFn, TokenBatch, pairwise_similarity, similarity,
@@ -247,10 +247,10 @@ fn token_embeddings() {
             .ids;
         let mut batch = TokenBatch::new();
         batch.push(&ids, 0, 0);
-        let found = model.encoder().token_embeddings(&Arc::new(batch));
+        let features = model.network().features(&batch, false);
         check.compare(
             &format!("token_embeddings_{place}"),
-            found.data(),
+            features.tokens().unwrap().data(),
             Tolerance::Absolute(1e-5),
         );
     }

@@ -66,10 +66,10 @@ fn gradients(folder: &Path, precision: Precision, texts: &[String]) -> Grads {
             0,
         );
     }
-    let encoder = model.encoder();
+    let encoder = model.network();
     let (embeddings, activations) = encoder.forward(Arc::new(batch), 0);
     let d = pseudo_random(embeddings.rows() * embeddings.cols(), 7);
-    let mut grads = Grads::zeros(encoder.params().unwrap().layout.clone());
+    let mut grads = encoder.zero_grads();
     encoder.backward(
         activations,
         Mat::from_vec(embeddings.rows(), embeddings.cols(), d).view(),

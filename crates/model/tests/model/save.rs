@@ -5,13 +5,13 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use crate::common::{self, copy_folder, copy_of_tiny, edit, json};
 use matryo_model::{
     Checkpoint, FolderLayout, Layout, ModelFolder, Params, SaveOptions, Settings, SimilarityFn,
     Tokenizer, save,
 };
 use matryo_ops::AlignedVec;
 use matryo_testkit::tiny_bert;
+use matryo_testkit::{self as common, copy_folder, copy_of_tiny, edit, json};
 use serde_json::{Value, json as value};
 
 const NEW: SaveOptions<'_> = SaveOptions {
@@ -20,6 +20,11 @@ const NEW: SaveOptions<'_> = SaveOptions {
     max_seq_length: None,
     settings: None,
 };
+
+fn paths(folder: &ModelFolder) -> String {
+    let paths: Vec<&str> = folder.modules.iter().map(|module| &*module.path).collect();
+    paths.join(" ")
+}
 
 fn no_params() -> Params {
     Params {
@@ -152,11 +157,14 @@ fn layouts_convert_both_ways() {
     let [new, old] = ["new", "old"].map(|name| dir.path().join(name));
     let converted = resave(&tiny_bert(), &new, &NEW);
     assert_eq!(
-        (converted.max_seq_length, converted.do_lower_case),
+        (
+            converted.input.max_seq_length,
+            converted.input.do_lower_case
+        ),
         (128, false)
     );
     let back = resave(&new, &old, &SaveOptions::default());
-    assert_eq!(back.modules, converted.modules);
+    assert_eq!(back.summaries(), converted.summaries());
     for file in [
         "modules.json",
         "sentence_bert_config.json",
@@ -174,8 +182,8 @@ fn dense_modules_keep_their_folders_and_weights() {
     let dir = tempfile::tempdir().unwrap();
     let folder = resave(source.path(), dir.path(), &NEW);
     assert_eq!(
-        (folder.dim(), folder.module_paths.join(" ")),
-        (8, "2_Dense 3_Normalize 4_Dense".into())
+        (folder.dim(), paths(&folder)),
+        (8, " 1_Pooling 2_Dense 3_Normalize 4_Dense".into())
     );
     for file in [
         "modules.json",
@@ -196,8 +204,8 @@ fn an_order_of_pooling_that_the_old_layout_cannot_say_is_not_lost() {
     let dir = tempfile::tempdir().unwrap();
     let folder = resave(source.path(), dir.path(), &SaveOptions::default());
     assert_eq!(
-        folder.pooling,
-        ModelFolder::open(source.path()).unwrap().pooling
+        folder.summaries(),
+        ModelFolder::open(source.path()).unwrap().summaries()
     );
     common::put(
         source.path(),
@@ -206,8 +214,8 @@ fn an_order_of_pooling_that_the_old_layout_cannot_say_is_not_lost() {
     );
     let folder = resave(source.path(), dir.path(), &SaveOptions::default());
     assert_eq!(
-        folder.pooling,
-        ModelFolder::open(source.path()).unwrap().pooling
+        folder.summaries(),
+        ModelFolder::open(source.path()).unwrap().summaries()
     );
     let config = json(dir.path(), "1_Pooling/config.json");
     assert_eq!(
@@ -317,7 +325,7 @@ fn settings_card_and_length_are_written() {
         };
         let saved = resave(&tiny_bert(), &dir.path().join("model"), &options);
         assert_eq!(
-            (saved.settings, saved.max_seq_length),
+            (saved.settings, saved.input.max_seq_length),
             (settings.clone(), 64)
         );
         assert_eq!(
@@ -334,7 +342,7 @@ fn lower_casing_survives_the_new_layout() {
         c["do_lower_case"] = value!(true)
     });
     let dir = tempfile::tempdir().unwrap();
-    assert!(resave(folder.path(), dir.path(), &NEW).do_lower_case);
+    assert!(resave(folder.path(), dir.path(), &NEW).input.do_lower_case);
 }
 
 #[test]

@@ -5,9 +5,9 @@
 
 use std::{fs, path::Path};
 
-use crate::common::{self, copy_of_tiny};
 use matryo_model::{ModelFolder, Tokenizer};
 use matryo_testkit::tiny_bert;
+use matryo_testkit::{self as common, copy_of_tiny};
 use serde_json::{Value, json};
 
 fn golden() -> Value {

@@ -4,12 +4,46 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, AttentionShape, Cpu, Dropout, Epilogue, Level, Mat, MatMut, MatRef, Operand, Ops,
-    PoolMode, Scalar, Spans, Weight,
+    Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
+    Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat,
+    MatMut, MatRef, Operand, Ops, PoolMode, Rotary, Scalar, Spans, Weight,
 };
 use matryo_testkit::{
     Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
 };
+
+/// Test of every backward of [`Ops`]; `rotary` and `dropout` are their own.
+const TESTS: [(&str, fn()); 10] = [
+    ("linear_bwd", linear),
+    ("embed_bwd", embeddings),
+    ("layer_norm_bwd", layer_norm),
+    ("activation_bwd", activations),
+    ("gate_bwd", gate),
+    ("rotary", rotary),
+    ("attention_bwd", attention),
+    ("dropout", dropout),
+    ("pool_bwd", pooling),
+    ("normalize_bwd", normalize),
+];
+
+/// An operation that is added to the trait must be added to the table, with its test.
+#[test]
+fn every_backward_has_a_test() {
+    let source = include_str!("../../src/ops.rs");
+    let names = source
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("fn "))
+        .filter_map(|line| line.split_once('('))
+        .map(|(name, _)| name);
+    let backwards: Vec<&str> = names.filter(|name| name.ends_with("_bwd")).collect();
+    assert_eq!(backwards.len(), TESTS.len() - 2, "{backwards:?}");
+    for name in backwards {
+        assert!(
+            TESTS.iter().any(|(tested, _)| *tested == name),
+            "no gradient test of {name}"
+        );
+    }
+}
 
 const BOUNDS: [u32; 5] = [0, 1, 8, 8, 45];
 const TOKENS: usize = 45;
@@ -78,8 +112,14 @@ fn linear() {
             Mat::zeros(outer, inner),
             vec![0.0; outer],
         );
-        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
-        ops.linear_bwd(dx_out, dw_out, Some(&mut db), g.view(), x.view(), w.view());
+        ops.linear_bwd(LinearBackward {
+            dx: Some(dx.view_mut().into()),
+            dw: Some(dw.view_mut()),
+            db: Some(&mut db),
+            dy: g.view(),
+            x: x.view(),
+            w: w.view(),
+        });
         check("dx", |x| forward(x, w.view(), b.view()), &g, &x, dx.data());
         check("dw", |w| forward(x.view(), w, b.view()), &g, &w, dw.data());
         check("db", |b| forward(x.view(), w.view(), b), &g, &b, &db);
@@ -93,11 +133,14 @@ fn gradients_of_parameters_accumulate_and_those_of_activations_do_not() {
         let run = |start: f32| {
             let fill = |len| vec![start; len];
             let (mut dx, mut dw, mut db) = (fill(45), fill(35), fill(7));
-            let (dx_out, dw_out) = (
-                Some(MatMut::new(9, 5, &mut dx).into()),
-                Some(MatMut::new(7, 5, &mut dw)),
-            );
-            ops.linear_bwd(dx_out, dw_out, Some(&mut db), dy.view(), x.view(), w.view());
+            ops.linear_bwd(LinearBackward {
+                dx: Some(MatMut::new(9, 5, &mut dx).into()),
+                dw: Some(MatMut::new(7, 5, &mut dw)),
+                db: Some(&mut db),
+                dy: dy.view(),
+                x: x.view(),
+                w: w.view(),
+            });
             (dx, dw, db)
         };
         let ((dx0, dw0, db0), (dx8, dw8, db8)) = (run(0.0), run(8.0));
@@ -108,94 +151,135 @@ fn gradients_of_parameters_accumulate_and_those_of_activations_do_not() {
     }
 }
 
+/// Row 3 of the first table is frozen: moving it moves the output, but its gradient is 0.
 #[test]
 fn embeddings() {
-    let (ids, positions) = ([3, 1, 3, 0, 3], [0, 1, 2, 0, 1]);
-    let (word, position, kind, g) = (mat(5, 6, 1), mat(3, 6, 2), mat(2, 6, 3), mat(5, 6, 4));
+    let (ids, positions, types) = ([3, 1, 3, 0, 3], [0, 1, 2, 0, 1], [0; 5]);
+    let (word, position, token_type, g) = (mat(5, 6, 1), mat(3, 6, 2), mat(2, 6, 3), mat(5, 6, 4));
     for ops in devices() {
-        let forward = |word: MatRef<'_>, position: MatRef<'_>, kind: MatRef<'_>| {
+        let forward = |word: MatRef<'_>, position: MatRef<'_>, token_type: MatRef<'_>| {
             let mut y = Mat::zeros(5, 6);
-            ops.embed(
-                y.view_mut(),
-                &ids,
-                &positions,
-                word,
-                Some(position),
-                Some(kind),
-            );
+            let lookup = |table, rows| Lookup { table, rows };
+            let lookups = [
+                lookup(word, &ids),
+                lookup(position, &positions),
+                lookup(token_type, &types),
+            ];
+            ops.embed(y.view_mut(), &lookups);
             y
         };
-        let (mut dw, mut dp, mut dk) = (Mat::zeros(5, 6), Mat::zeros(3, 6), Mat::zeros(2, 6));
-        let targets = [&mut dw, &mut dp, &mut dk].map(|d| Some(d.view_mut()));
-        let [d_word, d_position, d_kind] = targets;
-        ops.embed_bwd(g.view(), &ids, &positions, d_word, d_position, d_kind);
+        let gradients = |frozen_row| {
+            let mut d = [Mat::zeros(5, 6), Mat::zeros(3, 6), Mat::zeros(2, 6)];
+            let [d_word, d_position, d_type] = d.each_mut().map(Mat::view_mut);
+            let gradient = |d_table, rows, frozen_row| LookupGradient {
+                d_table,
+                rows,
+                frozen_row,
+            };
+            ops.embed_bwd(
+                g.view(),
+                &mut [
+                    gradient(d_word, &ids, frozen_row),
+                    gradient(d_position, &positions, None),
+                    gradient(d_type, &types, None),
+                ],
+            );
+            d
+        };
+        let [mut dw, dp, dt] = gradients(None);
         check(
             "word",
-            |word| forward(word, position.view(), kind.view()),
+            |word| forward(word, position.view(), token_type.view()),
             &g,
             &word,
             dw.data(),
         );
         check(
             "position",
-            |position| forward(word.view(), position, kind.view()),
+            |position| forward(word.view(), position, token_type.view()),
             &g,
             &position,
             dp.data(),
         );
         check(
-            "kind",
-            |kind| forward(word.view(), position.view(), kind),
+            "token type",
+            |token_type| forward(word.view(), position.view(), token_type),
             &g,
-            &kind,
-            dk.data(),
+            &token_type,
+            dt.data(),
         );
+        dw.row_mut(3).fill(0.0);
+        assert_eq!(gradients(Some(3)), [dw, dp, dt], "all but the frozen row");
     }
 }
 
 #[test]
 fn layer_norm() {
+    for with_beta in [true, false] {
+        for with_residual in [true, false] {
+            one_layer_norm(with_beta, with_residual);
+        }
+    }
+}
+
+/// With a residual the forward is `layer_norm(x) . g + x . residual`, as in a pre-norm block.
+fn one_layer_norm(with_beta: bool, with_residual: bool) {
     let (rows, cols) = (70, 33);
-    let (x, gamma, beta, g) = (
+    let (x, gamma, beta, g, residual) = (
         mat(rows, cols, 1),
         mat(1, cols, 2),
         mat(1, cols, 3),
         mat(rows, cols, 4),
+        mat(rows, cols, 5),
     );
+    let both = Mat::from_vec(2 * rows, cols, [g.data(), residual.data()].concat());
     for ops in devices() {
+        let norm = |y: MatMut<'_>,
+                    stats: Option<MatMut<'_>>,
+                    x: MatRef<'_>,
+                    gamma: &[f32],
+                    beta: &[f32]| {
+            ops.layer_norm(LayerNorm {
+                y,
+                stats,
+                x,
+                gamma,
+                beta: Some(beta).filter(|_| with_beta),
+                eps: 1e-5,
+            });
+        };
         let forward = |x: MatRef<'_>, gamma: MatRef<'_>, beta: MatRef<'_>| {
             let mut y = Mat::zeros(rows, cols);
-            ops.layer_norm(y.view_mut(), None, x, gamma.row(0), beta.row(0), 1e-5);
+            norm(y.view_mut(), None, x, gamma.row(0), beta.row(0));
             y
         };
         let (mut y, mut stats) = (Mat::zeros(rows, cols), Mat::zeros(rows, 2));
-        ops.layer_norm(
-            y.view_mut(),
-            Some(stats.view_mut()),
-            x.view(),
-            gamma.data(),
-            beta.data(),
-            1e-5,
-        );
-        let (mut dx, mut dgamma, mut dbeta) =
-            (Mat::zeros(rows, cols), vec![0.0; cols], vec![0.0; cols]);
-        let (dgamma_out, dbeta_out) = (Some(dgamma.as_mut_slice()), Some(dbeta.as_mut_slice()));
-        ops.layer_norm_bwd(
-            dx.view_mut(),
-            dgamma_out,
-            dbeta_out,
-            g.view(),
-            x.view(),
-            stats.view(),
-            gamma.data(),
-        );
-        check(
-            "dx",
-            |x| forward(x, gamma.view(), beta.view()),
-            &g,
-            &x,
-            dx.data(),
-        );
+        let stats_out = Some(stats.view_mut());
+        norm(y.view_mut(), stats_out, x.view(), gamma.data(), beta.data());
+        let mut dx = Mat::zeros(rows, cols);
+        let mut dgamma = vec![0.0; cols];
+        let mut dbeta = vec![0.0; cols];
+        ops.layer_norm_bwd(LayerNormBackward {
+            dx: dx.view_mut(),
+            dgamma: Some(&mut dgamma),
+            dbeta: with_beta.then_some(dbeta.as_mut_slice()),
+            dy: g.view(),
+            x: x.view(),
+            stats: stats.view(),
+            gamma: gamma.data(),
+            residual: with_residual.then(|| residual.view()),
+        });
+        if with_residual {
+            let with_input = |x: MatRef<'_>| {
+                let y = forward(x, gamma.view(), beta.view());
+                let values = [y.data(), x.to_mat().data()].concat();
+                Mat::from_vec(2 * rows, cols, values)
+            };
+            check("dx and residual", with_input, &both, &x, dx.data());
+        } else {
+            let of_x = |x: MatRef<'_>| forward(x, gamma.view(), beta.view());
+            check("dx", of_x, &g, &x, dx.data());
+        }
         check(
             "dgamma",
             |gamma| forward(x.view(), gamma, beta.view()),
@@ -210,6 +294,76 @@ fn layer_norm() {
             &beta,
             &dbeta,
         );
+    }
+}
+
+#[test]
+fn gate() {
+    // Away from the kink of ReLU.
+    let pre: Vec<f32> = pseudo_random(6 * 26, 1)
+        .into_iter()
+        .map(|x| 2.0 * x + 0.3 * x.signum())
+        .collect();
+    let (pre, g) = (Mat::from_vec(6, 26, pre), mat(6, 13, 2));
+    use Activation::{Gelu, GeluTanh, Relu, Sigmoid, Silu, Tanh};
+    for ops in devices() {
+        for f in [Gelu, GeluTanh, Relu, Silu, Tanh, Sigmoid] {
+            let forward = |pre: MatRef<'_>| {
+                let mut y = Mat::zeros(6, 13);
+                ops.gate(y.view_mut(), pre, f);
+                y
+            };
+            let mut d_pre = Mat::zeros(6, 26);
+            ops.gate_bwd(d_pre.view_mut(), g.view(), pre.view(), f);
+            check(
+                &format!("{} {f:?}", ops.describe()),
+                forward,
+                &g,
+                &pre,
+                d_pre.data(),
+            );
+        }
+    }
+}
+
+#[test]
+fn rotary() {
+    let (rows, heads, head_dim, cols) = (9, 3, 10, 35);
+    let angles: Vec<f32> = pseudo_random(6 * 5, 3).iter().map(|x| 3.0 * x).collect();
+    let table: Vec<f32> = angles
+        .chunks(5)
+        .flat_map(|row| {
+            row.iter()
+                .map(|x| x.cos())
+                .chain(row.iter().map(|x| x.sin()))
+        })
+        .collect();
+    let table = Mat::from_vec(6, head_dim, table);
+    let positions: Vec<u32> = (0..rows as u32).map(|r| 5 * r % 6).collect();
+    let (x, g) = (mat(rows, cols, 1), mat(rows, cols, 2));
+    for ops in devices() {
+        let rotated = |x: &Mat, inverse| {
+            let mut x = x.clone();
+            ops.rotary(Rotary {
+                x: x.view_mut(),
+                heads,
+                head_dim,
+                positions: &positions,
+                table: table.view(),
+                inverse,
+            });
+            x
+        };
+        for inverse in [false, true] {
+            let dx = rotated(&g, !inverse);
+            check(
+                "rotary",
+                |x| rotated(&x.to_mat(), inverse),
+                &g,
+                &x,
+                dx.data(),
+            );
+        }
     }
 }
 
@@ -247,68 +401,64 @@ fn activations() {
 #[test]
 fn attention() {
     let keys: Vec<u64> = (0..TOKENS as u64).map(|i| 31 * i).collect();
-    let spans = Spans { bounds: &BOUNDS };
-    for shape in [
-        AttentionShape {
-            heads: 2,
-            head_dim: 8,
-        },
-        AttentionShape {
-            heads: 1,
-            head_dim: 40,
-        },
+    let dropout = Dropout {
+        rate: 0.4,
+        key: 9,
+        rows: &keys,
+    };
+    for mask in [
+        AttentionMask::FULL,
+        AttentionMask::CAUSAL,
+        AttentionMask::window(2, 5),
+        AttentionMask::window(20, 0),
     ] {
-        let (qkv, g) = (
-            mat(TOKENS, 3 * shape.width(), 1),
-            mat(TOKENS, shape.width(), 2),
-        );
-        for dropout in [
-            None,
-            Some(Dropout {
-                rate: 0.4,
-                key: 9,
-                rows: &keys,
-            }),
-        ] {
-            for ops in devices() {
-                let forward = |qkv: MatRef<'_>| {
-                    let mut y = Mat::zeros(TOKENS, shape.width());
-                    ops.attention(y.view_mut(), None, qkv, spans, shape, dropout);
-                    y
-                };
-                let (mut y, mut lse) = (
-                    Mat::zeros(TOKENS, shape.width()),
-                    Mat::zeros(TOKENS, shape.heads),
-                );
-                ops.attention(
-                    y.view_mut(),
-                    Some(lse.view_mut()),
-                    qkv.view(),
-                    spans,
-                    shape,
-                    dropout,
-                );
-                let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
-                let kept = (y.view(), lse.view(), qkv.view());
-                ops.attention_bwd(
-                    dqkv.view_mut(),
-                    g.view(),
-                    kept.0,
-                    kept.1,
-                    kept.2,
-                    spans,
-                    shape,
-                    dropout,
-                );
-                check(
-                    &format!("{} {shape:?}", ops.describe()),
-                    forward,
-                    &g,
-                    &qkv,
-                    dqkv.data(),
-                );
-            }
+        for (heads, head_dim) in [(2, 8), (1, 40)] {
+            let shape = AttentionShape {
+                mask,
+                ..AttentionShape::new(heads, head_dim)
+            };
+            one_attention(shape, None);
+            one_attention(shape, Some(dropout));
         }
+    }
+}
+
+fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
+    let spans = Spans { bounds: &BOUNDS };
+    let qkv = mat(TOKENS, 3 * shape.width(), 1);
+    let g = mat(TOKENS, shape.width(), 2);
+    for ops in devices() {
+        let run = |y: MatMut<'_>, lse: Option<MatMut<'_>>, qkv: MatRef<'_>| {
+            ops.attention(Attention {
+                y,
+                lse,
+                qkv,
+                spans,
+                shape,
+                dropout,
+            });
+        };
+        let forward = |qkv: MatRef<'_>| {
+            let mut y = Mat::zeros(TOKENS, shape.width());
+            run(y.view_mut(), None, qkv);
+            y
+        };
+        let mut y = Mat::zeros(TOKENS, shape.width());
+        let mut lse = Mat::zeros(TOKENS, shape.heads);
+        run(y.view_mut(), Some(lse.view_mut()), qkv.view());
+        let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        ops.attention_bwd(AttentionBackward {
+            dqkv: dqkv.view_mut(),
+            dy: g.view(),
+            y: y.view(),
+            lse: lse.view(),
+            qkv: qkv.view(),
+            spans,
+            shape,
+            dropout,
+        });
+        let what = format!("{} {shape:?}", ops.describe());
+        check(&what, forward, &g, &qkv, dqkv.data());
     }
 }
 

@@ -1,17 +1,14 @@
 //! No result depends on the number of threads, to the bit.
 
 use matryo_ops::{
-    Activation, AdamW, AttentionShape, Cpu, Dropout, Epilogue, Mat, Operand, Ops, PoolMode, Spans,
-    Weight,
+    Activation, AdamW, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
+    Epilogue, LayerNorm, LayerNormBackward, LinearBackward, Mat, Operand, Ops, PoolMode, Rotary,
+    Spans, Weight,
 };
 use matryo_testkit::pseudo_random;
 
 const BOUNDS: [u32; 8] = [0, 40, 41, 100, 228, 229, 350, 700];
 const TOKENS: usize = 700;
-const SHAPE: AttentionShape = AttentionShape {
-    heads: 3,
-    head_dim: 32,
-};
 
 fn mat(rows: usize, cols: usize, seed: u64) -> Mat {
     Mat::from_vec(rows, cols, pseudo_random(rows * cols, seed))
@@ -58,8 +55,14 @@ fn products() {
             Mat::zeros(200, 130),
             vec![0.0; 200],
         );
-        let (dx_out, dw_out) = (Some(dx.view_mut().into()), Some(dw.view_mut()));
-        ops.linear_bwd(dx_out, dw_out, Some(&mut db), dy.view(), x.view(), w.view());
+        ops.linear_bwd(LinearBackward {
+            dx: Some(dx.view_mut().into()),
+            dw: Some(dw.view_mut()),
+            db: Some(&mut db),
+            dy: dy.view(),
+            x: x.view(),
+            w: w.view(),
+        });
         (y, pre, dx, dw, db)
     });
     let (a, b) = (mat(5, 2500, 1), mat(300, 2500, 2));
@@ -77,44 +80,70 @@ fn products() {
 
 #[test]
 fn attention() {
-    let (qkv, dy) = (
-        mat(TOKENS, 3 * SHAPE.width(), 1),
-        mat(TOKENS, SHAPE.width(), 2),
-    );
+    for mask in [AttentionMask::FULL, AttentionMask::window(10, 25)] {
+        attention_of(AttentionShape {
+            mask,
+            ..AttentionShape::new(3, 32)
+        });
+    }
+}
+
+fn attention_of(shape: AttentionShape) {
+    let qkv = mat(TOKENS, 3 * shape.width(), 1);
+    let dy = mat(TOKENS, shape.width(), 2);
     let keys: Vec<u64> = (0..TOKENS as u64).collect();
-    let (spans, dropout) = (
-        Spans { bounds: &BOUNDS },
-        Some(Dropout {
-            rate: 0.1,
-            key: 4,
-            rows: &keys,
-        }),
-    );
+    let spans = Spans { bounds: &BOUNDS };
+    let dropout = Some(Dropout {
+        rate: 0.1,
+        key: 4,
+        rows: &keys,
+    });
     invariant(|ops| {
-        let (mut y, mut lse) = (
-            Mat::zeros(TOKENS, SHAPE.width()),
-            Mat::zeros(TOKENS, SHAPE.heads),
-        );
-        ops.attention(
-            y.view_mut(),
-            Some(lse.view_mut()),
-            qkv.view(),
+        let mut y = Mat::zeros(TOKENS, shape.width());
+        let mut lse = Mat::zeros(TOKENS, shape.heads);
+        ops.attention(Attention {
+            y: y.view_mut(),
+            lse: Some(lse.view_mut()),
+            qkv: qkv.view(),
             spans,
-            SHAPE,
+            shape,
             dropout,
-        );
-        let mut dqkv = Mat::zeros(TOKENS, 3 * SHAPE.width());
-        ops.attention_bwd(
-            dqkv.view_mut(),
-            dy.view(),
-            y.view(),
-            lse.view(),
-            qkv.view(),
+        });
+        let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        ops.attention_bwd(AttentionBackward {
+            dqkv: dqkv.view_mut(),
+            dy: dy.view(),
+            y: y.view(),
+            lse: lse.view(),
+            qkv: qkv.view(),
             spans,
-            SHAPE,
+            shape,
             dropout,
-        );
+        });
         (y, lse, dqkv)
+    });
+}
+
+#[test]
+fn gates_and_rotations() {
+    let (pre, dy) = (mat(TOKENS, 2 * 77, 1), mat(TOKENS, 77, 2));
+    let (x, table) = (mat(TOKENS, 300, 3), mat(TOKENS, 32, 4));
+    let positions: Vec<u32> = (0..TOKENS as u32).collect();
+    invariant(|ops| {
+        let mut y = Mat::zeros(TOKENS, 77);
+        let mut d_pre = Mat::zeros(TOKENS, 2 * 77);
+        let mut x = x.clone();
+        ops.gate(y.view_mut(), pre.view(), Activation::Gelu);
+        ops.gate_bwd(d_pre.view_mut(), dy.view(), pre.view(), Activation::Gelu);
+        ops.rotary(Rotary {
+            x: x.view_mut(),
+            heads: 6,
+            head_dim: 32,
+            positions: &positions,
+            table: table.view(),
+            inverse: false,
+        });
+        (y, d_pre, x)
     });
 }
 
@@ -129,24 +158,24 @@ fn rows_and_columns() {
             Mat::zeros(TOKENS, 77),
         );
         let (mut dgamma, mut dbeta) = (vec![0.0; 77], vec![0.0; 77]);
-        ops.layer_norm(
-            y.view_mut(),
-            Some(stats.view_mut()),
-            x.view(),
-            &gamma,
-            &gamma,
-            1e-12,
-        );
-        let (dgamma_out, dbeta_out) = (Some(dgamma.as_mut_slice()), Some(dbeta.as_mut_slice()));
-        ops.layer_norm_bwd(
-            dx.view_mut(),
-            dgamma_out,
-            dbeta_out,
-            dy.view(),
-            x.view(),
-            stats.view(),
-            &gamma,
-        );
+        ops.layer_norm(LayerNorm {
+            y: y.view_mut(),
+            stats: Some(stats.view_mut()),
+            x: x.view(),
+            gamma: &gamma,
+            beta: Some(&gamma),
+            eps: 1e-12,
+        });
+        ops.layer_norm_bwd(LayerNormBackward {
+            dx: dx.view_mut(),
+            dgamma: Some(&mut dgamma),
+            dbeta: Some(&mut dbeta),
+            dy: dy.view(),
+            x: x.view(),
+            stats: stats.view(),
+            gamma: &gamma,
+            residual: Some(dy.view()),
+        });
         ops.dropout(
             y.view_mut(),
             Dropout {

@@ -1,7 +1,6 @@
 //! What the model is: the facts of its modules, and how either version of sentence-transformers prints them.
 
-use matryo_model::{Dense, ModelFolder, Module, Pooling};
-use matryo_ops::{Activation, PoolMode};
+use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -52,60 +51,51 @@ pub enum ModuleCard {
     },
     /// Scaling to length 1.
     Normalize,
+    /// A module of another class.
+    Other {
+        /// The class.
+        class: String,
+        /// What its config.json says.
+        config: Value,
+    },
 }
 
-/// Modes in the order of 3.0's keys, with those keys.
-const POOLING_KEYS: [(PoolMode, &str, &str); 6] = [
-    (PoolMode::Cls, "cls", "pooling_mode_cls_token"),
-    (PoolMode::Mean, "mean", "pooling_mode_mean_tokens"),
-    (PoolMode::Max, "max", "pooling_mode_max_tokens"),
-    (
-        PoolMode::MeanSqrtLen,
-        "mean_sqrt_len_tokens",
-        "pooling_mode_mean_sqrt_len_tokens",
-    ),
-    (
-        PoolMode::WeightedMean,
-        "weightedmean",
-        "pooling_mode_weightedmean_tokens",
-    ),
-    (PoolMode::LastToken, "lasttoken", "pooling_mode_lasttoken"),
+/// Names of pooling modes in the order of 3.0's keys, with those keys.
+const POOLING_KEYS: [(&str, &str); 6] = [
+    ("cls", "pooling_mode_cls_token"),
+    ("mean", "pooling_mode_mean_tokens"),
+    ("max", "pooling_mode_max_tokens"),
+    ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
+    ("weightedmean", "pooling_mode_weightedmean_tokens"),
+    ("lasttoken", "pooling_mode_lasttoken"),
 ];
 
 impl ModuleCard {
-    /// The pooling over token rows of width `dim`.
-    pub fn pooling(pooling: &Pooling, dim: usize) -> Self {
-        let name = |mode| {
-            POOLING_KEYS
-                .iter()
-                .find(|(m, ..)| *m == mode)
-                .map(|(_, name, _)| (*name).to_owned())
-        };
-        Self::Pooling {
-            dim,
-            modes: pooling
-                .modes
-                .iter()
-                .filter_map(|&mode| name(mode))
-                .collect(),
-            include_prompt: pooling.include_prompt,
-        }
-    }
-
-    /// A module behind the pooling.
-    pub fn new(module: &Module) -> Self {
-        match module {
-            Module::Dense(dense) => Self::dense(dense),
-            Module::Normalize => Self::Normalize,
-        }
-    }
-
-    fn dense(dense: &Dense) -> Self {
-        Self::Dense {
-            in_features: dense.in_features,
-            out_features: dense.out_features,
-            bias: dense.bias,
-            activation: torch_path(dense.activation).to_owned(),
+    /// The facts of a module, as its configuration is written.
+    pub fn of(module: &dyn Module) -> Self {
+        let files = module.files(&WriteConfig {
+            layout: FolderLayout::New,
+            ..WriteConfig::default()
+        });
+        let config = files.into_iter().next().map_or(Value::Null, |f| f.value);
+        let number = |key: &str| config[key].as_u64().unwrap_or(0) as usize;
+        match module.class() {
+            "Pooling" => Self::Pooling {
+                dim: number("embedding_dimension"),
+                modes: texts(&config["pooling_mode"]),
+                include_prompt: config["include_prompt"] == true,
+            },
+            "Dense" => Self::Dense {
+                in_features: number("in_features"),
+                out_features: number("out_features"),
+                bias: config["bias"] == true,
+                activation: texts(&config["activation_function"]).concat(),
+            },
+            "Normalize" => Self::Normalize,
+            class => Self::Other {
+                class: class.to_owned(),
+                config,
+            },
         }
     }
 
@@ -139,6 +129,7 @@ impl ModuleCard {
             }
             Self::Normalize if compat == Compat::Current => "Normalize({})".to_owned(),
             Self::Normalize => "Normalize()".to_owned(),
+            Self::Other { class, config } => format!("{class}({config})"),
         }
     }
 }
@@ -151,16 +142,13 @@ fn transformer_class(config: &Value) -> String {
         .map_or_else(|| class.to_owned(), |(family, _)| format!("{family}Model"))
 }
 
-/// Where torch keeps the class of an activation, as a Dense config names it.
-fn torch_path(activation: Option<Activation>) -> &'static str {
-    match activation {
-        None => "torch.nn.modules.linear.Identity",
-        Some(Activation::Gelu | Activation::GeluTanh) => "torch.nn.modules.activation.GELU",
-        Some(Activation::Relu) => "torch.nn.modules.activation.ReLU",
-        Some(Activation::Silu) => "torch.nn.modules.activation.SiLU",
-        Some(Activation::Tanh) => "torch.nn.modules.activation.Tanh",
-        Some(Activation::Sigmoid) => "torch.nn.modules.activation.Sigmoid",
-    }
+/// A text, or the texts of a list.
+fn texts(value: &Value) -> Vec<String> {
+    let one = std::slice::from_ref(value);
+    let items = value.as_array().map_or(one, Vec::as_slice).iter();
+    items
+        .filter_map(|item| Some(item.as_str()?.to_owned()))
+        .collect()
 }
 
 fn pooling_current(dim: usize, modes: &[String], include_prompt: bool) -> String {
@@ -180,7 +168,7 @@ fn pooling_v3_0(dim: usize, modes: &[String], include_prompt: bool) -> String {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
     let flags: String = POOLING_KEYS
         .iter()
-        .map(|(_, name, key)| format!("'{key}': {}, ", python_bool(has(name))))
+        .map(|(name, key)| format!("'{key}': {}, ", python_bool(has(name))))
         .collect();
     format!(
         "Pooling({{'word_embedding_dimension': {dim}, {flags}'include_prompt': {}}})",
@@ -195,14 +183,15 @@ fn python_bool(value: bool) -> &'static str {
 impl Architecture {
     /// The facts of a model folder; the caller adds the number of parameters if it knows it.
     pub fn of(folder: &ModelFolder) -> Self {
-        let pooling = ModuleCard::pooling(&folder.pooling, folder.hidden_size);
+        // The first module is the transformer, which has a line of its own.
+        let modules = folder.modules.iter().skip(1);
         Self {
-            transformer: transformer_class(&folder.config),
-            max_seq_length: folder.max_seq_length,
-            do_lower_case: folder.do_lower_case,
+            transformer: transformer_class(folder.encoder_config()),
+            max_seq_length: folder.input.max_seq_length,
+            do_lower_case: folder.input.do_lower_case,
             dim: folder.dim(),
-            modules: std::iter::once(pooling)
-                .chain(folder.modules.iter().map(ModuleCard::new))
+            modules: modules
+                .map(|module| ModuleCard::of(&*module.module))
                 .collect(),
             similarity: folder
                 .settings

@@ -47,7 +47,7 @@ fn check(name: &str) {
     }
     compare_log(&trace, &output);
     if !trace.weights.is_empty() {
-        compare::weights(&trace, &output);
+        compare::weights(&trace, &output, &matryo_testkit::tiny_bert());
     }
 }
 

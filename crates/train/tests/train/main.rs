@@ -1,6 +1,7 @@
 //! Whole trainings on a tiny model, against recorded runs of the Python trainer.
 
 mod card;
+mod family_traces;
 mod golden_traces;
 mod invariance;
 mod labels;

@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use matryo_model::{Encoder, Grads, ModelFolder, SentenceEncoder, TokenBatch};
+use matryo_model::{Grads, SentenceEncoder, TokenBatch, Trainable, Weights};
 use matryo_ops::Mat;
 use matryo_testkit::{Tensor, read_json, read_safetensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use crate::common::{copy_of_tiny, edit, put};
+pub use matryo_testkit::{copy_of_tiny, edit, put};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden");
 
@@ -96,16 +96,16 @@ fn set_pooling(dir: &Path, modes: &[&str], include_prompt: bool) {
     put(dir, "1_Pooling/config.json", &config);
 }
 
-pub fn for_training(dir: &Path) -> SentenceEncoder {
+pub fn for_training(dir: &Path) -> SentenceEncoder<Trainable> {
     SentenceEncoder::open_for_training(dir, matryo_ops::cpu(), &[]).unwrap()
 }
 
-pub fn for_inference(dir: &Path) -> Encoder {
-    Encoder::for_inference(&ModelFolder::open(dir).unwrap(), matryo_ops::cpu()).unwrap()
+pub fn for_inference(dir: &Path) -> SentenceEncoder {
+    SentenceEncoder::open(dir).unwrap()
 }
 
 /// The golden texts at `places` as one batch, each with its place as its id.
-pub fn batch(model: &SentenceEncoder, places: &[usize]) -> Arc<TokenBatch> {
+pub fn batch<W: Weights>(model: &SentenceEncoder<W>, places: &[usize]) -> Arc<TokenBatch> {
     let (texts, mut batch) = (texts(), TokenBatch::new());
     for &place in places {
         let ids = model
@@ -119,22 +119,27 @@ pub fn batch(model: &SentenceEncoder, places: &[usize]) -> Arc<TokenBatch> {
 }
 
 /// All golden texts as one batch.
-pub fn whole_batch(model: &SentenceEncoder) -> Arc<TokenBatch> {
+pub fn whole_batch<W: Weights>(model: &SentenceEncoder<W>) -> Arc<TokenBatch> {
     batch(model, &(0..texts().len()).collect::<Vec<_>>())
 }
 
 /// Gradient of `sum(embeddings * weights)` over micro-batches of these places.
-pub fn gradient(model: &SentenceEncoder, cuts: &[&[usize]], weights: &Mat, seed: u64) -> Grads {
-    let encoder = model.encoder();
-    let mut grads = Grads::zeros(encoder.params().unwrap().layout.clone());
+pub fn gradient(
+    model: &SentenceEncoder<Trainable>,
+    cuts: &[&[usize]],
+    weights: &Mat,
+    seed: u64,
+) -> Grads {
+    let network = model.network();
+    let mut grads = network.zero_grads();
     for places in cuts {
-        let (_, activations) = encoder.forward(batch(model, places), seed);
+        let (_, activations) = network.forward(batch(model, places), seed);
         let rows = places
             .iter()
             .flat_map(|&place| weights.row(place).to_vec())
             .collect();
         let d = Mat::from_vec(places.len(), weights.cols(), rows);
-        encoder.backward(activations, d.view(), &mut grads);
+        network.backward(activations, d.view(), &mut grads);
     }
     grads
 }

@@ -133,7 +133,8 @@ fn write_model(path: &Path) {
     let files = [
         (
             "config.json",
-            json!({"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32}),
+            json!({"model_type": "bert", "architectures": ["BertForMaskedLM"], "hidden_size": 32, "num_attention_heads": 4,
+                "num_hidden_layers": 2, "intermediate_size": 64, "vocab_size": 100, "max_position_embeddings": 128}),
         ),
         ("modules.json", json!(modules)),
         (

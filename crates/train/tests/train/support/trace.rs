@@ -14,7 +14,7 @@ pub struct Trace {
     pub epochs: Vec<(f64, u64, Value)>,
     /// Entries of the log that hold a loss.
     pub log: Vec<Value>,
-    /// Step and value of the best checkpoint.
+    /// Step and value of the best checkpoint; zeros if the run had no evaluation.
     pub best: (u64, f64),
     pub train_loss: f64,
     /// Embeddings of the 16 probe sentences by name: `initial`, `epoch1`..., `final`.
@@ -33,7 +33,11 @@ pub struct TraceStep {
 impl Trace {
     /// A run of this crate's golden values.
     pub fn tiny(name: &str) -> Self {
-        let folder = super::golden("traces");
+        Self::read(&super::golden("traces"), name)
+    }
+
+    /// A run in the files `name`.json and `name`.safetensors of a folder.
+    pub fn read(folder: &Path, name: &str) -> Self {
         let trace = read_json(folder.join(format!("{name}.json")));
         let (weights, probes) = read_safetensors(folder.join(format!("{name}.safetensors")))
             .into_iter()
@@ -55,7 +59,10 @@ impl Trace {
                 .map(|e| (number(&e[0]), number(&e[1]) as u64, e[2].clone()))
                 .collect(),
             log: list(&trace["log"]).to_vec(),
-            best: (number(&trace["best"][0]) as u64, number(&trace["best"][1])),
+            best: match &trace["best"] {
+                Value::Null => (0, 0.0),
+                best => (number(&best[0]) as u64, number(&best[1])),
+            },
             train_loss: number(&trace["train_loss"]),
             probes,
             weights,

@@ -1,0 +1,78 @@
+//! Which prompt goes before the texts (semantics of `encode`, `encode_query` and `encode_document` of sentence-transformers).
+
+use crate::{ModelError, Role, Settings};
+
+/// A prompt and how many leading tokens pooling leaves out because of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// Put before each text.
+    pub text: String,
+    /// Leading tokens that pooling leaves out.
+    pub skip: u32,
+}
+
+/// How a call chooses its prompt: by its text, else by its name, else by what the texts are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PromptChoice<'a> {
+    /// The prompt itself.
+    pub text: Option<&'a str>,
+    /// Name of one of the model's prompts.
+    pub name: Option<&'a str>,
+    /// What the texts are.
+    pub role: Role,
+}
+
+impl<'a> PromptChoice<'a> {
+    /// This text, whatever prompts the model has.
+    pub fn of_text(text: &'a str) -> Self {
+        Self {
+            text: Some(text),
+            ..Self::default()
+        }
+    }
+}
+
+/// The prompts of a model.
+#[derive(Clone, Debug)]
+pub(super) struct Prompts {
+    named: Vec<(String, String)>,
+    default: Option<String>,
+}
+
+impl Prompts {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            named: settings.prompts.clone(),
+            default: settings.default_prompt_name.clone(),
+        }
+    }
+
+    /// The prompt of a choice, the model's default if it chooses none, else nothing.
+    pub(super) fn text<'a>(&'a self, choice: &PromptChoice<'a>) -> Result<&'a str, ModelError> {
+        match (choice.text, choice.name) {
+            (Some(text), _) => Ok(text),
+            (None, Some(name)) => self.find(name).ok_or_else(|| ModelError::UnknownPrompt {
+                name: name.to_owned(),
+                known: self.named.iter().map(|(name, _)| name.clone()).collect(),
+            }),
+            (None, None) => Ok(self.of_role(choice.role).unwrap_or_default()),
+        }
+    }
+
+    fn of_role(&self, role: Role) -> Option<&str> {
+        let names: &[&str] = match role {
+            Role::Plain => &[],
+            Role::Query => &["query"],
+            Role::Document => &["document", "passage", "corpus"],
+        };
+        names
+            .iter()
+            .find_map(|name| self.find(name))
+            .or_else(|| self.find(self.default.as_deref()?))
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        let found = self.named.iter().find(|(known, _)| known == name);
+        found.map(|(_, text)| text.as_str())
+    }
+}

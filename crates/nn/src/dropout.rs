@@ -1,0 +1,141 @@
+//! Dropout of one pass: masks that depend on seed, text, position, layer and site, and on nothing else.
+
+use std::sync::OnceLock;
+
+use matryo_base::random;
+use matryo_ops::Dropout;
+
+use crate::TokenBatch;
+
+/// Where an encoder drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// After the normalisation of the embeddings.
+    Embeddings,
+    /// On the attention probabilities.
+    Probabilities,
+    /// After the attention's output layer.
+    AttentionOut,
+    /// After the second layer of the feed-forward network.
+    FeedForwardOut,
+    /// Between the two layers of the feed-forward network.
+    FeedForwardInner,
+}
+
+/// Sites that are numbered block by block. Later sites are numbered apart from them, so that the masks of earlier
+/// versions, and with them trainings that are resumed, stay what they are.
+const SITES: u64 = 4;
+const LATER_SITES: u64 = 1 << 32;
+
+impl Site {
+    /// A number of its own for each site of each block.
+    fn place(self, block: usize) -> u64 {
+        let block = block as u64;
+        match self {
+            Self::Embeddings => block * SITES,
+            Self::Probabilities => block * SITES + 1,
+            Self::AttentionOut => block * SITES + 2,
+            Self::FeedForwardOut => block * SITES + 3,
+            Self::FeedForwardInner => LATER_SITES + block,
+        }
+    }
+}
+
+/// The masks of one batch: a function of seed, text, place, block and site.
+pub(crate) struct Masks<'a> {
+    /// `None` where nothing is dropped: the model is only used.
+    training: Option<(&'a TokenBatch, u64)>,
+    /// One key per token, computed at the first site that drops.
+    rows: OnceLock<Vec<u64>>,
+}
+
+impl<'a> Masks<'a> {
+    /// No dropout.
+    pub(crate) fn none() -> Self {
+        Self {
+            training: None,
+            rows: OnceLock::new(),
+        }
+    }
+
+    /// The dropout of a training pass.
+    pub(crate) fn new(batch: &'a TokenBatch, seed: u64) -> Self {
+        Self {
+            training: Some((batch, seed)),
+            rows: OnceLock::new(),
+        }
+    }
+
+    /// The mask of a site that drops at `rate`, `None` where nothing is dropped.
+    pub(crate) fn at(&self, rate: f32, block: usize, site: Site) -> Option<Dropout<'_>> {
+        let (batch, seed) = self.training.filter(|_| rate > 0.0)?;
+        Some(Dropout {
+            rate,
+            key: mix(seed, site.place(block)),
+            rows: self.rows.get_or_init(|| row_keys(batch)),
+        })
+    }
+}
+
+fn row_keys(batch: &TokenBatch) -> Vec<u64> {
+    let texts = batch.bounds.windows(2).zip(&batch.text_ids);
+    texts
+        .flat_map(|(bounds, &text)| (0..bounds[1] - bounds[0]).map(move |p| mix(text, p.into())))
+        .collect()
+}
+
+/// A pseudo-random function of two numbers: two rounds of SplitMix64 (Steele et al. 2014).
+fn mix(a: u64, b: u64) -> u64 {
+    random::mix(random::mix(a).wrapping_add(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const SITES_OF_A_BLOCK: [Site; 5] = [
+        Site::Embeddings,
+        Site::Probabilities,
+        Site::AttentionOut,
+        Site::FeedForwardOut,
+        Site::FeedForwardInner,
+    ];
+
+    fn batch() -> TokenBatch {
+        let mut batch = TokenBatch::new();
+        batch.push(&[5, 6, 7], 0, 0);
+        batch.push(&[5, 6], 1, 0);
+        batch
+    }
+
+    #[test]
+    fn every_place_and_seed_has_a_key_of_its_own() {
+        let (batch, mut keys) = (batch(), HashSet::new());
+        for seed in 0..3 {
+            let masks = Masks::new(&batch, seed);
+            for block in 0..12 {
+                for site in SITES_OF_A_BLOCK {
+                    let key = masks.at(0.1, block, site).unwrap().key;
+                    assert!(keys.insert(key), "{seed} {block} {site:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_token_has_a_key_of_its_own() {
+        let batch = batch();
+        let masks = Masks::new(&batch, 0);
+        let rows = masks.at(0.1, 0, Site::Embeddings).unwrap().rows;
+        assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 5);
+    }
+
+    #[test]
+    fn nothing_is_dropped_at_rate_0_or_in_use() {
+        let batch = batch();
+        assert!(Masks::new(&batch, 0).at(0.0, 0, Site::Embeddings).is_none());
+        assert!(Masks::none().at(0.1, 0, Site::Embeddings).is_none());
+    }
+}

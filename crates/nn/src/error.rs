@@ -1,0 +1,278 @@
+//! What can go wrong while a network is read and built: files, keys, tensors, modules.
+
+use std::path::PathBuf;
+
+use matryo_base::files::FileError;
+
+/// Everything that reading configurations and weights can report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NnError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file that the model needs is missing.
+    #[error("the model folder has no `{file}`\n  in {}", folder.display())]
+    MissingFile {
+        /// The folder.
+        folder: PathBuf,
+        /// Name of the file.
+        file: String,
+    },
+    /// Weights exist, but only as a Python pickle.
+    #[error("the weights are only there as a pickle, `{file}`, and not as safetensors\n  in {}", folder.display())]
+    PickledWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// Name of the file.
+        file: String,
+    },
+    /// A file is not JSON, or not of the form it should have.
+    #[error("not valid JSON: {source}\n  in {}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason, with line and column.
+        source: serde_json::Error,
+    },
+    /// A key of a configuration file has a value that is not understood.
+    #[error("`{key}` is {found}, expected {expected}\n  in {}", path.display())]
+    ConfigValue {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Its value, as JSON; `missing` when it is not there.
+        found: String,
+        /// What would be understood.
+        expected: String,
+    },
+    /// A key of a configuration file is not understood.
+    #[error("unknown key `{key}`\n  in {}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The nearest known key.
+        similar: Option<String>,
+    },
+    /// A module type in modules.json that there is no code for.
+    #[error("module {index} has type `{found}`, which is not supported\n  in {}", path.display())]
+    UnknownModule {
+        /// modules.json.
+        path: PathBuf,
+        /// Its place in the list, from 0.
+        index: usize,
+        /// The type as written.
+        found: String,
+        /// Classes that are supported.
+        supported: String,
+    },
+    /// Modules that do not fit together in the order they are listed.
+    #[error("module {index} is {found}, expected {expected}\n  in {}", path.display())]
+    ModuleOrder {
+        /// modules.json.
+        path: PathBuf,
+        /// The place in the list, from 0.
+        index: usize,
+        /// What stands there.
+        found: String,
+        /// What should.
+        expected: String,
+    },
+    /// A width that disagrees with the width of what comes before.
+    #[error("`{key}` is {found}, but {origin} gives {expected}\n  in {}", path.display())]
+    WidthMismatch {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The width there.
+        found: usize,
+        /// Where the other width comes from.
+        origin: String,
+        /// The other width.
+        expected: usize,
+    },
+    /// A file is not a valid safetensors file.
+    #[error("not a valid safetensors file: {source}\n  in {}", path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: safetensors::SafeTensorError,
+    },
+    /// A file is shorter or longer than its header says.
+    #[error("the file has {found} bytes, its header promises {expected}\n  in {}", path.display())]
+    FileLength {
+        /// The file.
+        path: PathBuf,
+        /// Bytes there are.
+        found: u64,
+        /// Bytes there should be.
+        expected: u64,
+    },
+    /// A tensor that the model needs is not in the file.
+    #[error("tensor `{name}` is missing\n  in {}", path.display())]
+    MissingTensor {
+        /// The file, or the index of shards.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The tensor with the nearest name.
+        similar: Option<String>,
+    },
+    /// The tensors stand under a prefix that the family does not have.
+    #[error("the tensors have the prefix `{found}`, expected {expected}\n  in {}", path.display())]
+    TensorPrefix {
+        /// The file, or the index of shards.
+        path: PathBuf,
+        /// The prefix.
+        found: String,
+        /// Prefixes that are understood.
+        expected: String,
+    },
+    /// A tensor has another shape than the configuration asks for.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that the configuration asks for.
+        expected: Vec<usize>,
+    },
+    /// A tensor that should be a matrix is not.
+    #[error("tensor `{name}` has shape {found:?}, expected a matrix\n  in {}", path.display())]
+    TensorRank {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A tensor holds numbers that cannot be read as `f32`.
+    #[error("tensor `{name}` has dtype {found}, expected F32, F16 or BF16\n  in {}", path.display())]
+    TensorDtype {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its dtype.
+        found: String,
+    },
+    /// A row of a table was asked for that it does not have.
+    #[error("token id {row} is outside of tensor `{name}` with {rows} rows\n  in {}", path.display())]
+    RowOutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The row asked for.
+        row: u32,
+        /// Rows there are.
+        rows: usize,
+    },
+    /// A model of a family that there is no code for.
+    #[error("`model_type` is \"{found}\", which is not supported\n  in {}", path.display())]
+    UnknownFamily {
+        /// config.json.
+        path: PathBuf,
+        /// The type as written.
+        found: String,
+        /// The types that are supported.
+        supported: String,
+    },
+    /// A weight has another shape than config.json says.
+    #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
+    WeightShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape that config.json asks for.
+        expected: Vec<usize>,
+        /// The key of config.json that gives the first length that differs.
+        key: &'static str,
+        /// The length that it gives.
+        value: usize,
+    },
+    /// A freeze pattern that no parameter has as its name.
+    #[error("no parameter matches the pattern `{pattern}`")]
+    UnmatchedPattern {
+        /// The pattern.
+        pattern: String,
+        /// Some names there are.
+        examples: Vec<String>,
+    },
+    /// The freeze patterns leave nothing to train.
+    #[error("all {parameters} parameters are frozen, none is left to train")]
+    AllFrozen {
+        /// How many tensors there are.
+        parameters: usize,
+    },
+}
+
+impl NnError {
+    /// What the user may try.
+    pub fn hint(&self) -> Option<String> {
+        const SAME_MODEL: &str = "are the files from the same model?";
+        match self {
+            Self::File(error) => error.hint(),
+            Self::MissingFile { file, .. } => missing_file_hint(file),
+            Self::PickledWeights { .. } => Some(
+                "load the model in Python and save it again, `model.save_pretrained(path)`; that writes safetensors"
+                    .into(),
+            ),
+            Self::UnknownKey { similar, .. } => Some(match similar {
+                Some(key) => format!("did you mean `{key}`?"),
+                None => "a key that is not understood could change every embedding, so it is not passed over".into(),
+            }),
+            Self::UnknownModule { supported, .. } => {
+                Some(format!("supported are {supported} of sentence-transformers"))
+            }
+            Self::FileLength {
+                found, expected, ..
+            } if found < expected => {
+                Some("the file was cut short; download or copy it again".into())
+            }
+            Self::MissingTensor { similar, .. } => {
+                similar.as_ref().map(|name| format!("the file has `{name}`"))
+            }
+            Self::TensorPrefix { .. } => {
+                Some("is config.json of the same family as the weights?".into())
+            }
+            Self::TensorShape { .. } | Self::WidthMismatch { .. } => Some(SAME_MODEL.into()),
+            Self::UnknownFamily { supported, .. } => Some(format!("supported are {supported}")),
+            Self::WeightShape { key, value, .. } => Some(format!(
+                "`{key}` in config.json is {value}; are the two files from the same model?"
+            )),
+            Self::UnmatchedPattern { examples, .. } => Some(format!(
+                "`*` stands for anything; there are {}",
+                examples.join(", ")
+            )),
+            Self::RowOutOfRange { .. } => {
+                Some("are the tokenizer and the weights from the same model?".into())
+            }
+            _ => None,
+        }
+    }
+}
+
+fn missing_file_hint(file: &str) -> Option<String> {
+    match file {
+        "config.json" => {
+            Some("a model folder holds config.json, model.safetensors and a tokenizer".into())
+        }
+        "tokenizer.json" => {
+            Some("tokenizer.json, or vocab.txt for an old WordPiece model, must be there".into())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,117 @@
+//! Families of encoders as data: how a config.json becomes an [`EncoderSpec`], and which tensors of a checkpoint hold which
+//! parameters. A new family is a file here and a line in [`FAMILIES`].
+
+mod absolute;
+mod activations;
+mod bert;
+mod modernbert;
+mod xlm_roberta;
+
+use serde_json::{Map, Value};
+
+use crate::{EncoderSpec, NnError, config::Object};
+
+/// Every family there is.
+static FAMILIES: &[&Family] = &[&bert::FAMILY, &modernbert::FAMILY, &xlm_roberta::FAMILY];
+
+/// One family of encoders.
+#[derive(Debug)]
+pub struct Family {
+    /// Values of `model_type` in config.json.
+    pub model_types: &'static [&'static str],
+    /// Translates config.json into properties. Fails on settings under which the arithmetic would be another.
+    pub(crate) spec: fn(&Object) -> Result<EncoderSpec, NnError>,
+    /// Names of the tensors that hold a parameter, without `.weight` and `.bias`. Several are stacked row below row.
+    pub(crate) tensors: fn(ParamId) -> Vec<String>,
+    /// Prefix of every name in checkpoints of models with a task head.
+    pub(crate) prefix: &'static str,
+    /// Whole names, prefix and `.weight` included, under which a checkpoint may hold the word table as an output layer that is
+    /// tied to it: besides, or instead.
+    pub(crate) tied_words: &'static [&'static str],
+    /// Key of config.json that states a length, for messages.
+    pub(crate) key: fn(Axis) -> &'static str,
+    /// Adds what other readers need to a config.json that is about to be written.
+    pub(crate) complete: fn(&mut Map<String, Value>),
+}
+
+/// A parameter of an encoder, by its meaning. Block numbers count from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParamId {
+    /// Word-embedding table.
+    Words,
+    /// Table of learned positions.
+    Positions,
+    /// Table of token types.
+    TokenTypes,
+    /// Normalisation of the embeddings.
+    EmbeddingNorm,
+    /// Linear layer from the width of the tables to that of the hidden states.
+    EmbeddingProjection,
+    /// Query, key and value of a block: one tensor, or three.
+    Qkv(usize),
+    /// Output layer of a block's attention.
+    AttentionOut(usize),
+    /// Normalisation of a block's attention.
+    AttentionNorm(usize),
+    /// First layer of a block's feed-forward network.
+    FeedForwardIn(usize),
+    /// Second layer of a block's feed-forward network.
+    FeedForwardOut(usize),
+    /// Normalisation of a block's feed-forward network.
+    FeedForwardNorm(usize),
+    /// Normalisation after the last block.
+    FinalNorm,
+}
+
+/// A length that tensors have and config.json states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// Rows of the word table.
+    Vocab,
+    /// Rows of the position table.
+    Positions,
+    /// Rows of the token-type table.
+    TokenTypes,
+    /// Width of the tables.
+    Embedding,
+    /// Width of the hidden states.
+    Dim,
+    /// Width inside a feed-forward network.
+    FeedForward,
+}
+
+/// `model_type` of every family, in alphabetical order.
+pub fn model_types() -> Vec<&'static str> {
+    let mut types: Vec<&str> = FAMILIES
+        .iter()
+        .flat_map(|family| family.model_types)
+        .copied()
+        .collect();
+    types.sort_unstable();
+    types
+}
+
+/// The family that a config.json names, and the encoder that it describes.
+pub(crate) fn read(config: &Object) -> Result<(&'static Family, EncoderSpec), NnError> {
+    let supported = || model_types().join(", ");
+    let found = config
+        .text("model_type")?
+        .ok_or_else(|| config.wrong("model_type", &supported()))?;
+    let family = FAMILIES
+        .iter()
+        .find(|family| family.model_types.contains(&found));
+    let family = family.ok_or_else(|| NnError::UnknownFamily {
+        path: config.path().to_owned(),
+        found: found.to_owned(),
+        supported: supported(),
+    })?;
+    config.deny_set(&["quantization_config"], "nothing")?;
+    config.deny_set(
+        &["auto_map"],
+        "nothing: the model brings Python code of its own",
+    )?;
+    Ok((family, (family.spec)(config)?))
+}
+
+/// For families whose config.json is written as it was read.
+fn nothing_to_add(_: &mut Map<String, Value>) {}

@@ -1,0 +1,197 @@
+//! Multi-head self-attention: a fused linear layer for queries, keys and values, the attention itself, an output layer.
+//!
+//! Its backward needs the fused output (after the rotation, if there is one), the log-sum-exp of each query and head, from
+//! which the probabilities are recomputed, and the input of the output layer.
+
+use matryo_ops::{
+    Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout, Epilogue, InputGradient,
+};
+
+use super::{
+    block::Half,
+    linear::Linear,
+    params::{EncoderBuilder, LinearShape},
+    rotary::Rotary,
+};
+use crate::{
+    AttentionSpec, DropoutSpec, NnError,
+    arena::{self, Buffer},
+    dropout::Site,
+    families::{Axis, ParamId},
+    pass::{Backward, Pass},
+};
+
+/// The attention of one block.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    block: usize,
+    qkv: Linear,
+    out: Linear,
+    shape: AttentionShape,
+    rotary: Option<Rotary>,
+    /// Rates on the probabilities and on the output.
+    dropout: (f32, f32),
+}
+
+/// What the backward needs; `t` tokens, width `d` of all heads.
+pub(crate) struct KeptAttention {
+    /// `[t, 3 d]`.
+    qkv: Buffer,
+    /// `[t, heads]`.
+    lse: Buffer,
+    /// Input of the output layer, `[t, d]`.
+    mixed: Buffer,
+}
+
+/// On the way from the input to the output layer.
+pub(crate) struct Mixed {
+    mixed: Buffer,
+    /// Queries, keys, values and the log-sum-exp, if they are kept.
+    kept: Option<(Buffer, Buffer)>,
+}
+
+impl Attention {
+    /// Builds the attention of block `block` for hidden states of width `dim`.
+    pub(crate) fn build(
+        builder: &mut EncoderBuilder<'_, '_>,
+        block: usize,
+        spec: &AttentionSpec,
+        dim: usize,
+        dropout: &DropoutSpec,
+    ) -> Result<Self, NnError> {
+        let width = spec.heads * spec.head_dim;
+        let qkv = LinearShape {
+            out: (Axis::Dim, 3 * width),
+            input: (Axis::Dim, dim),
+            bias: spec.bias,
+        };
+        let out = LinearShape {
+            out: (Axis::Dim, dim),
+            input: (Axis::Dim, width),
+            bias: spec.bias,
+        };
+        let rotary = |rotary| Rotary::new(rotary, spec.heads, spec.head_dim);
+        Ok(Self {
+            block,
+            qkv: builder.linear(ParamId::Qkv(block), qkv)?,
+            out: builder.linear(ParamId::AttentionOut(block), out)?,
+            shape: AttentionShape {
+                mask: spec.mask,
+                ..AttentionShape::new(spec.heads, spec.head_dim)
+            },
+            rotary: spec.rotary.map(rotary),
+            dropout: (dropout.probabilities, dropout.attention_out),
+        })
+    }
+}
+
+impl Attention {
+    /// The mask of the attention probabilities.
+    fn probabilities<'p>(&self, pass: &'p Pass<'_>) -> Option<Dropout<'p>> {
+        pass.masks
+            .at(self.dropout.0, self.block, Site::Probabilities)
+    }
+}
+
+impl Half for Attention {
+    type Mid = Mixed;
+    type Kept = KeptAttention;
+
+    fn forward(&self, pass: &Pass<'_>, x: &Buffer, keep: bool) -> Mixed {
+        let tokens = x.rows();
+        let mut qkv = self.qkv.forward(pass, x, Epilogue::default());
+        if let Some(rotary) = &self.rotary {
+            rotary.forward(pass, &mut qkv);
+        }
+        let mut lse = keep.then(|| pass.arena.take(tokens, self.shape.heads));
+        let mut mixed = pass.arena.take(tokens, self.shape.width());
+        pass.ops.attention(AttentionArgs {
+            y: mixed.view_mut(),
+            lse: lse.as_mut().map(Buffer::view_mut),
+            qkv: qkv.view(),
+            spans: pass.spans(),
+            shape: self.shape,
+            dropout: self.probabilities(pass),
+        });
+        Mixed {
+            mixed,
+            kept: lse.map(|lse| (qkv, lse)),
+        }
+    }
+
+    fn finish(
+        &self,
+        pass: &Pass<'_>,
+        mid: Mixed,
+        residual: &Buffer,
+    ) -> (Buffer, Option<KeptAttention>) {
+        let Mixed { mixed, kept } = mid;
+        let dropout = pass
+            .masks
+            .at(self.dropout.1, self.block, Site::AttentionOut);
+        let y = self.out.forward_onto(pass, &mixed, residual, dropout);
+        let kept = kept.map(|(qkv, lse)| KeptAttention { qkv, lse, mixed });
+        (y, kept)
+    }
+
+    fn backward(
+        &self,
+        cx: &mut Backward<'_>,
+        kept: KeptAttention,
+        x: &Buffer,
+        dy: &Buffer,
+        dx: Option<InputGradient<'_>>,
+    ) {
+        let KeptAttention { qkv, lse, mixed } = kept;
+        let site = Site::AttentionOut;
+        let dropped = dropped(
+            &cx.pass,
+            dy,
+            cx.pass.masks.at(self.dropout.1, self.block, site),
+        );
+        let d_out = dropped.as_ref().unwrap_or(dy);
+        let mut d_mixed = cx.pass.arena.take(mixed.rows(), mixed.cols());
+        let wanted = Some(d_mixed.view_mut().into());
+        self.out.backward(cx, wanted, d_out.view(), mixed.view());
+        let mut d_qkv = cx.pass.arena.take(qkv.rows(), qkv.cols());
+        cx.pass.ops.attention_bwd(AttentionBackward {
+            dqkv: d_qkv.view_mut(),
+            dy: d_mixed.view(),
+            y: mixed.view(),
+            lse: lse.view(),
+            qkv: qkv.view(),
+            spans: cx.pass.spans(),
+            shape: self.shape,
+            dropout: self.probabilities(&cx.pass),
+        });
+        if let Some(rotary) = &self.rotary {
+            rotary.backward(&cx.pass, &mut d_qkv);
+        }
+        self.qkv.backward(cx, dx, d_qkv.view(), x.view());
+    }
+
+    fn kept_bytes(&self, tokens: usize) -> usize {
+        let width = self.shape.width();
+        arena::bytes(tokens, &[3 * width, self.shape.heads, width])
+    }
+
+    fn working_bytes(&self, tokens: usize) -> usize {
+        arena::bytes(tokens, &[3 * self.shape.width()])
+    }
+
+    fn forward_bytes(&self, tokens: usize) -> usize {
+        arena::bytes(tokens, &[3 * self.shape.width()])
+    }
+}
+
+/// The gradient before a dropout; `None` if nothing is dropped there and it is `dy` itself.
+pub(super) fn dropped(
+    pass: &Pass<'_>,
+    dy: &Buffer,
+    dropout: Option<Dropout<'_>>,
+) -> Option<Buffer> {
+    let dropout = dropout?;
+    let mut d = pass.arena.copy(dy);
+    pass.ops.dropout(d.view_mut(), dropout);
+    Some(d)
+}

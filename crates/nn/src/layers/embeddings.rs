@@ -1,0 +1,267 @@
+//! The embedding stage: the sum of one row per table, normalised, dropped, and projected where the tables are of another width
+//! than the hidden states.
+//!
+//! Its backward needs the sum before the normalisation, mean and deviation of its rows, and with a projection the
+//! projection's input is recomputed.
+
+use matryo_ops::{Epilogue, Lookup, LookupGradient, MatMut};
+
+use super::{
+    linear::Linear,
+    norm::{Norm, STATS},
+    params::{EncoderBuilder, LinearShape},
+};
+use crate::{
+    EmbeddingSpec, NnError, Numbering, PositionSpec,
+    arena::{self, Buffer},
+    dropout::Site,
+    families::{Axis, ParamId},
+    pass::{Backward, Pass},
+    weights::{TableParam, TableRows, accumulate},
+};
+
+/// The embedding stage of an encoder.
+#[derive(Debug)]
+pub(crate) struct Embeddings {
+    dim: usize,
+    words: TableParam,
+    positions: Option<(TableParam, PositionSpec)>,
+    types: Option<TableParam>,
+    norm: Option<Norm>,
+    projection: Option<Linear>,
+    padding: Option<u32>,
+    dropout: f32,
+}
+
+/// What the backward needs.
+pub(crate) struct KeptEmbeddings {
+    /// Before the normalisation, `[t, width of the tables]`.
+    pub(crate) sum: Buffer,
+    /// `[t, 2]`.
+    pub(crate) stats: Option<Buffer>,
+}
+
+impl Embeddings {
+    /// Builds the stage for hidden states of width `dim`, dropped at the rate `dropout`.
+    pub(crate) fn build(
+        builder: &mut EncoderBuilder<'_, '_>,
+        spec: &EmbeddingSpec,
+        dim: usize,
+        dropout: f32,
+    ) -> Result<Self, NnError> {
+        let width = if spec.dim == dim {
+            (Axis::Dim, dim)
+        } else {
+            (Axis::Embedding, spec.dim)
+        };
+        let mut table = |id, axis, rows| builder.table(id, (axis, rows), width);
+        let words = table(ParamId::Words, Axis::Vocab, spec.vocab)?;
+        let positions = match spec.positions {
+            Some(positions) => {
+                let param = table(ParamId::Positions, Axis::Positions, positions.rows)?;
+                Some((param, positions))
+            }
+            None => None,
+        };
+        let types = match spec.token_types {
+            0 => None,
+            rows => Some(table(ParamId::TokenTypes, Axis::TokenTypes, rows)?),
+        };
+        Ok(Self {
+            dim: spec.dim,
+            words,
+            positions,
+            types,
+            norm: builder.norm(ParamId::EmbeddingNorm, spec.norm, width)?,
+            projection: if spec.dim == dim {
+                None
+            } else {
+                let shape = LinearShape {
+                    out: (Axis::Dim, dim),
+                    input: width,
+                    bias: true,
+                };
+                Some(builder.linear(ParamId::EmbeddingProjection, shape)?)
+            },
+            padding: spec.padding,
+            dropout,
+        })
+    }
+
+    /// Bytes of [`KeptEmbeddings`] for so many tokens.
+    pub(crate) fn kept_bytes(&self, tokens: usize) -> usize {
+        let stats = if self.norm.is_some() { STATS } else { 0 };
+        arena::bytes(tokens, &[self.dim, stats])
+    }
+
+    /// First hidden states `[t, dim]`, and with `keep` what the backward needs.
+    pub(crate) fn forward(&self, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptEmbeddings>) {
+        let sum = self.sum(pass);
+        let (mut x, stats, sum) = match self.norm {
+            Some(norm) => {
+                let (x, stats) = norm.forward_kept(pass, &sum, keep);
+                (x, stats, keep.then_some(sum))
+            }
+            None => {
+                let kept = keep.then(|| pass.arena.copy(&sum));
+                (sum, None, kept)
+            }
+        };
+        pass.drop(&mut x, pass.masks.at(self.dropout, 0, Site::Embeddings));
+        if let Some(projection) = self.projection {
+            x = projection.forward(pass, &x, Epilogue::default());
+        }
+        (x, sum.map(|sum| KeptEmbeddings { sum, stats }))
+    }
+
+    /// Adds the gradients of tables, normalisation and projection.
+    pub(crate) fn backward(&self, cx: &mut Backward<'_>, kept: &KeptEmbeddings, mut dy: Buffer) {
+        if let Some(projection) = self.projection {
+            let x = self.before_projection(&cx.pass, kept);
+            let mut dx = cx.pass.arena.take(x.rows(), x.cols());
+            let wanted = Some(dx.view_mut().into());
+            projection.backward(cx, wanted, dy.view(), x.view());
+            dy = dx;
+        }
+        let dropout = cx.pass.masks.at(self.dropout, 0, Site::Embeddings);
+        cx.pass.drop(&mut dy, dropout);
+        let d_sum = match (self.norm, &kept.stats) {
+            (Some(norm), Some(stats)) => norm.backward(cx, &dy, &kept.sum, stats, None),
+            _ => dy,
+        };
+        self.tables_backward(cx, &d_sum);
+    }
+
+    /// Input of the projection, recomputed.
+    fn before_projection(&self, pass: &Pass<'_>, kept: &KeptEmbeddings) -> Buffer {
+        let mut x = match self.norm {
+            Some(norm) => norm.forward(pass, &kept.sum),
+            None => pass.arena.copy(&kept.sum),
+        };
+        pass.drop(&mut x, pass.masks.at(self.dropout, 0, Site::Embeddings));
+        x
+    }
+
+    /// Sum of a row per table for each token.
+    fn sum(&self, pass: &Pass<'_>) -> Buffer {
+        let parts = self.parts(pass);
+        let gathered: Vec<(TableRows<'_>, &[u32])> = parts
+            .iter()
+            .map(|(param, rows)| (pass.weights.rows(*param, rows, pass.arena), &**rows))
+            .collect();
+        // Row numbers of what was gathered: one after the other.
+        let in_order: Vec<u32> = (0..pass.tokens() as u32).collect();
+        let lookups: Vec<Lookup<'_>> = gathered
+            .iter()
+            .map(|(table, rows)| match table {
+                TableRows::Whole(table) => Lookup {
+                    table: *table,
+                    rows,
+                },
+                TableRows::Gathered(buffer) => Lookup {
+                    table: buffer.view(),
+                    rows: &in_order,
+                },
+            })
+            .collect();
+        let mut sum = pass.arena.take(pass.tokens(), self.dim);
+        pass.ops.embed(sum.view_mut(), &lookups);
+        sum
+    }
+
+    fn tables_backward(&self, cx: &mut Backward<'_>, d_sum: &Buffer) {
+        let parts = self.parts(&cx.pass);
+        let ops = cx.pass.ops;
+        for (param, rows) in &parts {
+            let tensor = param.tensor;
+            let frozen_row = self.frozen_row(*param);
+            accumulate(cx.grads, [Some(tensor)], |[d_table]| {
+                if let Some(d_table) = d_table {
+                    let mut gradients = [LookupGradient {
+                        d_table: MatMut::new(tensor.rows, tensor.cols, d_table),
+                        rows,
+                        frozen_row,
+                    }];
+                    ops.embed_bwd(d_sum.view(), &mut gradients);
+                }
+            });
+        }
+    }
+
+    /// Each table with the row that every token reads.
+    fn parts(&self, pass: &Pass<'_>) -> Vec<(TableParam, Vec<u32>)> {
+        let batch = pass.batch;
+        let mut parts = vec![(self.words, batch.ids.clone())];
+        if let Some((param, spec)) = self.positions {
+            parts.push((param, numbered(spec.numbering, pass)));
+        }
+        if let Some(param) = self.types {
+            // A table of one row has one type for whatever a tokenizer calls its second text.
+            let types = if param.tensor.rows == 1 || batch.types.is_empty() {
+                vec![0; batch.tokens()]
+            } else {
+                batch.types.clone()
+            };
+            parts.push((param, types));
+        }
+        parts
+    }
+
+    /// The padding token's row gets no gradient (`padding_idx`), in the word table and in a position table that is numbered
+    /// by it.
+    fn frozen_row(&self, param: TableParam) -> Option<u32> {
+        if param.index == self.words.index {
+            return self.padding;
+        }
+        match self.positions {
+            Some((positions, spec)) if positions.index == param.index => match spec.numbering {
+                Numbering::FromZero => None,
+                Numbering::AfterPadding(padding) => Some(padding),
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The row of the position table that each token reads.
+fn numbered(numbering: Numbering, pass: &Pass<'_>) -> Vec<u32> {
+    match numbering {
+        Numbering::FromZero => pass.places.clone(),
+        Numbering::AfterPadding(padding) => {
+            let texts = pass.batch.bounds.windows(2);
+            texts
+                .flat_map(|bounds| {
+                    let ids = &pass.batch.ids[bounds[0] as usize..bounds[1] as usize];
+                    after_padding(ids, padding)
+                })
+                .collect()
+        }
+    }
+}
+
+fn after_padding(ids: &[u32], padding: u32) -> Vec<u32> {
+    let mut last = padding;
+    ids.iter()
+        .map(|&id| {
+            if id == padding {
+                return padding;
+            }
+            last += 1;
+            last
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `create_position_ids_from_input_ids` of transformers numbers them.
+    #[test]
+    fn padding_tokens_inside_a_text_are_not_counted() {
+        assert_eq!(after_padding(&[0, 5, 6, 2], 1), [2, 3, 4, 5]);
+        assert_eq!(after_padding(&[0, 1, 6, 1, 2], 1), [2, 1, 3, 1, 4]);
+        assert_eq!(after_padding(&[7, 3, 8], 3), [4, 3, 5]);
+        assert_eq!(after_padding(&[], 1), [] as [u32; 0]);
+    }
+}

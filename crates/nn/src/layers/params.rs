@@ -1,0 +1,162 @@
+//! Builds the parameters of an encoder's layers: from a place in the encoder to tensors of the checkpoint.
+
+use crate::{
+    Checkpoint, Family, NnError,
+    families::{Axis, ParamId},
+    layers::{linear::Linear, norm::Norm},
+    spec::NormSpec,
+    weights::{Builder, Decay, Extent, ParamName, ParamSpec, TableParam},
+};
+
+/// Scale and shift of a normalisation, and what TensorFlow checkpoints called them.
+const SCALE: [&str; 2] = ["weight", "gamma"];
+const SHIFT: [&str; 2] = ["bias", "beta"];
+
+/// A [`Builder`] that knows how a family names its tensors.
+pub(crate) struct EncoderBuilder<'a, 'b> {
+    builder: &'b mut Builder<'a>,
+    family: &'static Family,
+    /// The family's prefix if the checkpoint has it, else empty.
+    prefix: &'static str,
+}
+
+/// Shape of a linear layer.
+pub(crate) struct LinearShape {
+    pub(crate) out: (Axis, usize),
+    pub(crate) input: (Axis, usize),
+    pub(crate) bias: bool,
+}
+
+impl<'a, 'b> EncoderBuilder<'a, 'b> {
+    /// Fails if the checkpoint's tensors have a prefix that the family does not know.
+    pub(crate) fn new(
+        builder: &'b mut Builder<'a>,
+        family: &'static Family,
+    ) -> Result<Self, NnError> {
+        let words = format!("{}.weight", (family.tensors)(ParamId::Words)[0]);
+        let prefix = prefix(builder.checkpoint(), family, &words)?;
+        Ok(Self {
+            builder,
+            family,
+            prefix,
+        })
+    }
+
+    /// The builder of all modules.
+    pub(crate) fn inner(&self) -> &Builder<'a> {
+        self.builder
+    }
+
+    /// A table of `rows` rows. The word table may stand under the name of an output layer that it is tied to.
+    pub(crate) fn table(
+        &mut self,
+        id: ParamId,
+        rows: (Axis, usize),
+        cols: (Axis, usize),
+    ) -> Result<TableParam, NnError> {
+        let mut names = self.names(id, &["weight"]);
+        if id == ParamId::Words {
+            let tied = self.family.tied_words.iter();
+            names[0].stored.extend(tied.map(|name| (*name).to_owned()));
+        }
+        let shape = vec![self.extent(rows), self.extent(cols)];
+        self.builder.table(&ParamSpec {
+            names,
+            shape,
+            decay: Decay::Yes,
+        })
+    }
+
+    /// A linear layer; its output rows are those of all the tensors that the family names for it.
+    pub(crate) fn linear(&mut self, id: ParamId, shape: LinearShape) -> Result<Linear, NnError> {
+        let names = self.names(id, &["weight"]);
+        assert!(!names.is_empty(), "the family names no tensor for {id:?}");
+        let (axis, rows) = shape.out;
+        let out = (axis, rows / names.len());
+        let weight = self.builder.product(&ParamSpec {
+            names,
+            shape: vec![self.extent(out), self.extent(shape.input)],
+            decay: Decay::Yes,
+        })?;
+        let bias = if shape.bias {
+            Some(self.builder.vector(&ParamSpec {
+                names: self.names(id, &["bias"]),
+                shape: vec![self.extent(out)],
+                decay: Decay::No,
+            })?)
+        } else {
+            None
+        };
+        Ok(Linear { weight, bias })
+    }
+
+    /// A normalisation of rows of the given width.
+    pub(crate) fn norm(
+        &mut self,
+        id: ParamId,
+        spec: Option<NormSpec>,
+        width: (Axis, usize),
+    ) -> Result<Option<Norm>, NnError> {
+        let Some(spec) = spec else { return Ok(None) };
+        let shape = [self.extent(width)];
+        let mut vector = |suffixes: &[&str]| {
+            let names = self.names(id, suffixes);
+            self.builder.vector(&ParamSpec {
+                names,
+                shape: shape.to_vec(),
+                decay: Decay::No,
+            })
+        };
+        Ok(Some(Norm {
+            gamma: vector(&SCALE)?,
+            beta: if spec.bias {
+                Some(vector(&SHIFT)?)
+            } else {
+                None
+            },
+            eps: spec.eps,
+        }))
+    }
+
+    /// Names of a part of a parameter; `suffixes` are its possible last parts, today's first.
+    fn names(&self, id: ParamId, suffixes: &[&str]) -> Vec<ParamName> {
+        let current = suffixes[0];
+        let name = |base: String| ParamName {
+            known_as: format!("{base}.{current}"),
+            stored: suffixes
+                .iter()
+                .map(|suffix| format!("{}{base}.{suffix}", self.prefix))
+                .collect(),
+        };
+        (self.family.tensors)(id).into_iter().map(name).collect()
+    }
+
+    fn extent(&self, (axis, len): (Axis, usize)) -> Extent {
+        Extent {
+            len,
+            axis: Some((axis, (self.family.key)(axis))),
+        }
+    }
+}
+
+/// The prefix of a checkpoint's tensors: none, or the family's. A checkpoint that ties its word table to an output layer may
+/// have the table under the latter's name alone.
+fn prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Result<&'static str, NnError> {
+    if checkpoint.has(&format!("{}{words}", family.prefix)) {
+        return Ok(family.prefix);
+    }
+    if checkpoint.has(words) {
+        return Ok("");
+    }
+    let names = checkpoint.names();
+    let foreign = names.iter().find_map(|name| name.strip_suffix(words));
+    if let Some(found) = foreign.filter(|prefix| prefix.ends_with('.')) {
+        return Err(NnError::TensorPrefix {
+            path: checkpoint.path().to_owned(),
+            found: found.to_owned(),
+            expected: format!("none or `{}`", family.prefix),
+        });
+    }
+    let is_prefixed = names.iter().any(|name| name.starts_with(family.prefix));
+    Ok(if is_prefixed { family.prefix } else { "" })
+}

@@ -1,0 +1,303 @@
+//! A network: the modules of a model, built, with their weights, on one device. Token ids in, features out, with an explicit
+//! backward.
+
+use std::{path::PathBuf, sync::Arc};
+
+use matryo_kernels::TOKENS_PACKED;
+use matryo_ops::{Mat, MatRef, Ops};
+
+use crate::{
+    BatchSize, Checkpoint, Feature, Features, Frozen, Grads, Module, NnError, Params, TablePlace,
+    TokenBatch, Trainable, Weights, Widths,
+    arena::{self, Arena},
+    dropout::Masks,
+    features::FeatureGradients,
+    modules::{BuiltModule, Kept},
+    pass::{self, Backward, Pass},
+    weights::{Builder, Plan, Tensor},
+};
+
+/// A module's configuration and the folder that holds its weights.
+#[derive(Clone, Debug)]
+pub struct ModulePlace {
+    /// What the module is.
+    pub module: Arc<dyn Module>,
+    /// Its folder.
+    pub dir: PathBuf,
+}
+
+/// A model's modules with weights of one kind: [`Frozen`] for use, [`Trainable`] for training.
+pub struct Network<W = Frozen> {
+    modules: Vec<BuiltModule>,
+    dim: usize,
+    /// Weights of the linear layers.
+    products: Vec<Tensor>,
+    weights: W,
+    ops: Arc<dyn Ops>,
+    arena: Arena,
+}
+
+/// Everything that one backward needs of its forward. Its memory goes back to the network when it is dropped.
+#[must_use = "a forward whose activations are not used should be `Network::embed`"]
+pub struct Activations {
+    batch: Arc<TokenBatch>,
+    seed: u64,
+    /// By module.
+    kept: Vec<Option<Kept>>,
+}
+
+impl Activations {
+    /// Number of texts.
+    pub fn texts(&self) -> usize {
+        self.batch.texts()
+    }
+}
+
+impl Network<Frozen> {
+    /// Builds a network for use alone: weights of products are packed once, large tables are kept where `tables` says.
+    ///
+    /// # Errors
+    /// A tensor that is missing, of another shape, or not of a floating type.
+    pub fn for_inference(
+        places: &[ModulePlace],
+        ops: Arc<dyn Ops>,
+        tables: TablePlace,
+    ) -> Result<Self, NnError> {
+        let checkpoints = open_checkpoints(places)?;
+        let (modules, plan) = build(places, &checkpoints, &[])?;
+        let weights = Frozen::read(&plan, checkpoints, tables, &*ops)?;
+        Ok(Self::new(places, modules, plan.products, weights, ops))
+    }
+}
+
+impl Network<Trainable> {
+    /// Builds a network for training; parameters whose name matches one of the patterns `frozen` get no gradient.
+    ///
+    /// `*` in a pattern stands for anything. Names are those of the checkpoint without the family's prefix, and
+    /// `2.linear.weight` for the module of index 2.
+    ///
+    /// # Errors
+    /// As [`Network::for_inference`]; a pattern that matches nothing; patterns that leave nothing to train.
+    pub fn for_training(
+        places: &[ModulePlace],
+        ops: Arc<dyn Ops>,
+        frozen: &[String],
+    ) -> Result<Self, NnError> {
+        let checkpoints = open_checkpoints(places)?;
+        let (modules, plan) = build(places, &checkpoints, frozen)?;
+        if plan.layout.grad_len() == 0 {
+            return Err(NnError::AllFrozen {
+                parameters: plan.layout.entries.len(),
+            });
+        }
+        let products = plan.products.clone();
+        let weights = Trainable::read(plan, &checkpoints)?;
+        Ok(Self::new(places, modules, products, weights, ops))
+    }
+
+    /// The parameters.
+    pub fn params(&self) -> &Params {
+        self.weights.params()
+    }
+
+    /// The parameters, to be changed.
+    pub fn params_mut(&mut self) -> &mut Params {
+        self.weights.params_mut()
+    }
+
+    /// Zero gradients for all trainable parameters.
+    pub fn zero_grads(&self) -> Grads {
+        self.weights.zero_grads()
+    }
+
+    /// Embeddings `[texts, dim]` with dropout, and what [`Network::backward`] needs. The masks depend on `seed`, on each
+    /// text's id and on the place in the model, so a second call gives the same bits.
+    ///
+    /// Panics as [`Network::embed`].
+    pub fn forward(&self, batch: Arc<TokenBatch>, seed: u64) -> (Mat, Activations) {
+        let pass = self.pass(&batch, Masks::new(&batch, seed), false);
+        let (features, kept) = self.run(&pass, true);
+        drop(pass);
+        (sentence(features), Activations { batch, seed, kept })
+    }
+
+    /// The embeddings of [`Network::forward`], bit for bit, keeping nothing for a backward.
+    ///
+    /// Panics as [`Network::embed`].
+    pub fn embed_in_training(&self, batch: &TokenBatch, seed: u64) -> Mat {
+        let pass = self.pass(batch, Masks::new(batch, seed), false);
+        sentence(self.run(&pass, false).0)
+    }
+
+    /// Adds the gradients of all trainable parameters to `grads`, given that of the embeddings, `[texts, dim]`.
+    pub fn backward(&self, activations: Activations, d_embeddings: MatRef<'_>, grads: &mut Grads) {
+        let Activations { batch, seed, kept } = activations;
+        assert_eq!(
+            (d_embeddings.rows(), d_embeddings.cols()),
+            (batch.texts(), self.dim),
+            "gradient of the embeddings"
+        );
+        let mut cx = Backward {
+            pass: self.pass(&batch, Masks::new(&batch, seed), false),
+            weights: &self.weights,
+            grads,
+        };
+        let mut d = FeatureGradients {
+            sentence: Some(d_embeddings.to_mat()),
+            ..FeatureGradients::default()
+        };
+        for (module, kept) in self.modules.iter().zip(kept).rev() {
+            if let Some(kept) = kept {
+                d = module.0.backward(&mut cx, kept, d);
+            }
+        }
+    }
+}
+
+impl<W: Weights> Network<W> {
+    fn new(
+        places: &[ModulePlace],
+        modules: Vec<BuiltModule>,
+        products: Vec<Tensor>,
+        weights: W,
+        ops: Arc<dyn Ops>,
+    ) -> Self {
+        let widths = widths(places.iter().map(|place| &*place.module));
+        Self {
+            modules,
+            dim: widths.of(Feature::Sentence).unwrap_or(0),
+            products,
+            weights,
+            ops,
+            arena: Arena::default(),
+        }
+    }
+
+    /// Width of an embedding.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The device.
+    pub fn ops(&self) -> &Arc<dyn Ops> {
+        &self.ops
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &W {
+        &self.weights
+    }
+
+    /// Embeddings `[texts, dim]` without dropout, keeping nothing for a backward.
+    ///
+    /// A text's embedding has the same bits whatever else is in the batch, on any number of threads.
+    ///
+    /// Panics on a token id beyond the vocabulary and on a text of more tokens than the model can take.
+    pub fn embed(&self, batch: &TokenBatch) -> Mat {
+        sentence(self.run(&self.pass(batch, Masks::none(), false), false).0)
+    }
+
+    /// All features without dropout; with `taps` also the hidden states between the blocks.
+    ///
+    /// Panics as [`Network::embed`].
+    pub fn features(&self, batch: &TokenBatch, taps: bool) -> Features {
+        self.run(&self.pass(batch, Masks::none(), taps), false).0
+    }
+
+    /// Bytes of the [`Activations`] of a batch of this size.
+    pub fn kept_bytes(&self, size: BatchSize) -> usize {
+        let bytes = |module: &BuiltModule| module.0.kept_bytes(size);
+        self.modules.iter().map(bytes).sum()
+    }
+
+    /// Bytes that a forward and backward use besides what is kept.
+    pub fn working_bytes(&self, size: BatchSize) -> usize {
+        let bytes = |module: &BuiltModule| module.0.working_bytes(size);
+        self.modules.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes of [`Network::embed`].
+    pub fn embed_bytes(&self, size: BatchSize) -> usize {
+        let bytes = |module: &BuiltModule| module.0.forward_bytes(size);
+        self.modules.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    /// Bytes of the largest operand that is packed for a product, in training on batches of `tokens` tokens.
+    pub fn packed_bytes(&self, tokens: usize) -> usize {
+        let bytes = |weight: &Tensor| {
+            let rows = weight.rows.max(tokens.min(TOKENS_PACKED));
+            arena::bytes(rows, &[weight.cols])
+        };
+        self.products.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    fn pass<'a>(&'a self, batch: &'a TokenBatch, masks: Masks<'a>, taps: bool) -> Pass<'a> {
+        Pass {
+            ops: &*self.ops,
+            weights: &self.weights,
+            arena: &self.arena,
+            batch,
+            places: pass::places(batch),
+            masks,
+            taps,
+        }
+    }
+
+    /// All modules in order, and what each has kept.
+    fn run(&self, pass: &Pass<'_>, keep: bool) -> (Features, Vec<Option<Kept>>) {
+        let mut features = Features::default();
+        let mut all = Vec::with_capacity(self.modules.len());
+        for module in &self.modules {
+            let (written, kept) = module.0.forward(pass, features, keep);
+            features = written;
+            all.push(kept);
+        }
+        (features, all)
+    }
+
+    /// Place and length of every free buffer, and the bytes of all of them.
+    #[doc(hidden)]
+    pub fn free_buffers(&self) -> (Vec<(usize, usize)>, usize) {
+        self.arena.free_buffers()
+    }
+}
+
+/// Widths of all features behind the last of these modules.
+pub fn widths<'a>(modules: impl IntoIterator<Item = &'a dyn Module>) -> Widths {
+    modules
+        .into_iter()
+        .fold(Widths::default(), |widths, module| module.widths(widths))
+}
+
+/// The sentence embeddings. That some module writes them is checked when a folder is opened.
+fn sentence(features: Features) -> Mat {
+    features
+        .into_sentence()
+        .expect("a model whose modules write sentence embeddings")
+}
+
+/// The weights of each module that has some.
+fn open_checkpoints(places: &[ModulePlace]) -> Result<Vec<Option<Checkpoint>>, NnError> {
+    let open = |place: &ModulePlace| {
+        place
+            .module
+            .has_weights()
+            .then(|| Checkpoint::open(&place.dir))
+            .transpose()
+    };
+    places.iter().map(open).collect()
+}
+
+fn build(
+    places: &[ModulePlace],
+    checkpoints: &[Option<Checkpoint>],
+    frozen: &[String],
+) -> Result<(Vec<BuiltModule>, Plan), NnError> {
+    let mut builder = Builder::new(frozen);
+    let mut modules = Vec::with_capacity(places.len());
+    for (index, (place, checkpoint)) in places.iter().zip(checkpoints).enumerate() {
+        builder.module(index, checkpoint.as_ref());
+        modules.push(place.module.build(&mut builder)?);
+    }
+    Ok((modules, builder.finish()?))
+}

@@ -1,0 +1,211 @@
+//! Lays out the parameters of a network: which tensors it has, where they are stored, and what each is used for.
+
+use super::{
+    ProductParam, TableParam, VectorParam,
+    freeze::Freeze,
+    layout::{Layout, Tensor},
+};
+use crate::{Checkpoint, NnError, families::Axis};
+
+/// A length of a tensor, and what in the configuration says it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    pub(crate) len: usize,
+    /// `None` for a length that no key of config.json states.
+    pub(crate) axis: Option<(Axis, &'static str)>,
+}
+
+/// Name of one stored tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct ParamName {
+    /// Its name in freeze patterns.
+    pub(crate) known_as: String,
+    /// Its possible names in the checkpoint. The first one that is there counts; if none is, the first is reported missing.
+    pub(crate) stored: Vec<String>,
+}
+
+/// Whether weight decay applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decay {
+    Yes,
+    No,
+}
+
+/// One parameter as a layer sees it, which a checkpoint may hold in several tensors of one shape, stacked.
+pub(crate) struct ParamSpec {
+    pub(crate) names: Vec<ParamName>,
+    /// Shape of each of the tensors.
+    pub(crate) shape: Vec<Extent>,
+    pub(crate) decay: Decay,
+}
+
+/// What the layers of a network are built with. Each module opens with `Builder::module`.
+pub struct Builder<'a> {
+    freeze: Freeze,
+    layout: Layout,
+    module: usize,
+    checkpoint: Option<&'a Checkpoint>,
+    products: Vec<Tensor>,
+    vectors: Vec<Tensor>,
+    tables: Vec<Tensor>,
+}
+
+/// Everything a network's weights are read by.
+pub(crate) struct Plan {
+    pub(crate) layout: Layout,
+    pub(crate) products: Vec<Tensor>,
+    pub(crate) vectors: Vec<Tensor>,
+    pub(crate) tables: Vec<Tensor>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder of an empty network; parameters whose name matches one of the patterns `frozen` get no gradient.
+    pub(crate) fn new(frozen: &[String]) -> Self {
+        Self {
+            freeze: Freeze::new(frozen),
+            layout: Layout::default(),
+            module: 0,
+            checkpoint: None,
+            products: Vec::new(),
+            vectors: Vec::new(),
+            tables: Vec::new(),
+        }
+    }
+
+    /// From now on parameters belong to the module of this index, whose weights are in `checkpoint`.
+    pub(crate) fn module(&mut self, index: usize, checkpoint: Option<&'a Checkpoint>) {
+        self.module = index;
+        self.checkpoint = checkpoint;
+    }
+
+    /// Index of the present module.
+    pub(crate) fn module_index(&self) -> usize {
+        self.module
+    }
+
+    /// The present module's weights. Panics if it has none: a module asks only for what it has.
+    pub(crate) fn checkpoint(&self) -> &'a Checkpoint {
+        self.checkpoint.expect("a module with weights")
+    }
+
+    /// What was laid out so far.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Adds the weight of a linear layer.
+    pub(crate) fn product(&mut self, spec: &ParamSpec) -> Result<ProductParam, NnError> {
+        let tensor = self.tensor(spec)?;
+        self.products.push(tensor);
+        Ok(ProductParam {
+            tensor,
+            index: self.products.len() - 1,
+        })
+    }
+
+    /// Adds a vector.
+    pub(crate) fn vector(&mut self, spec: &ParamSpec) -> Result<VectorParam, NnError> {
+        let tensor = self.tensor(spec)?;
+        self.vectors.push(tensor);
+        Ok(VectorParam {
+            tensor,
+            index: self.vectors.len() - 1,
+        })
+    }
+
+    /// Adds a table.
+    pub(crate) fn table(&mut self, spec: &ParamSpec) -> Result<TableParam, NnError> {
+        let tensor = self.tensor(spec)?;
+        self.tables.push(tensor);
+        Ok(TableParam {
+            tensor,
+            index: self.tables.len() - 1,
+        })
+    }
+
+    /// Ends the building. Fails if a freeze pattern has matched nothing.
+    pub(crate) fn finish(self) -> Result<Plan, NnError> {
+        self.freeze.check()?;
+        Ok(Plan {
+            layout: self.layout,
+            products: self.products,
+            vectors: self.vectors,
+            tables: self.tables,
+        })
+    }
+
+    fn tensor(&mut self, spec: &ParamSpec) -> Result<Tensor, NnError> {
+        assert!(!spec.names.is_empty(), "the family names no tensor for it");
+        let shape: Vec<usize> = spec.shape.iter().map(|extent| extent.len).collect();
+        let (first, count) = (self.layout.entries.len(), spec.names.len());
+        for name in &spec.names {
+            let stored = self.stored_name(name)?;
+            self.check_shape(&stored, spec)?;
+            let trainable = !self.freeze.covers(&name.known_as);
+            let decay = spec.decay == Decay::Yes;
+            let entry = self
+                .layout
+                .push(self.module, &stored, &shape, trainable, decay);
+            self.layout.entries[entry].tied = self.tied(name, &stored, &shape);
+        }
+        let (rows, cols) = match shape[..] {
+            [rows, cols] => (count * rows, cols),
+            _ => (1, count * shape[0]),
+        };
+        Ok(Tensor {
+            first,
+            count,
+            rows,
+            cols,
+        })
+    }
+
+    /// The name in the checkpoint. That it is there is checked before anything is allocated for it.
+    fn stored_name(&self, name: &ParamName) -> Result<String, NnError> {
+        let checkpoint = self.checkpoint();
+        let found = name.stored.iter().find(|stored| checkpoint.has(stored));
+        found
+            .cloned()
+            .ok_or_else(|| checkpoint.missing(&name.stored[0]))
+    }
+
+    /// The other names under which the checkpoint holds a tensor of this shape.
+    fn tied(&self, name: &ParamName, stored: &str, shape: &[usize]) -> Vec<String> {
+        let others = name.stored.iter().filter(|other| *other != stored);
+        let same_shape = |other: &&String| self.checkpoint().shape(other) == Some(shape);
+        others.filter(same_shape).cloned().collect()
+    }
+
+    /// Fails on another shape, naming the key of config.json that disagrees if one does.
+    fn check_shape(&self, name: &str, spec: &ParamSpec) -> Result<(), NnError> {
+        let checkpoint = self.checkpoint();
+        let expected: Vec<usize> = spec.shape.iter().map(|extent| extent.len).collect();
+        let found = checkpoint.shape(name).unwrap_or_default();
+        if found == expected {
+            return Ok(());
+        }
+        let differs = |i: &usize| found.get(*i) != expected.get(*i);
+        let extent = spec.shape[(0..expected.len()).find(differs).unwrap_or(0)];
+        let (path, name, found) = (
+            checkpoint.path().to_owned(),
+            name.to_owned(),
+            found.to_vec(),
+        );
+        Err(match extent.axis {
+            Some((_, key)) => NnError::WeightShape {
+                path,
+                name,
+                found,
+                expected,
+                key,
+                value: extent.len,
+            },
+            None => NnError::TensorShape {
+                path,
+                name,
+                found,
+                expected,
+            },
+        })
+    }
+}

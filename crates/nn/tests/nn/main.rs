@@ -1,0 +1,6 @@
+//! Reading weights, building networks, and what their passes promise.
+
+mod checkpoint;
+mod invariance;
+mod memory;
+mod random;
