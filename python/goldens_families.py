@@ -87,6 +87,8 @@ FAMILIES = {
     "bert": Family("BertConfig", "wordpiece", BERT),
     # As in multilingual MiniLM and e5: the padding id is 1 in the tokenizer and 0, which is `<s>`, in config.json.
     "bert-unigram": Family("BertConfig", "unigram", BERT | {"pad_token_id": 0}),
+    # Tables narrower than the hidden states, so that there is a projection.
+    "electra": Family("ElectraConfig", "wordpiece", BERT | {"embedding_size": 24}),
     "xlm-roberta": Family("XLMRobertaConfig", "unigram", BERT | XLM_ROBERTA),
     "modernbert": Family(
         "ModernBertConfig",

@@ -4,6 +4,7 @@
 mod absolute;
 mod activations;
 mod bert;
+mod electra;
 mod modernbert;
 mod xlm_roberta;
 
@@ -12,7 +13,12 @@ use serde_json::{Map, Value};
 use crate::{EncoderSpec, NnError, config::Object};
 
 /// Every family there is.
-static FAMILIES: &[&Family] = &[&bert::FAMILY, &modernbert::FAMILY, &xlm_roberta::FAMILY];
+static FAMILIES: &[&Family] = &[
+    &bert::FAMILY,
+    &electra::FAMILY,
+    &modernbert::FAMILY,
+    &xlm_roberta::FAMILY,
+];
 
 /// One family of encoders.
 #[derive(Debug)]
