@@ -14,7 +14,8 @@ say() { printf '\n== %s\n' "$*" >&2; }
 
 say "build"
 cargo build --release --locked -p matryo-cli
-matryo=target/release/matryo
+target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+matryo=$target/release/matryo
 mkdir -p "$dir"
 
 if [ ! -f "$base/config.json" ]; then

@@ -1,15 +1,14 @@
 """The two sides of against.py: commits and their binaries, built unless given. Standard library only."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import subprocess
 
+import cargo
 import machine
 import process
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ["cargo", "build", "--release", "--locked"]
 
 
@@ -42,7 +41,7 @@ def sides(args, cache):
         return tree, tree / "target"
 
     base = binaries(args.base_bin, args.base_encode, needs_encode, base_tree)
-    new = binaries(args.new_bin, args.new_encode, needs_encode, lambda: (ROOT, None))
+    new = binaries(args.new_bin, args.new_encode, needs_encode, lambda: (cargo.ROOT, None))
     return Sides(Side("base", commit, *base), Side("new", machine.commit(), *new))
 
 
@@ -83,14 +82,12 @@ def build(tree, target, programs, examples):
     if examples:
         command = [*BUILD, "-p", "matryo", "--example", *examples]
         subprocess.run(command, cwd=tree, env=environment, check=True)
-    command = ["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"]
-    metadata = subprocess.run(command, cwd=tree, env=environment, check=True, capture_output=True)
-    release = pathlib.Path(json.loads(metadata.stdout)["target_directory"]) / "release"
+    release = cargo.release(tree, target)
     return {name: release / name for name in programs} | {
         name: release / "examples" / name for name in examples
     }
 
 
 def output(*command):
-    found = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    found = subprocess.run(command, cwd=cargo.ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return found.stdout.strip()

@@ -7,6 +7,7 @@ import os
 import pathlib
 import tempfile
 
+import cargo
 import jobs
 import machine
 import process
@@ -69,7 +70,7 @@ def summarize(job, engines):
 def roofline(args):
     seconds = "0.02" if args.quick else "0.3"
     try:
-        return process.last_line(process.measured(["target/release/examples/roofline", seconds], args.threads)[0])
+        return process.last_line(process.measured([cargo.release() / "examples" / "roofline", seconds], args.threads)[0])
     except process.Failed as error:
         return {"failed": str(error)}
 
@@ -114,7 +115,7 @@ def main():
         return print("\n".join(f"{name}: {', '.join(everything[name].engines)}" for name in names))
     now = datetime.datetime.now(datetime.timezone.utc)
     record = {"date": now.isoformat(timespec="seconds"), "commit": machine.commit(), "machine": machine.machine(),
-              "threads": args.threads, "quick": args.quick, "versions": machine.versions("target/release/matryo"), "tasks": {}}
+              "threads": args.threads, "quick": args.quick, "versions": machine.versions(cargo.release() / "matryo"), "tasks": {}}
     target = (args.record or HERE / "records" / f"{now:%Y-%m-%d-%H%M}.json").resolve()
     record = opened(target, record)
     measure(names, everything, args, target, record)

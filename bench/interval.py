@@ -15,6 +15,7 @@ import random
 import subprocess
 
 import accuracy
+import cargo
 import machine
 
 HERE = pathlib.Path(__file__).parent
@@ -27,7 +28,7 @@ SEED = 42
 
 def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--matryo", default="target/release/matryo")
+    parser.add_argument("--matryo", default=cargo.release() / "matryo")
     parser.add_argument("--model", type=pathlib.Path, default=ROOT / "quickstart" / "base")
     parser.add_argument("--precisions", nargs="+", default=["bf16", "int16"])
     parser.add_argument("--dims", type=int, nargs="+", default=[384, 256, 128, 64])

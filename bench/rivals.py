@@ -6,6 +6,8 @@ An engine is a library at a precision, written `library-precision`. Every comman
 import pathlib
 import sys
 
+import cargo
+
 ENGINES = pathlib.Path(__file__).parent / "engines"
 CACHE = pathlib.Path(__file__).parent / ".cache"
 
@@ -22,14 +24,14 @@ SCALED = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + [REFERENCE]
 
 ENCODE = "encode"  # also latency, retrieval and cold start: the same program
 PROGRAMS = {
-    ("matryo", ENCODE): ["target/release/examples/bench_encode"],
-    ("matryo", "train"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "target/release/matryo"],
-    ("matryo", "recipe"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "target/release/matryo"],
+    ("matryo", ENCODE): ["BENCH_ENCODE"],
+    ("matryo", "train"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "MATRYO"],
+    ("matryo", "recipe"): [sys.executable, ENGINES / "matryo_train.py", "--matryo", "MATRYO"],
     ("sentence-transformers", ENCODE): ["PYTHON", ENGINES / "st_encode.py"],
     ("sentence-transformers", "train"): ["PYTHON", ENGINES / "st_train.py"],
     ("sentence-transformers", "recipe"): ["PYTHON", ENGINES / "st_recipe.py"],
     ("onnxruntime", ENCODE): ["PYTHON", ENGINES / "ort_encode.py"],
-    ("candle", ENCODE): [ENGINES / "candle" / "target" / "release" / "candle-bench"],
+    ("candle", ENCODE): ["CANDLE"],
 }
 
 
@@ -44,14 +46,27 @@ def command(engine, kind, job, python):
         flags["precision"] = precision
     if library == "onnxruntime":
         flags["onnx"] = CACHE / "onnx" / pathlib.Path(job["model"]).name
-    return [python if part == "PYTHON" else part for part in program] + flat(flags)
+    return [placed(part, python) for part in program] + flat(flags)
+
+
+def placed(part, python):
+    """A program's part with the place where it lies."""
+    if part == "PYTHON":
+        return python
+    if part == "MATRYO":
+        return cargo.release() / "matryo"
+    if part == "BENCH_ENCODE":
+        return cargo.release() / "examples" / "bench_encode"
+    if part == "CANDLE":
+        return cargo.release(ENGINES / "candle") / "candle-bench"
+    return part
 
 
 def matryo_cold(job, precision):
     """The command as a user gives it."""
     text = pathlib.Path(job["texts"]).read_text(encoding="utf-8").strip()
     choice = [] if precision == "f32" else ["--precision", precision]
-    return ["target/release/matryo", "encode", job["model"], text, "--threads", job["threads"], "--quiet", *choice]
+    return [cargo.release() / "matryo", "encode", job["model"], text, "--threads", job["threads"], "--quiet", *choice]
 
 
 def flat(flags):

@@ -16,6 +16,7 @@ import random
 import re
 import time
 
+import cargo
 import jobs
 import machine
 import process
@@ -38,10 +39,10 @@ def flags():
     parser.add_argument("--model", type=pathlib.Path, default=texts.ROOT / "quickstart" / "model")
     parser.add_argument("--texts", type=pathlib.Path, nargs="+", default=[texts.FINANCE / "train.jsonl"])
     parser.add_argument("--query-texts", type=pathlib.Path, nargs="+", default=[texts.FINANCE / "eval" / "queries.jsonl"])
-    parser.add_argument("--encoder", default="target/release/examples/bench_encode")
-    parser.add_argument("--searcher", default="target/release/examples/bench_search")
-    parser.add_argument("--collection", default="target/release/examples/bench_collection")
-    parser.add_argument("--roofline", default="target/release/examples/roofline")
+    parser.add_argument("--encoder", default=cargo.release() / "examples" / "bench_encode")
+    parser.add_argument("--searcher", default=cargo.release() / "examples" / "bench_search")
+    parser.add_argument("--collection", default=cargo.release() / "examples" / "bench_collection")
+    parser.add_argument("--roofline", default=cargo.release() / "examples" / "roofline")
     for name, default in (("threads", os.cpu_count()), ("runs", 3), ("rows", 1_000_000), ("real", 25_000), ("queries", 200), ("dim", 384), ("k", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--patience", type=int, default=0, help="seconds to wait, and to measure again, while other programs use the processor")
