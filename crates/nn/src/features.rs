@@ -52,7 +52,7 @@ impl Widths {
         }
     }
 
-    /// The same with a feature of another width.
+    /// A copy of these widths in which one feature has another width.
     pub fn with(mut self, feature: Feature, width: usize) -> Self {
         let place = match feature {
             Feature::Tokens => &mut self.tokens,

@@ -35,7 +35,7 @@ pub struct ModelFolder {
 /// A module and where its files are.
 #[derive(Clone, Debug)]
 pub struct FolderModule {
-    /// What it is.
+    /// The module with its configuration.
     pub module: Arc<dyn Module>,
     /// Its folder, relative to the model's; empty for the model's own folder.
     pub path: String,

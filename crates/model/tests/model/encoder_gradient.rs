@@ -14,7 +14,7 @@ const WORDS: &str = "embeddings.word_embeddings.weight";
 /// The softmax does not see it: its true gradient is 0, so what is found is rounding.
 const KEY_BIAS: &str = "attention.self.key.bias";
 
-/// Of `sum(embeddings * weights)`, all texts in one batch.
+/// The gradients of `sum(embeddings * weights)`, with all texts in one batch.
 fn golden_gradient(
     model: &SentenceEncoder<Trainable>,
     golden: &BTreeMap<String, Tensor>,

@@ -222,7 +222,7 @@ fn long_pairs_are_cut() {
     );
 }
 
-/// Of `sum(embeddings * weights)`, all texts in one batch.
+/// The gradients of `sum(embeddings * weights)`, with all texts in one batch.
 fn gradient(golden: &Golden, model: &SentenceEncoder<Trainable>) -> Grads {
     let network = model.network();
     let mut grads = network.zero_grads();

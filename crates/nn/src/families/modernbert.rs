@@ -279,7 +279,7 @@ mod tests {
         Object::new(Path::new("config.json"), config).unwrap()
     }
 
-    /// Of each block: base of the rotation, keys on either side.
+    /// For each block, the base of its rotation and the number of keys that a query sees on its left.
     fn blocks(extra: Value) -> Vec<(f64, usize)> {
         let blocks = spec(&config(&extra)).unwrap().blocks.into_iter();
         blocks

@@ -42,7 +42,7 @@ pub struct ModuleClass {
     pub name: &'static str,
     /// Python package of the class from sentence-transformers 5.4 on: `base` or `sentence_transformer`.
     pub(crate) family: &'static str,
-    /// What it reads; `None` reads texts.
+    /// The feature that a module of this class reads; `None` if it reads texts.
     pub(crate) reads: Option<Feature>,
     pub(crate) read: ReadModule,
 }
@@ -118,7 +118,7 @@ pub trait Module: fmt::Debug + Send + Sync {
         false
     }
 
-    /// What it says about texts, if it reads them.
+    /// Lengths and vocabulary of the texts that the module reads; `None` if it reads features of other modules.
     fn text_input(&self) -> Option<TextInput> {
         None
     }
@@ -131,7 +131,7 @@ pub trait Module: fmt::Debug + Send + Sync {
     /// The files that describe it, as they are written.
     fn files(&self, options: &WriteConfig) -> Vec<ConfigFile>;
 
-    /// What it adds to a digest over all that decides vectors, besides its weights.
+    /// Text of the settings that change the model's vectors; it goes into the model's digest beside the weights.
     fn digest_text(&self) -> String;
 
     /// Builds the module; its parameters are added to `builder`.
