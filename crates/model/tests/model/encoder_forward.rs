@@ -38,7 +38,7 @@ fn every_hidden_state_of_ragged_texts() {
 fn every_pooling_mode() {
     let golden = golden();
     for (_, mode) in MODES {
-        let model = SentenceEncoder::open(pooled(&[mode], true).path()).unwrap();
+        let model = for_inference(pooled(&[mode], true).path());
         let found = model.encode(&texts()).unwrap();
         assert_close(
             found.data(),
@@ -47,7 +47,7 @@ fn every_pooling_mode() {
             mode,
         );
     }
-    let all = SentenceEncoder::open(pooled(&MODES.map(|(_, mode)| mode), true).path()).unwrap();
+    let all = for_inference(pooled(&MODES.map(|(_, mode)| mode), true).path());
     assert_eq!(all.network().dim(), 6 * 32);
     assert_close(
         all.encode(&texts()).unwrap().data(),
@@ -66,7 +66,7 @@ fn a_prompt_counts_or_not() {
     };
     for (include, kind) in [(true, "prompt"), (false, "excluded")] {
         for (_, mode) in MODES {
-            let model = SentenceEncoder::open(pooled(&[mode], include).path()).unwrap();
+            let model = for_inference(pooled(&[mode], include).path());
             let found = model.encode_with(&texts(), &options).unwrap().embeddings;
             let name = format!("{kind}.{mode}");
             assert_close(found.data(), &golden[&name].data, CLOSE, &name);
@@ -76,7 +76,7 @@ fn a_prompt_counts_or_not() {
 
 #[test]
 fn a_dense_layer_over_all_modes() {
-    let model = SentenceEncoder::open(with_dense().path()).unwrap();
+    let model = for_inference(with_dense().path());
     assert_eq!(model.network().dim(), 24);
     assert_close(
         model.encode(&texts()).unwrap().data(),

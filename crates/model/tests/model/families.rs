@@ -14,7 +14,7 @@ use matryo_testkit::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::tiny::{MODES, matrix};
+use crate::tiny::{MODES, for_inference, matrix};
 
 const CLOSE: Tolerance = Tolerance::Absolute(1e-5);
 
@@ -89,8 +89,7 @@ impl Golden {
             prompt: prompt.map(ToOwned::to_owned),
             ..EncodeOptions::default()
         };
-        let model = SentenceEncoder::open(folder).unwrap();
-        model
+        for_inference(folder)
             .encode_with(&self.texts(), &options)
             .unwrap()
             .embeddings
@@ -135,7 +134,7 @@ fn token_ids() {
 #[test]
 fn hidden_states() {
     for golden in Golden::all() {
-        let model = SentenceEncoder::open(&golden.model).unwrap();
+        let model = for_inference(&golden.model);
         let training = golden.for_training(Precision::F32);
         let batch = golden.batch();
         for features in [
@@ -177,10 +176,20 @@ fn every_pooling_mode_with_and_without_a_prompt() {
     }
 }
 
+/// The default may be another precision: it gives vectors of length 1 as near, not hidden states.
+#[test]
+fn vectors_in_the_default_precision() {
+    for golden in Golden::all() {
+        let model = SentenceEncoder::open(&golden.model).unwrap();
+        let found = model.encode(&golden.texts()).unwrap();
+        golden.close(found.data(), "embed.default");
+    }
+}
+
 #[test]
 fn pairs() {
     for golden in Golden::all() {
-        let model = SentenceEncoder::open(&golden.model).unwrap();
+        let model = for_inference(&golden.model);
         let pairs = golden.pairs();
         let inputs: Vec<TextOrPair<'_>> =
             pairs.iter().map(|(a, b)| TextOrPair::Pair(a, b)).collect();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use matryo_model::{Grads, SentenceEncoder, TokenBatch, Trainable, Weights};
-use matryo_ops::Mat;
+use matryo_ops::{Mat, Precision};
 use matryo_testkit::{Tensor, read_json, read_safetensors};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -96,12 +96,15 @@ fn set_pooling(dir: &Path, modes: &[&str], include_prompt: bool) {
     put(dir, "1_Pooling/config.json", &config);
 }
 
+/// In single precision, as golden values are, whatever the default of this processor is.
 pub fn for_training(dir: &Path) -> SentenceEncoder<Trainable> {
-    SentenceEncoder::open_for_training(dir, matryo_ops::cpu(), &[]).unwrap()
+    let ops = matryo_ops::cpu_in(Some(Precision::F32));
+    SentenceEncoder::open_for_training(dir, ops, &[]).unwrap()
 }
 
+/// As [`for_training`].
 pub fn for_inference(dir: &Path) -> SentenceEncoder {
-    SentenceEncoder::open(dir).unwrap()
+    SentenceEncoder::open_in(dir, Precision::F32).unwrap()
 }
 
 /// The golden texts at `places` as one batch, each with its place as its id.
