@@ -46,72 +46,62 @@ fn main() {
 
 fn products(arithmetic: Arithmetic, t: usize, k: usize, n: usize) {
     let (x, w, b) = (mat(t, k), mat(n, k), mat(1, n));
-    let (mut y, mut pre) = (Mat::zeros(t, n), Mat::zeros(t, n));
+    let mut y = Mat::zeros(t, n);
+    let mut pre = Mat::zeros(t, n);
     let packed = PackedWeight::new(arithmetic, w.view());
     let flops = 2.0 * t as f64 * k as f64 * n as f64;
-    let name = |what: &str| format!("{what} {t} x {k} x {n}");
     let bias = || Epilogue {
         bias: Some(b.data()),
         ..Epilogue::default()
     };
-    report(&name("packed, bias"), flops, || {
-        linear(
-            arithmetic,
-            y.view_mut(),
-            x.view(),
-            Weight::Packed(&packed),
-            bias(),
-        )
-    });
-    report(&name("plain, bias"), flops, || {
-        linear(
-            arithmetic,
-            y.view_mut(),
-            x.view(),
-            Weight::Plain(w.view()),
-            bias(),
-        )
-    });
-    report(&name("packed, bias, GELU, kept"), flops, || {
+    for (what, weight) in [
+        ("packed, bias", Weight::Packed(&packed)),
+        ("plain, bias", Weight::Plain(w.view())),
+    ] {
+        report(&format!("{what} {t} x {k} x {n}"), flops, || {
+            linear(arithmetic, y.view_mut(), x.view(), weight, bias());
+        });
+    }
+    let what = "packed, bias, GELU, kept";
+    report(&format!("{what} {t} x {k} x {n}"), flops, || {
         let epilogue = Epilogue {
             activation: Some(Activation::Gelu),
             pre_activation: Some(pre.view_mut()),
             ..bias()
         };
-        linear(
-            arithmetic,
-            y.view_mut(),
-            x.view(),
-            Weight::Packed(&packed),
-            epilogue,
-        );
+        let weight = Weight::Packed(&packed);
+        linear(arithmetic, y.view_mut(), x.view(), weight, epilogue);
     });
+    backward_products(arithmetic, &x, &w, &y);
+}
+
+/// The two products of a backward whose gradient has the values of `y`.
+fn backward_products(arithmetic: Arithmetic, x: &Mat, w: &Mat, y: &Mat) {
+    let (t, k, n) = (x.rows(), x.cols(), w.rows());
+    let flops = 2.0 * t as f64 * k as f64 * n as f64;
     let (mut dx, mut dw, mut db) = (Mat::zeros(t, k), Mat::zeros(n, k), vec![0.0; n]);
-    report(&name("dx"), flops, || {
-        linear_bwd(
-            arithmetic,
-            LinearBackward {
-                dx: Some(dx.view_mut().into()),
-                dw: None,
-                db: None,
-                dy: y.view(),
-                x: x.view(),
-                w: w.view(),
-            },
-        );
+    let (dy, x, w) = (y.view(), x.view(), w.view());
+    report(&format!("dx {t} x {k} x {n}"), flops, || {
+        let args = LinearBackward {
+            dx: Some(dx.view_mut().into()),
+            dw: None,
+            db: None,
+            dy,
+            x,
+            w,
+        };
+        linear_bwd(arithmetic, args);
     });
-    report(&name("dw, db"), flops, || {
-        linear_bwd(
-            arithmetic,
-            LinearBackward {
-                dx: None,
-                dw: Some(dw.view_mut()),
-                db: Some(&mut db),
-                dy: y.view(),
-                x: x.view(),
-                w: w.view(),
-            },
-        );
+    report(&format!("dw, db {t} x {k} x {n}"), flops, || {
+        let args = LinearBackward {
+            dx: None,
+            dw: Some(dw.view_mut()),
+            db: Some(&mut db),
+            dy,
+            x,
+            w,
+        };
+        linear_bwd(arithmetic, args);
     });
 }
 

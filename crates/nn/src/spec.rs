@@ -3,7 +3,7 @@
 //! A family (`families/`) translates a config.json into an [`EncoderSpec`]; the layers (`layers/`) compute whatever a
 //! specification says. A property that only some blocks have, such as a window, stands in those blocks.
 
-use matryo_ops::{Activation, AttentionMask};
+use matryo_ops::{Activation, AttentionShape};
 
 /// A transformer encoder: an embedding stage, blocks, and possibly a normalisation at the end.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,16 +85,12 @@ pub enum Placement {
 /// Multi-head self-attention with fused query, key and value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionSpec {
-    /// Number of heads.
-    pub heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
+    /// Heads, scale of the scores, and which keys a query sees.
+    pub shape: AttentionShape,
     /// Whether both linear layers have a bias.
     pub bias: bool,
     /// Rotary position embedding of queries and keys.
     pub rotary: Option<RotarySpec>,
-    /// Which keys a query sees.
-    pub mask: AttentionMask,
 }
 
 /// Rotary position embedding (Su et al. 2021) over the whole width of a head, halves rotated against each other.

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{Head, Masks, Panels, ScoreProduct, Strips};
+use super::{
+    head::{Head, Masks},
+    products::{Panels, ScoreProduct, Strips},
+};
 use crate::{
     MatRef,
     cpu::Kernel,
@@ -34,12 +37,6 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
         + 2 * head.scores_len()
 }
 
-/// Of each query of a block.
-struct QueryTerms {
-    lse: [f32; PANEL],
-    d: [f32; PANEL],
-}
-
 impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
@@ -51,71 +48,137 @@ impl Kernel for Backward<'_> {
             lse,
             scratch,
         } = self;
+        let mut buffers = Buffers::pack::<V>(&head, scratch);
+        // End of the keys that earlier blocks saw. Ranges of keys ascend with the blocks and leave no gap, since a query sees
+        // its own key.
+        let mut reached = 0;
+        for queries in head.blocks() {
+            let block = Block {
+                q: head.part(0).row_range(queries.start, queries.end),
+                dy: dy.row_range(queries.start, queries.end),
+                keys: head.keys(&queries),
+                queries,
+            };
+            let y = y.row_range(block.queries.start, block.queries.end);
+            let terms = QueryTerms::new(&head, block.dy, y, lse, &block.queries);
+            buffers.gradients_of_scores::<V>(&head, &block, &terms);
+            let write = Write {
+                head: &head,
+                dqkv,
+                first_key: block.keys.start,
+                reached,
+            };
+            buffers.multiply::<V>(&write, &block);
+            reached = block.keys.end;
+        }
+    }
+}
+
+/// A block of queries, the keys that at least one of them sees, and their rows.
+struct Block<'a> {
+    queries: Range<usize>,
+    keys: Range<usize>,
+    q: MatRef<'a>,
+    dy: MatRef<'a>,
+}
+
+/// The parts of the scratch memory; see [`scratch_len`].
+struct Buffers<'a> {
+    p: &'a mut [f32],
+    ds: &'a mut [f32],
+    key_panels: &'a mut [f32],
+    /// Rows of the block, q or dy.
+    block_panels: &'a mut [f32],
+    /// Rows of the block, q or dy, transposed.
+    transposed: &'a mut [f32],
+    key_strips: Strips<'a>,
+    value_strips: Strips<'a>,
+}
+
+impl<'a> Buffers<'a> {
+    /// Packs what all blocks share.
+    #[inline(always)]
+    fn pack<V: Vector>(head: &Head<'_>, scratch: &'a mut [f32]) -> Self {
         let (len, dim) = (head.len(), head.shape.head_dim);
         let (p, rest) = scratch.split_at_mut(head.scores_len());
         let (ds, rest) = rest.split_at_mut(head.scores_len());
         let (key_panels, rest) = rest.split_at_mut(head.panels_len());
         let (block_panels, rest) = rest.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
-        let (key_strips, value_strips) = rest.split_at_mut(len * dim);
-        let key_strips = Strips::pack::<V>(key_strips, head.part(1));
-        let value_strips = Strips::pack::<V>(&mut value_strips[..len * dim], head.part(2));
+        let (key_strips, rest) = rest.split_at_mut(len * dim);
         pack::copy_panels(key_panels, head.part(1));
-        // End of the keys that earlier blocks saw. Ranges of keys ascend with the blocks and leave no gap, since a query sees
-        // its own key.
-        let mut reached = 0;
-        for block in head.blocks() {
-            let keys = head.keys(&block);
-            let queries = block.len();
-            let q = head.part(0).row_range(block.start, block.end);
-            let g = dy.row_range(block.start, block.end);
-            let p = &mut p[..keys.len() * PANEL];
-            let ds = &mut ds[..keys.len() * PANEL];
-            pack::transpose_panel::<V>(transposed, q);
-            key_strips.scores::<V>(p, &keys, transposed, queries);
-            head.shape.mask.hide(p, &block, &keys);
-            pack::transpose_panel::<V>(transposed, g);
-            value_strips.scores::<V>(ds, &keys, transposed, queries);
-            let terms = QueryTerms::new(&head, g, y.row_range(block.start, block.end), lse, &block);
-            let masks = head.masks(&block);
-            gradients::<V>(p, ds, &terms, head.shape.scale, masks.as_ref(), keys.start);
-
-            let write = Write {
-                head: &head,
-                dqkv,
-                first_key: keys.start,
-                reached,
-            };
-            let product = ScoreProduct {
-                scores: ds,
-                by_query: true,
-                queries,
-                panels: Panels {
-                    values: key_panels,
-                    rows: len,
-                    first: keys.start,
-                    width: dim,
-                },
-            };
-            write.assign_queries::<V>(product, block.start);
-            for (part, rows, scores) in [(1, q, &*ds), (2, g, &*p)] {
-                pack::copy_panels(block_panels, rows);
-                let product = ScoreProduct {
-                    scores,
-                    by_query: false,
-                    queries,
-                    panels: Panels {
-                        values: block_panels,
-                        rows: queries,
-                        first: 0,
-                        width: dim,
-                    },
-                };
-                write.keys::<V>(part, product, keys.len());
-            }
-            reached = keys.end;
+        Self {
+            p,
+            ds,
+            key_panels,
+            block_panels,
+            transposed,
+            key_strips: Strips::pack::<V>(key_strips, head.part(1)),
+            value_strips: Strips::pack::<V>(&mut rest[..len * dim], head.part(2)),
         }
     }
+
+    /// Masked probabilities of a block in `p`, the gradients of its scores in `ds`.
+    #[inline(always)]
+    fn gradients_of_scores<V: Vector>(
+        &mut self,
+        head: &Head<'_>,
+        block: &Block<'_>,
+        terms: &QueryTerms,
+    ) {
+        let (keys, queries) = (&block.keys, block.queries.len());
+        let p = &mut self.p[..keys.len() * PANEL];
+        let ds = &mut self.ds[..keys.len() * PANEL];
+        pack::transpose_panel::<V>(self.transposed, block.q);
+        head.scores::<V>(p, &self.key_strips, self.transposed, &block.queries, keys);
+        pack::transpose_panel::<V>(self.transposed, block.dy);
+        self.value_strips
+            .multiply::<V>(ds, keys, self.transposed, queries);
+        let masks = head.masks(&block.queries);
+        gradients::<V>(p, ds, terms, head.shape.scale, masks.as_ref(), keys.start);
+    }
+
+    /// Multiplies what [`Self::gradients_of_scores`] found into the gradients of queries, keys and values.
+    #[inline(always)]
+    fn multiply<V: Vector>(&mut self, write: &Write<'_>, block: &Block<'_>) {
+        let (keys, queries) = (&block.keys, block.queries.len());
+        let (len, width) = (write.head.len(), write.head.shape.head_dim);
+        let p = &self.p[..keys.len() * PANEL];
+        let ds = &self.ds[..keys.len() * PANEL];
+        let product = ScoreProduct {
+            scores: ds,
+            by_query: true,
+            queries,
+            panels: Panels {
+                values: self.key_panels,
+                rows: len,
+                first: keys.start,
+                width,
+            },
+        };
+        write.assign_queries::<V>(product, block.queries.start);
+        for (part, rows, scores) in [(1, block.q, ds), (2, block.dy, p)] {
+            pack::copy_panels(self.block_panels, rows);
+            let product = ScoreProduct {
+                scores,
+                by_query: false,
+                queries,
+                panels: Panels {
+                    values: self.block_panels,
+                    rows: queries,
+                    first: 0,
+                    width,
+                },
+            };
+            write.keys::<V>(part, product, keys.len());
+        }
+    }
+}
+
+/// Log-sum-exp and `D` of each query of a block.
+struct QueryTerms {
+    lse: [f32; PANEL],
+    d: [f32; PANEL],
 }
 
 impl QueryTerms {

@@ -1,6 +1,9 @@
 //! The forward of one head of one text.
 
-use super::{Head, Masks, Panels, ScoreProduct, Strips};
+use super::{
+    head::{Head, Masks},
+    products::{Panels, ScoreProduct, Strips},
+};
 use crate::{
     cpu::Kernel,
     pack,
@@ -42,8 +45,7 @@ impl Kernel for Forward<'_> {
             let keys = head.keys(&block);
             let scores = &mut scores[..keys.len() * PANEL];
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
-            strips.scores::<V>(scores, &keys, queries, block.len());
-            head.shape.mask.hide(scores, &block, &keys);
+            head.scores::<V>(scores, &strips, queries, &block, &keys);
             let masks = head.masks(&block);
             let (inverse, log_sum) =
                 softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);

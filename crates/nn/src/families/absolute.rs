@@ -1,6 +1,6 @@
 //! What families with learned absolute positions and post-normalised blocks share: keys of config.json and names of tensors.
 
-use matryo_ops::AttentionMask;
+use matryo_ops::AttentionShape;
 
 use super::{Axis, ParamId, activations::activation};
 use crate::{
@@ -39,11 +39,9 @@ pub(super) fn spec(
     let block = BlockSpec {
         placement: Placement::Post,
         attention: AttentionSpec {
-            heads,
-            head_dim: dim / heads,
+            shape: AttentionShape::new(heads, dim / heads),
             bias: true,
             rotary: None,
-            mask: AttentionMask::FULL,
         },
         attention_norm: Some(norm),
         feed_forward: FeedForwardSpec {

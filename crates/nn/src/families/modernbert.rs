@@ -4,7 +4,7 @@
 //! `local_rope_theta` said what `layer_types` and `rope_parameters` say since. Either form may lack any of its keys, and a
 //! file may have keys of both; the later form wins, key by key. Written files have both, so that every reader finds its own.
 
-use matryo_ops::AttentionMask;
+use matryo_ops::{AttentionMask, AttentionShape};
 use serde_json::{Map, Value, json};
 
 use super::{Axis, Family, ParamId, activations::activation};
@@ -56,14 +56,9 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         bias: config.flag("norm_bias")?.unwrap_or(false),
     };
     let full_block = block(config, dim, norm)?;
-    let sliding_block = BlockSpec {
-        attention: AttentionSpec {
-            rotary: Some(rotary(config, &SLIDING)?),
-            mask: window(config)?,
-            ..full_block.attention.clone()
-        },
-        ..full_block.clone()
-    };
+    let mut sliding_block = full_block.clone();
+    sliding_block.attention.rotary = Some(rotary(config, &SLIDING)?);
+    sliding_block.attention.shape.mask = window(config)?;
     let is_full = layer_types(config, blocks)?;
     let mut blocks: Vec<BlockSpec> = is_full
         .into_iter()
@@ -100,11 +95,9 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
     Ok(BlockSpec {
         placement: Placement::Pre,
         attention: AttentionSpec {
-            heads,
-            head_dim: dim / heads,
+            shape: AttentionShape::new(heads, dim / heads),
             bias: config.flag("attention_bias")?.unwrap_or(false),
             rotary: Some(rotary(config, &FULL)?),
-            mask: AttentionMask::FULL,
         },
         attention_norm: Some(norm),
         feed_forward: FeedForwardSpec {
@@ -285,7 +278,7 @@ mod tests {
         blocks
             .map(|block| {
                 let attention = block.attention;
-                (attention.rotary.unwrap().theta, attention.mask.left)
+                (attention.rotary.unwrap().theta, attention.shape.mask.left)
             })
             .collect()
     }

@@ -59,7 +59,7 @@ impl Attention {
         dim: usize,
         dropout: &DropoutSpec,
     ) -> Result<Self, NnError> {
-        let width = spec.heads * spec.head_dim;
+        let width = spec.shape.width();
         let qkv = LinearShape {
             out: (Axis::Dim, 3 * width),
             input: (Axis::Dim, dim),
@@ -70,15 +70,12 @@ impl Attention {
             input: (Axis::Dim, width),
             bias: spec.bias,
         };
-        let rotary = |rotary| Rotary::new(rotary, spec.heads, spec.head_dim);
+        let rotary = |rotary| Rotary::new(rotary, spec.shape.heads, spec.shape.head_dim);
         Ok(Self {
             block,
             qkv: builder.linear(ParamId::Qkv(block), qkv)?,
             out: builder.linear(ParamId::AttentionOut(block), out)?,
-            shape: AttentionShape {
-                mask: spec.mask,
-                ..AttentionShape::new(spec.heads, spec.head_dim)
-            },
+            shape: spec.shape,
             rotary: spec.rotary.map(rotary),
             dropout: (dropout.probabilities, dropout.attention_out),
         })

@@ -1,0 +1,166 @@
+//! The two products of attention: queries with keys, and scores with values or gradients.
+
+use std::ops::Range;
+
+use crate::{
+    MatRef, pack,
+    simd::Vector,
+    tile::{Later, MAX_ROWS, Next, PANEL, Rows, Sums, Tile},
+};
+
+/// Height of the strips that `len` rows are cut into: about equal, at most a tile.
+fn strip_height<V: Vector>(len: usize) -> usize {
+    len.div_ceil(len.div_ceil(V::TILE_ROWS))
+}
+
+/// Rows of a matrix in strips, each `[k][its rows]`.
+pub(super) struct Strips<'a> {
+    values: &'a [f32],
+    rows: usize,
+    /// Rows of every strip but the last, which may have fewer.
+    height: usize,
+}
+
+impl<'a> Strips<'a> {
+    /// Packs `from` `[rows, k]` into `storage` of as many values.
+    #[inline(always)]
+    pub(super) fn pack<V: Vector>(storage: &'a mut [f32], from: MatRef<'_>) -> Self {
+        let rows = from.rows();
+        let height = strip_height::<V>(rows);
+        pack::transpose_strips::<V>(storage, from, height);
+        Self {
+            values: storage,
+            rows,
+            height,
+        }
+    }
+
+    /// `out[key][query] = row keys.start + key of the strips . column query of the panel`.
+    ///
+    /// The first and the last strip that hold some of `keys` may be read in part: their rows lie side by side.
+    #[inline(always)]
+    pub(super) fn multiply<V: Vector>(
+        &self,
+        out: &mut [f32],
+        keys: &Range<usize>,
+        panel: &[f32],
+        queries: usize,
+    ) {
+        let k = panel.len() / PANEL;
+        assert_eq!(
+            (out.len(), self.values.len(), panel.len()),
+            (keys.len() * PANEL, self.rows * k, k * PANEL),
+            "whole rows"
+        );
+        assert!(keys.end <= self.rows, "keys of the text");
+        let first_strip = keys.start / self.height * self.height;
+        for strip in (first_strip..keys.end).step_by(self.height) {
+            let step = self.height.min(self.rows - strip);
+            let first = keys.start.max(strip);
+            let end = keys.end.min(strip + step);
+            let tile = Tile {
+                a: self.values[strip * k + first - strip..].as_ptr(),
+                rows: Rows::Adjacent { step },
+                height: end - first,
+                b: panel.as_ptr(),
+                columns: queries,
+                k,
+                start: std::ptr::null(),
+                sums: out[(first - keys.start) * PANEL..].as_mut_ptr(),
+                next: Next::none(panel.as_ptr()),
+                later: Later::none(panel.as_ptr()),
+            };
+            // SAFETY: by the assertions, `step * k` values of the strip exist, of which the tile reads `end - first` at each of
+            // `k` steps, the panel's `k` steps, and rows `first..end` of `out`.
+            unsafe { V::multiply(tile) };
+        }
+    }
+}
+
+/// A product whose left operand is a block of transposed scores `[keys][PANEL]`, read as it lies or transposed.
+pub(super) struct ScoreProduct<'a> {
+    pub(super) scores: &'a [f32],
+    /// Whether rows of the product are queries; else keys.
+    pub(super) by_query: bool,
+    /// Queries of the block.
+    pub(super) queries: usize,
+    /// Right operand, whose rows are keys if `by_query`, else queries.
+    pub(super) panels: Panels<'a>,
+}
+
+/// Rows of a matrix in panels of [`PANEL`] columns, some of which are multiplied with.
+pub(super) struct Panels<'a> {
+    pub(super) values: &'a [f32],
+    /// Rows of every panel.
+    pub(super) rows: usize,
+    /// First row to multiply with.
+    pub(super) first: usize,
+    /// Columns of all panels together.
+    pub(super) width: usize,
+}
+
+impl ScoreProduct<'_> {
+    /// Calls `row(i, first column, sums)` for each of some rows and each panel of the product.
+    #[inline(always)]
+    pub(super) fn run<V: Vector>(
+        &self,
+        rows: Range<usize>,
+        mut row: impl FnMut(usize, usize, &mut [f32]),
+    ) {
+        if rows.is_empty() {
+            return;
+        }
+        let keys = self.scores.len() / PANEL;
+        let (all_rows, k) = if self.by_query {
+            (self.queries, keys)
+        } else {
+            (keys, self.queries)
+        };
+        let height = strip_height::<V>(rows.len());
+        let (layout, stride) = match self.by_query {
+            true => (Rows::Adjacent { step: PANEL }, 1),
+            false => (Rows::Panels, PANEL),
+        };
+        assert!(
+            self.scores.len() == keys * PANEL && self.queries <= PANEL && height <= MAX_ROWS,
+            "a block of scores"
+        );
+        assert!(rows.end <= all_rows, "rows of the product");
+        let Panels {
+            values,
+            rows: panel_rows,
+            first: entry,
+            width,
+        } = self.panels;
+        let mut sums = Sums::new();
+        for (i, panel) in values
+            .chunks_exact(panel_rows * PANEL)
+            .take(width.div_ceil(PANEL))
+            .enumerate()
+        {
+            let panel = &panel[entry * PANEL..(entry + k) * PANEL];
+            let columns = PANEL.min(width - i * PANEL);
+            for first in rows.clone().step_by(height) {
+                let height = height.min(rows.end - first);
+                let tile = Tile {
+                    a: self.scores[first * stride..].as_ptr(),
+                    rows: layout,
+                    height,
+                    b: panel.as_ptr(),
+                    columns,
+                    k,
+                    start: std::ptr::null(),
+                    sums: sums.0.as_mut_ptr().cast(),
+                    next: Next::none(panel.as_ptr()),
+                    later: Later::none(panel.as_ptr()),
+                };
+                // SAFETY: rows `first..first + height` and all `k` steps lie in the block of scores, transposed or not;
+                // `panel` has `k` steps; `sums` holds every tile.
+                unsafe { V::multiply(tile) };
+                for (r, sums) in sums.0.iter_mut().enumerate().take(height) {
+                    row(first + r, i * PANEL, &mut sums[..columns]);
+                }
+            }
+        }
+    }
+}
