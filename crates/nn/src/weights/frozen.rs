@@ -77,12 +77,18 @@ impl Frozen {
         }
         let table = |tensor: &Tensor| source.table(*tensor, tables);
         let tables = plan.tables.iter().map(table).collect::<Result<_, _>>()?;
-        Ok(Self {
+        let read = Self {
             products,
             vectors,
             tables,
             checkpoints,
-        })
+        };
+        // What vectors and tables were copied from.
+        read.checkpoints
+            .iter()
+            .flatten()
+            .for_each(Checkpoint::release);
+        Ok(read)
     }
 }
 
@@ -154,7 +160,6 @@ impl Source<'_> {
         let checkpoint = of_module(self.checkpoints, entry.module);
         // Fails now, and not at the first text, if the table is not of a floating type.
         checkpoint.read_rows(&entry.name, &[0], &mut vec![0.0; cols])?;
-        checkpoint.release();
         Ok(Table::Mapped {
             module: entry.module,
             name: entry.name.clone(),
