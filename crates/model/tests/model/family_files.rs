@@ -1,10 +1,10 @@
 //! Files of every family as they are found in the world: names with and without the prefix of a task model, names of TensorFlow,
 //! tensors of other heads, 16-bit values, shards; and the longest text that a position table takes.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use matryo_model::{FolderLayout, ModelFolder, SaveOptions, SentenceEncoder, save};
-use matryo_ops::Mat;
+use matryo_ops::{Arithmetic, Cpu, Level, Mat, Precision};
 use matryo_testkit::{FamilyGolden, Tensor, copy_of, edit, json, put, read_json, read_safetensors};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
@@ -250,7 +250,7 @@ fn a_later_call_has_the_bits_of_the_first() {
     }
 }
 
-/// With every pooling and what follows it in the folder.
+/// With every pooling and what follows it in the folder, at every level and in every precision.
 #[test]
 fn a_text_has_the_same_bits_alone_and_among_others() {
     for family in FamilyGolden::all() {
@@ -262,14 +262,32 @@ fn a_text_has_the_same_bits_alone_and_among_others() {
         });
         put(dir.path(), "1_Pooling/config.json", &pooling);
         for folder in [dir.path(), &family.model()] {
-            let model = SentenceEncoder::open(folder).unwrap();
-            let texts = texts(&family);
-            let all = model.encode(&texts).unwrap();
-            for (i, text) in texts.iter().enumerate() {
-                let alone = model.encode(&[text]).unwrap();
-                assert_eq!(alone.row(0), all.row(i), "{}: {text:?}", family.name);
+            for arithmetic in arithmetics() {
+                let model = SentenceEncoder::open_on(folder, Arc::new(Cpu::at(arithmetic)));
+                same_bits_alone(&model.unwrap(), &family, arithmetic);
             }
         }
+    }
+}
+
+/// Every level of this processor with every precision.
+fn arithmetics() -> Vec<Arithmetic> {
+    Level::available()
+        .flat_map(|level| Precision::ALL.map(|precision| Arithmetic { level, precision }))
+        .collect()
+}
+
+fn same_bits_alone(model: &SentenceEncoder, family: &FamilyGolden, arithmetic: Arithmetic) {
+    let texts = texts(family);
+    let all = model.encode(&texts).unwrap();
+    for (i, text) in texts.iter().enumerate() {
+        let alone = model.encode(&[text]).unwrap();
+        assert_eq!(
+            alone.row(0),
+            all.row(i),
+            "{}, {arithmetic:?}: {text:?}",
+            family.name
+        );
     }
 }
 
