@@ -77,7 +77,7 @@ def models(args):
     if not (args.minilm / "config.json").exists():
         raise process.Failed(f"no model in {args.minilm}: run ./quickstart.sh or give --minilm")
     if not (found["bert-base"] / "config.json").exists():
-        print("note: no BERT-base (bench/engines/make_bert_base.py makes one); it is left out")
+        print("note: no BERT-base (bench/engines/make_model.py makes one); it is left out")
         del found["bert-base"]
     return found
 

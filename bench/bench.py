@@ -42,7 +42,8 @@ def run_task(name, task, args, versions):
                     run_engine(name, job, engine, entry, args, versions)
                     print(f"{name} {turn + 1}/{args.runs} {engine}: {entry.get('failed') or entry['runs'][-1]}", flush=True)
         summarize(job, engines)
-    return {"kind": task.kind, "model": task.model, "threads": job.threads, "settings": task.settings, "engines": engines}
+    return {"kind": task.kind, "model": task.model, "threads": job.threads, "settings": task.settings,
+            "operations": job.operations, "engines": engines}
 
 
 def run_engine(name, job, engine, entry, args, versions):

@@ -5,6 +5,7 @@ import pathlib
 import statistics
 
 import accuracy
+import operations
 import tasks
 import texts
 
@@ -20,6 +21,8 @@ class Job:
     def __init__(self, task, folder, threads):
         self.task, self.folder = task, pathlib.Path(folder)
         self.threads = task.threads or threads
+        # Of the measured part; None where lengths are known to the tokenizer alone.
+        self.operations = None
         self.flags = {"model": tasks.MODELS[task.model], "threads": self.threads} | PREPARE[task.kind](self)
         self.count = 0
 
@@ -50,7 +53,10 @@ def throughput_flags(job, lines, warm_up=WARM_UP_TEXTS, max_length=tasks.MAX_LEN
 
 
 def encode(job):
-    return throughput_flags(job, texts.texts(job.task.settings["length"], job.task.settings["count"]))
+    lines = texts.texts(job.task.settings["length"], job.task.settings["count"])
+    encoder = operations.Encoder.read(tasks.MODELS[job.task.model])
+    job.operations = sum(encoder.forward(texts.tokens(line)) for line in lines)
+    return throughput_flags(job, lines)
 
 
 def retrieval(job):
@@ -71,13 +77,20 @@ def cold(job):
 
 
 def train(job):
-    """Pairs of one length, or the real ones of any."""
+    """Pairs of a length or a distribution of lengths, or the real ones of any."""
     settings = job.task.settings
     data = texts.FINANCE / "train.jsonl"
     if settings["length"]:
         rows = texts.pairs(settings["length"], 2 * (WARM_UP_STEPS + settings["steps"]) * settings["batch"])
         data = job.write(map(json.dumps, rows), "train.jsonl")
+        job.operations = settings["steps"] * settings["batch"] * mean_operations(job, rows)
     return {"data": data, "warm-up": WARM_UP_STEPS, "steps": settings["steps"], "batch": settings["batch"], "dims": settings["dims"]}
+
+
+def mean_operations(job, rows):
+    """Of a pair: the trainer draws the rows of a step."""
+    encoder = operations.Encoder.read(tasks.MODELS[job.task.model])
+    return statistics.mean(sum(encoder.training(texts.tokens(text)) for text in row.values()) for row in rows)
 
 
 def recipe(job):

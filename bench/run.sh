@@ -23,7 +23,11 @@ if [ -z "${BENCH_PYTHON:-}" ] && ! cmp -s bench/requirements.txt "$cache/venv/in
 fi
 for layers in 12 6 2; do
   folder=$cache/bert-base$([ "$layers" = 12 ] || echo "-$layers")
-  [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_bert_base.py quickstart/base "$folder" "$layers"
+  [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_model.py quickstart/base "$folder" bert "$layers"
+done
+for family in modernbert xlm-roberta; do
+  folder=$cache/$family-base
+  [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_model.py quickstart/base "$folder" "$family"
 done
 for folder in quickstart/base "$cache/bert-base"; do
   target=$cache/onnx/$(basename "$folder")

@@ -94,6 +94,36 @@ def roofline_tables(record):
     ])
 
 
+def peak_f32(record):
+    """Operations a second of all threads in registers alone; None in a record without it."""
+    found = [one["all_threads_gops"] for one in record.get("roofline", {}).get("peaks", []) if one["instruction"] == "f32 fma"]
+    return 1e9 * max(found) if found else None
+
+
+def family_table(record):
+    """How much of the f32 peak each family reaches, and that as a share of what BERT-base reaches."""
+    tasks = {name: task for name, task in record["tasks"].items() if name.startswith("family-")}
+    peak = peak_f32(record)
+    if not tasks or not peak:
+        return ""
+    rows = []
+    for name, task in tasks.items():
+        base = tasks.get(f"family-{task['kind']}-bert-base", {"engines": {}})
+        for engine, entry in task["engines"].items():
+            mine, other = rate(task, entry), rate(base, base["engines"].get(engine, {}))
+            if mine:
+                rows.append([name, engine, f"{mine / 1e9:.1f}", f"{mine / peak:.1%}", f"{mine / other:.3f}" if other else "",
+                             ratio(task, engine, rivals.REFERENCE)])
+    head = ["task", "engine", "Gop/s", "of the f32 peak", "beside BERT-base", f"to {rivals.REFERENCE}"]
+    return f"### Families, share of the peak\n\n{markdown(head, rows)}\n"
+
+
+def rate(task, entry):
+    """Operations a second of an engine; None where it has no figure."""
+    seconds = entry.get("median", {}).get("seconds")
+    return task["operations"] / seconds if seconds else None
+
+
 def failures(record):
     lines = [f"- {name}, {engine}: {brief(entry['failed'])}" for name, task in record["tasks"].items()
              for engine, entry in task["engines"].items() if "failed" in entry]
@@ -119,7 +149,7 @@ def disturbed(record):
 def tables(record):
     kinds = [kind_table(record, kind) for kind in TITLES]
     quick = "**Not to be quoted:** a record of --quick, which measures next to nothing.\n" if record.get("quick") else ""
-    parts = [quick, disturbed(record), *kinds, scaling_table(record), roofline_tables(record), failures(record)]
+    parts = [quick, disturbed(record), *kinds, scaling_table(record), family_table(record), roofline_tables(record), failures(record)]
     return "\n".join(part for part in parts if part)
 
 

@@ -12,8 +12,10 @@ MODELS = {
     "bert-base": HERE / ".cache" / "bert-base",
     "bert-base-2-layers": HERE / ".cache" / "bert-base-2",
     "bert-base-6-layers": HERE / ".cache" / "bert-base-6",
+    "modernbert-base": HERE / ".cache" / "modernbert-base",
+    "xlm-roberta-base": HERE / ".cache" / "xlm-roberta-base",
 }
-DIMS = {"minilm": "384,256,128,64,32", "bert-base": "768,512,256,128,64"}
+DIMS = dict.fromkeys(MODELS, "768,512,256,128,64") | {"minilm": "384,256,128,64,32"}
 WIDTHS = {"minilm": 384}
 WIDTH = 768
 MAX_LENGTH = 512
@@ -61,8 +63,9 @@ def latency(model, per_call, length=16, engines=rivals.ENCODERS, calls=None):
     return Task("latency", model, engines, settings)
 
 
-def train(model, length):
-    return Task("train", model, rivals.TRAINERS, {"length": length, "steps": STEPS[model], "batch": 32, "dims": DIMS[model]})
+def train(model, length, engines=rivals.TRAINERS, batch=32):
+    settings = {"length": length, "steps": STEPS.get(model, 2), "batch": batch, "dims": DIMS[model]}
+    return Task("train", model, engines, settings)
 
 
 def rival_tasks():
@@ -93,6 +96,15 @@ def scaling_tasks(threads):
         yield f"layers-{layers}", encode(model, 128, 32, pair)
 
 
+def family_tasks():
+    """What each family makes of the processor: texts of mixed lengths, the same ones for all."""
+    pair = ["matryo-f32", rivals.REFERENCE]
+    for model in ("bert-base", "modernbert-base", "xlm-roberta-base"):
+        yield f"encode-{model}", encode(model, "mixed", 96, pair)
+        yield f"train-{model}", train(model, "mixed", pair, batch=16)
+
+
 def tasks(threads):
     """All tasks by name, in the order in which they run."""
-    return dict(rival_tasks()) | {f"scale-{name}": task for name, task in scaling_tasks(threads)}
+    families = {f"family-{name}": task for name, task in family_tasks()}
+    return dict(rival_tasks()) | families | {f"scale-{name}": task for name, task in scaling_tasks(threads)}

@@ -52,8 +52,13 @@ def cut(source, length, chance):
     return " ".join(source[(start + i) % len(source)] for i in range(length))
 
 
+def tokens(text):
+    """Of a text that was cut from `words`."""
+    return len(text.split()) + SPECIAL
+
+
 def pairs(length, count):
-    """Question/passage pairs in which every text has `length` tokens."""
+    """Question/passage pairs of texts as `texts` makes them."""
     both = texts(length, 2 * count)
     return [{"positive": a, "anchor": b} for a, b in zip(both[::2], both[1::2])]
 
