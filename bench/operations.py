@@ -45,9 +45,9 @@ class Encoder:
 
 def modernbert_windows(config, layers):
     """`local_attention` counts the keys of both sides; every n-th layer from the first on sees all."""
-    half = config["local_attention"] // 2
+    half = config.get("local_attention", 128) // 2
     kinds = config.get("layer_types") or [
-        "full_attention" if layer % config["global_attn_every_n_layers"] == 0 else "sliding_attention"
+        "full_attention" if layer % config.get("global_attn_every_n_layers", 3) == 0 else "sliding_attention"
         for layer in range(layers)
     ]
     return [None if kind == "full_attention" else half for kind in kinds]

@@ -71,7 +71,8 @@ pub fn write_file(
 ///
 /// `build` fills the folder it is given. A `target` that does not exist appears in one rename. Into one that exists
 /// the files are renamed one after the other once all of them are written, beside what else lies there; a failure
-/// of `build` leaves it untouched. What an interrupted call left behind is removed by the next one.
+/// of `build` leaves it untouched. If a renaming fails, the files that are not yet in place stay in `.saving.tmp`. What an
+/// interrupted call left behind is removed by the next one.
 pub fn write_folder<E: From<FileError>>(
     target: &Path,
     build: impl FnOnce(&Path) -> Result<(), E>,
@@ -84,20 +85,18 @@ pub fn write_folder<E: From<FileError>>(
     };
     remove_if_there(&staging)?;
     fs::create_dir_all(&staging).map_err(FileError::new("create", &staging))?;
-    let done = build(&staging).and_then(|()| {
-        sync_tree(&staging)?;
-        if exists {
-            merge_into(&staging, target)
-        } else {
-            place(&staging, target)
-        }
-        .map_err(E::from)
-    });
-    if done.is_err() {
+    let built = build(&staging).and_then(|()| Ok(sync_tree(&staging)?));
+    if built.is_err() {
         // The first error is the one to report.
         let _ = fs::remove_dir_all(&staging);
+        return built;
     }
-    done
+    let placed = if exists {
+        merge_into(&staging, target)
+    } else {
+        place(&staging, target)
+    };
+    Ok(placed?)
 }
 
 fn write_synced(

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Guarded, Strided, agree, at_every_level};
 use matryo_kernels::{
-    Activation, Epilogue, InputGradient, Level, LinearBackward, Mat, MatRef, Operand, PackedWeight,
-    Weight, linear, linear_bwd, matmul, scalar,
+    Activation, Arithmetic, Epilogue, InputGradient, Level, LinearBackward, Mat, MatRef, Operand,
+    PackedWeight, Precision, Weight, linear, linear_bwd, matmul, scalar,
 };
 use matryo_testkit::{Tolerance, assert_close};
 
@@ -198,24 +198,28 @@ fn backward_adds_to_parameters_and_skips_what_is_not_wanted() {
     });
 }
 
-/// An element's sum follows from its row, its column and `k` alone.
+/// An element's sum follows from its row, its column and `k` alone, in every precision.
 #[test]
 fn a_row_does_not_depend_on_the_rows_around_it() {
     at_every_level(|level| {
         let (x, w) = (mat(200, 1500, 1), mat(90, 1500, 2));
-        let product = |rows: MatRef<'_>| {
-            let mut y = Mat::zeros(rows.rows(), 90);
-            linear(
-                level,
-                y.view_mut(),
-                rows,
-                Weight::Plain(w.view()),
-                Epilogue::default(),
-            );
-            y
-        };
-        let (all, some) = (product(x.view()), product(x.view().row_range(101, 108)));
-        assert_eq!(all.view().row_range(101, 108).to_mat(), some);
+        for precision in Precision::ALL {
+            let arithmetic = Arithmetic { level, precision };
+            let packed = PackedWeight::new(arithmetic, w.view());
+            for weight in [Weight::Plain(w.view()), Weight::Packed(&packed)] {
+                let product = |rows: MatRef<'_>| {
+                    let mut y = Mat::zeros(rows.rows(), 90);
+                    linear(arithmetic, y.view_mut(), rows, weight, Epilogue::default());
+                    y
+                };
+                let all = product(x.view());
+                for (first, end) in [(101, 108), (17, 18), (60, 130)] {
+                    let some = product(x.view().row_range(first, end));
+                    let among_all = all.view().row_range(first, end).to_mat();
+                    assert_eq!(among_all, some, "{}, {}", level.name(), precision.name());
+                }
+            }
+        }
     });
 }
 

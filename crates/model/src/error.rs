@@ -48,6 +48,19 @@ pub enum ModelError {
         /// Rows of the table.
         rows: usize,
     },
+    /// A tokenizer gives a text a token type that the token-type table has no row for.
+    #[error(
+        "the tokenizer gives token type {found}, the token-type table has {rows} rows\n  in the text {:?}",
+        shorten(text)
+    )]
+    TokenTypeBeyondTable {
+        /// The text.
+        text: String,
+        /// The type.
+        found: u32,
+        /// Rows of the table.
+        rows: usize,
+    },
     /// The caller ended the work.
     #[error("cancelled")]
     Cancelled,

@@ -18,6 +18,8 @@ const MOST_BLOCKS: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Object {
     path: PathBuf,
+    /// Keys that lead to it in the file, each with a dot behind it.
+    within: String,
     map: Map<String, Value>,
 }
 
@@ -60,6 +62,7 @@ impl Object {
         match value {
             Value::Object(map) => Ok(Self {
                 path: path.to_owned(),
+                within: String::new(),
                 map,
             }),
             other => Err(NnError::ConfigValue {
@@ -142,17 +145,28 @@ impl Object {
         self.typed(key, "a number above 0", |v| v.as_f64().filter(|v| *v > 0.0))
     }
 
-    /// What is added to a variance: a number above 0.
+    /// Whether the key is there and `null`.
+    pub fn is_null(&self, key: &str) -> bool {
+        self.map.get(key).is_some_and(Value::is_null)
+    }
+
+    /// What is added to a variance: a number above 0, also in single precision.
     pub fn epsilon(&self, key: &str, default: f64) -> Result<f32, NnError> {
-        Ok(self.above_zero(key)?.unwrap_or(default) as f32)
+        let epsilon = self.typed(key, "a number above 0 in single precision", |v| {
+            let value = v.as_f64()? as f32;
+            (value > 0.0 && value.is_finite()).then_some(value)
+        })?;
+        Ok(epsilon.unwrap_or(default as f32))
     }
 
     /// A dropout rate.
     pub fn rate(&self, key: &str, default: f64) -> Result<f32, NnError> {
         let rate = self.typed(key, "a number of at least 0 and below 1", |v| {
-            v.as_f64().filter(|rate| (0.0..1.0).contains(rate))
+            // Just below 1 it may be 1 in single precision.
+            let rate = v.as_f64()? as f32;
+            (0.0..1.0).contains(&rate).then_some(rate)
         })?;
-        Ok(rate.unwrap_or(default) as f32)
+        Ok(rate.unwrap_or(default as f32))
     }
 
     /// An object inside this one.
@@ -160,6 +174,7 @@ impl Object {
         let map = self.typed(key, "an object", Value::as_object)?;
         Ok(map.map(|map| Self {
             path: self.path.clone(),
+            within: format!("{}{key}.", self.within),
             map: map.clone(),
         }))
     }
@@ -198,7 +213,7 @@ impl Object {
     pub fn wrong(&self, key: &str, expected: &str) -> NnError {
         NnError::ConfigValue {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: format!("{}{key}", self.within),
             found: self
                 .map
                 .get(key)
@@ -213,7 +228,7 @@ impl Object {
             None => Ok(()),
             Some(key) => Err(NnError::UnknownKey {
                 path: self.path.clone(),
-                key: key.clone(),
+                key: format!("{}{key}", self.within),
                 similar: nearest(key, known.iter().copied()).map(str::to_owned),
             }),
         }

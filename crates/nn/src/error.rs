@@ -133,6 +133,14 @@ pub enum NnError {
         /// Prefixes that are understood.
         expected: String,
     },
+    /// The weights stand in the file twice, with the family's prefix and without.
+    #[error("the file has both `{}` and `{}`, expected one of them\n  in {}", names[0], names[1], path.display())]
+    TensorTwice {
+        /// The file, or the index of shards.
+        path: PathBuf,
+        /// Both names.
+        names: [String; 2],
+    },
     /// A tensor has another shape than the configuration asks for.
     #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
     TensorShape {
@@ -244,6 +252,9 @@ impl NnError {
             }
             Self::MissingTensor { similar, .. } => {
                 similar.as_ref().map(|name| format!("the file has `{name}`"))
+            }
+            Self::TensorTwice { .. } => {
+                Some("save one of the two models into a file of its own".into())
             }
             Self::TensorPrefix { .. } => {
                 Some("is config.json of the same family as the weights?".into())

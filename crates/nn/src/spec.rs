@@ -35,6 +35,8 @@ pub struct EmbeddingSpec {
     pub token_types: usize,
     /// Normalisation of the sum.
     pub norm: Option<NormSpec>,
+    /// Whether the word table may stand in the checkpoint as the output layer of a language model.
+    pub tied: bool,
     /// Token whose rows get no gradient (`padding_idx` of `torch.nn.Embedding`).
     pub padding: Option<u32>,
 }

@@ -27,13 +27,13 @@ pub(super) struct Backward<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// Keys and values in strips, keys in panels; of a block of queries: q and dy transposed, q and dy in panels, `p` and `ds`.
+/// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
     2 * len * dim
         + head.panels_len()
-        + 2 * dim * PANEL
-        + 2 * dim.next_multiple_of(PANEL) * PANEL
+        + dim * PANEL
+        + dim.next_multiple_of(PANEL) * PANEL
         + 2 * head.scores_len()
 }
 
@@ -114,7 +114,7 @@ impl<'a> Buffers<'a> {
             block_panels,
             transposed,
             key_strips: Strips::pack::<V>(key_strips, head.part(1)),
-            value_strips: Strips::pack::<V>(&mut rest[..len * dim], head.part(2)),
+            value_strips: Strips::pack::<V>(rest, head.part(2)),
         }
     }
 

@@ -20,7 +20,7 @@
 //!    (Dao et al. 2022).
 //! 4. `D[i]` is the softmax's own term, the sum over `j` of `p[i][j] m[i][j] (g[i] . v[j])`; pulling `g[i]` out leaves `y[i]`. That
 //!    holds with dropout because the mask inside the sum is the one inside `y`.
-//! 5. Lanes past the last query hold queries of zeros: finite, computed in vain, and never stored.
+//! 5. Lanes past the last query hold anything: what is computed in them is never stored.
 //! 6. With a window, a block of queries works on the keys that at least one of them sees, and on no others. Keys and values are
 //!    packed once per head; strips and panels are entered at any row, so the range needs no alignment.
 

@@ -15,7 +15,7 @@ impl ModelError {
                  `tokenizer.save_pretrained(path)`; that writes tokenizer.json"
                     .into(),
             ),
-            Self::TokenBeyondTable { .. } => {
+            Self::TokenBeyondTable { .. } | Self::TokenTypeBeyondTable { .. } => {
                 Some("are the tokenizer and the weights from the same model?".into())
             }
             Self::SequenceLength { .. } => Some("the model has no position embeddings beyond that".into()),

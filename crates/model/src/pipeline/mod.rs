@@ -214,6 +214,7 @@ impl Pipeline {
             Some(second) => self.tokenizer.encode_pair(&text, second, max_len)?,
         };
         self.check_ids(&text, &tokens)?;
+        self.check_types(&text, &tokens)?;
         Ok(Tokens {
             ids: tokens.ids.into(),
             types: (!tokens.types.is_empty()).then(|| tokens.types.into()),
@@ -232,6 +233,20 @@ impl Pipeline {
                 token: self.tokenizer.token(id).unwrap_or_default(),
                 id,
                 rows: self.input.vocab,
+            }),
+        }
+    }
+
+    /// Fails on a type that the table has no row for: a tokenizer's template may name any.
+    fn check_types(&self, text: &str, tokens: &TokenIds) -> Result<(), ModelError> {
+        let rows = self.input.token_types;
+        let beyond = |found: &&u32| rows > 1 && **found as usize >= rows;
+        match tokens.types.iter().find(beyond) {
+            None => Ok(()),
+            Some(&found) => Err(ModelError::TokenTypeBeyondTable {
+                text: text.to_owned(),
+                found,
+                rows,
             }),
         }
     }

@@ -50,11 +50,11 @@ const TOKENIZER_FILES: [&str; 9] = [
     "tokenizer.model",
 ];
 
-/// Saves a model into the folder `target`: all of it or nothing.
+/// Saves a model into the folder `target`, which appears whole if it was not there.
 ///
 /// Weights come from `params`; tensors of `source` that `params` lack, such as a pooler, are carried over. A folder that
 /// exists keeps its other files. Everything is written next to the target before anything is replaced, so a full disk
-/// changes nothing.
+/// changes nothing; then one file after the other is renamed into place.
 ///
 /// # Errors
 /// A file of the source that cannot be read, or of the target that cannot be written.

@@ -3,7 +3,7 @@
 use std::{io, io::Write, path::Path};
 
 use matryo_base::files::write_file;
-use matryo_nn::{Checkpoint, Entry, Params, to_f32, value_size};
+use matryo_nn::{Checkpoint, Params, to_f32, value_size};
 use safetensors::Dtype;
 use serde_json::{Map, Value, json};
 
@@ -51,7 +51,7 @@ pub(super) fn write(
     params: &Params,
     source: &Checkpoint,
 ) -> Result<(), ModelError> {
-    let mut tensors = trained(module, params);
+    let mut tensors = trained(module, params, source)?;
     for name in source.names() {
         if !tensors.iter().any(|t| t.name == name) {
             tensors.push(carried_over(name, source)?);
@@ -86,20 +86,28 @@ fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
     })?)
 }
 
-fn trained(module: usize, params: &Params) -> Vec<Tensor<'_>> {
-    let tensor = |entry: &'_ Entry| entry.module == module;
-    let entries = params.layout.entries.iter().filter(|e| tensor(e));
-    let named = entries.flat_map(|e| {
-        let names = std::iter::once(&e.name).chain(&e.tied);
-        names.map(move |name| (name, e))
-    });
-    named
-        .map(|(name, e)| Tensor {
+/// Parameters of a module, each under its name and under those of the tensors that are tied to it.
+fn trained<'a>(
+    module: usize,
+    params: &'a Params,
+    source: &Checkpoint,
+) -> Result<Vec<Tensor<'a>>, ModelError> {
+    let mut tensors = Vec::new();
+    let entries = params.layout.entries.iter();
+    for entry in entries.filter(|entry| entry.module == module) {
+        let mut names = vec![&entry.name];
+        for other in &entry.tied {
+            if source.raw(other)? == source.raw(&entry.name)? {
+                names.push(other);
+            }
+        }
+        tensors.extend(names.into_iter().map(|name| Tensor {
             name,
-            shape: &e.shape,
-            source: Source::Values(&params.flat[e.range.clone()]),
-        })
-        .collect()
+            shape: &entry.shape,
+            source: Source::Values(&params.flat[entry.range.clone()]),
+        }));
+    }
+    Ok(tensors)
 }
 
 fn carried_over<'a>(name: &'a str, source: &'a Checkpoint) -> Result<Tensor<'a>, ModelError> {

@@ -7,8 +7,8 @@ use std::path::Path;
 use matryo_nn::{NnError, config::Object};
 use rayon::prelude::*;
 use tokenizers::{
-    Encoding, NormalizerWrapper, PostProcessor, TruncationDirection, TruncationParams,
-    TruncationStrategy,
+    Encoding, ModelWrapper, NormalizerWrapper, PostProcessor, TruncationDirection,
+    TruncationParams, TruncationStrategy,
     normalizers::{Lowercase, Sequence},
     truncate_encodings,
 };
@@ -202,7 +202,9 @@ pub(crate) fn tokenizer_json(dir: &Path) -> Result<String, ModelError> {
 fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokenizer, ModelError> {
     let json = dir.join("tokenizer.json");
     let mut inner = if json.exists() {
-        tokenizers::Tokenizer::from_file(&json).map_err(failed(&json))?
+        let inner = tokenizers::Tokenizer::from_file(&json).map_err(failed(&json))?;
+        deny_dropout(&inner, &json)?;
+        inner
     } else if dir.join("vocab.txt").exists() {
         vocab::open(dir, config)?
     } else {
@@ -217,6 +219,22 @@ fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokeniz
             .map_err(failed(dir))?;
     }
     Ok(inner)
+}
+
+/// BPE dropout (Provilkov et al. 2020) leaves out merges by chance: a text would get other tokens each time.
+fn deny_dropout(inner: &tokenizers::Tokenizer, path: &Path) -> Result<(), NnError> {
+    let ModelWrapper::BPE(model) = inner.get_model() else {
+        return Ok(());
+    };
+    match model.dropout {
+        Some(rate) if rate > 0.0 => Err(NnError::ConfigValue {
+            path: path.to_owned(),
+            key: "model.dropout".into(),
+            found: rate.to_string(),
+            expected: "null, so that a text has the same tokens each time".into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Vocabularies of sentencepiece, from which tokenizer.json has to be made in Python.

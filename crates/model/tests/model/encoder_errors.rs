@@ -147,6 +147,48 @@ fn a_template_with_an_id_beyond_the_table_is_an_error_not_a_panic() {
 }
 
 #[test]
+fn a_template_with_a_type_beyond_the_table_is_an_error_not_a_panic() {
+    let dir = copy_of_tiny();
+    edit(dir.path(), "tokenizer.json", |json| {
+        for piece in json["post_processor"]["single"].as_array_mut().unwrap() {
+            let (_, piece) = piece.as_object_mut().unwrap().iter_mut().next().unwrap();
+            piece["type_id"] = json!(2);
+        }
+    });
+    let model = SentenceEncoder::open(dir.path()).unwrap();
+    let error = model.encode(&["revenue"]).unwrap_err();
+    let expected = "the tokenizer gives token type 2, the token-type table has 2 rows\n  in the text \"revenue\"";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn tensors_that_stand_there_twice_are_refused() {
+    let dir = copy_of_tiny();
+    let path = dir.path().join("model.safetensors");
+    let mut tensors = read_safetensors(&path);
+    let doubled = tensors.clone().into_iter();
+    tensors.extend(doubled.map(|(name, tensor)| (format!("bert.{name}"), tensor)));
+    write(&path, tensors);
+    let expected = "the file has both `embeddings.word_embeddings.weight` and `bert.embeddings.word_embeddings.weight`, expected one of them";
+    let message = open(dir.path()).to_string();
+    assert!(message.starts_with(expected), "{message}");
+}
+
+/// It would leave the table's rows out of the sum.
+#[test]
+fn no_token_types_where_there_are_some() {
+    let dir = copy_of_tiny();
+    edit(dir.path(), "config.json", |config| {
+        config["type_vocab_size"] = json!(0)
+    });
+    let message = open(dir.path()).to_string();
+    assert!(
+        message.starts_with("`type_vocab_size` is 0, expected at least 1"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_foreign_prefix_is_named() {
     for prefix in ["roberta.", "0.auto_model."] {
         let dir = copy_of_tiny();
@@ -167,6 +209,42 @@ fn a_tied_word_table_is_found() {
             format!("bert.{name}")
         }
     });
+}
+
+/// An output layer of other values is not the word table, whatever its shape.
+#[test]
+fn an_output_layer_that_is_not_tied_is_carried_over() {
+    let dir = copy_of_tiny();
+    rename(dir.path(), |name| format!("bert.{name}"));
+    let path = dir.path().join("model.safetensors");
+    let mut tensors = read_safetensors(&path);
+    let mut other = tensors["bert.embeddings.word_embeddings.weight"].clone();
+    other.data[7] += 1.0;
+    let name = "cls.predictions.decoder.weight";
+    tensors.insert(name.to_owned(), other.clone());
+    write(&path, tensors);
+    let model = for_training(dir.path());
+    let target = dir.path().join("saved");
+    let options = SaveOptions::default();
+    save(&target, model.folder(), model.network().params(), &options).unwrap();
+    let saved = read_safetensors(target.join("model.safetensors"));
+    assert_eq!(saved[name].data, other.data);
+}
+
+/// Nor may it stand for the table if config.json says that they are two.
+#[test]
+fn an_untied_output_layer_is_no_word_table() {
+    let dir = copy_of_tiny();
+    rename(dir.path(), |name| match name {
+        "embeddings.word_embeddings.weight" => "cls.predictions.decoder.weight".into(),
+        _ => format!("bert.{name}"),
+    });
+    edit(dir.path(), "config.json", |config| {
+        config["tie_word_embeddings"] = json!(false)
+    });
+    let message = open(dir.path()).to_string();
+    let expected = "tensor `bert.embeddings.word_embeddings.weight` is missing";
+    assert!(message.starts_with(expected), "{message}");
 }
 
 /// Both names of a tied table are written with the trained values, so that no reader finds the old ones.

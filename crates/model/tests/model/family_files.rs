@@ -236,6 +236,20 @@ fn sentencepiece_alone() {
     }
 }
 
+/// It would give a text other tokens each time.
+#[test]
+fn merges_left_out_by_chance_are_refused() {
+    let is_bpe = |family: &FamilyGolden| family.name == "modernbert";
+    let family = FamilyGolden::all().into_iter().find(is_bpe).unwrap();
+    let dir = copy_of(&family.model());
+    edit(dir.path(), "tokenizer.json", |json| {
+        json["model"]["dropout"] = json!(0.5)
+    });
+    let message = error(dir.path());
+    let expected = "`model.dropout` is 0.5, expected null";
+    assert!(message.starts_with(expected), "{message}");
+}
+
 /// Nothing that a call leaves behind changes the next.
 #[test]
 fn a_later_call_has_the_bits_of_the_first() {

@@ -2,7 +2,7 @@
 
 use matryo_ops::AttentionShape;
 
-use super::{Axis, ParamId, activations::activation};
+use super::{Axis, ParamId, TIED_KEY, activations::activation};
 use crate::{
     AttentionSpec, BlockSpec, DropoutSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NnError,
     NormSpec, Numbering, Placement, PositionSpec, config::Object,
@@ -64,10 +64,12 @@ pub(super) fn spec(
             vocab: config.positive(key(Axis::Vocab))?,
             dim,
             positions: Some(positions),
-            token_types: config
-                .size(key(Axis::TokenTypes))?
-                .unwrap_or(defaults.token_types),
+            token_types: match config.size(key(Axis::TokenTypes))? {
+                Some(0) => return Err(config.wrong(key(Axis::TokenTypes), "at least 1")),
+                rows => rows.unwrap_or(defaults.token_types),
+            },
             norm: Some(norm),
+            tied: config.flag(TIED_KEY)?.unwrap_or(true),
             padding,
         },
         blocks: vec![block; config.blocks("num_hidden_layers")?],

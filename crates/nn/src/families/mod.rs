@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::{EncoderSpec, NnError, config::Object};
 
+/// Whether the word table is also the output layer of a language model; it is unless this says `false`.
+const TIED_KEY: &str = "tie_word_embeddings";
+
 /// Every family there is.
 static FAMILIES: &[&Family] = &[
     &bert::FAMILY,

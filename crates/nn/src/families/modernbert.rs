@@ -7,7 +7,7 @@
 use matryo_ops::{AttentionMask, AttentionShape};
 use serde_json::{Map, Value, json};
 
-use super::{Axis, Family, ParamId, activations::activation};
+use super::{Axis, Family, ParamId, TIED_KEY, activations::activation};
 use crate::{
     AttentionSpec, BlockSpec, DropoutSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NnError,
     NormSpec, Placement, RotarySpec, config::Object,
@@ -44,6 +44,8 @@ const SLIDING: Kind = Kind {
 };
 
 const EVERY_KEY: &str = "global_attn_every_n_layers";
+const WINDOW_KEY: &str = "local_attention";
+const HALF_WINDOW_KEY: &str = "sliding_window";
 const DEFAULT_EVERY: usize = 3;
 const DEFAULT_WINDOW: usize = 128;
 const DEFAULT_PADDING: u32 = 50_283;
@@ -77,6 +79,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
             positions: None,
             token_types: 0,
             norm: Some(norm),
+            tied: config.flag(TIED_KEY)?.unwrap_or(true),
             padding: config.token("pad_token_id", Some(DEFAULT_PADDING))?,
         },
         blocks,
@@ -113,8 +116,8 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
 /// `local_attention` is the width of the whole window: half of it on either side, ends included. The half may be given
 /// instead, as `sliding_window`.
 fn window(config: &Object) -> Result<AttentionMask, NnError> {
-    let width = config.size("local_attention")?.unwrap_or(DEFAULT_WINDOW);
-    let half = config.size("sliding_window")?.unwrap_or(width / 2);
+    let width = config.size(WINDOW_KEY)?.unwrap_or(DEFAULT_WINDOW);
+    let half = config.size(HALF_WINDOW_KEY)?.unwrap_or(width / 2);
     Ok(AttentionMask::window(half, half))
 }
 
@@ -147,27 +150,46 @@ fn layer_types(config: &Object, blocks: usize) -> Result<Vec<bool>, NnError> {
 /// The base of a kind of attention: from `rope_parameters`, else from the earlier key, else the default.
 fn rotary(config: &Object, kind: &Kind) -> Result<RotarySpec, NnError> {
     config.deny_set(&["rope_scaling"], "nothing")?;
-    let half = config
-        .object("rope_parameters")?
-        .map(|parameters| parameters.object(kind.name))
-        .transpose()?
-        .flatten();
-    let theta = match &half {
-        Some(half) => {
-            if half.text("rope_type")?.is_some_and(|t| t != "default") {
-                return Err(half.wrong("rope_type", "\"default\""));
-            }
-            half.above_zero("rope_theta")?
-        }
-        None => None,
-    };
-    let theta = match theta {
-        Some(theta) => Some(theta),
-        None => config.above_zero(kind.theta_key)?,
-    };
+    if let Some(theta) = listed_theta(config, kind)? {
+        return Ok(RotarySpec { theta });
+    }
+    // transformers before 5: a base of `null` is that of the other kind.
+    if config.is_null(kind.theta_key) && kind.name == SLIDING.name {
+        return rotary(config, &FULL);
+    }
+    let theta = base(config, kind.theta_key)?;
     Ok(RotarySpec {
         theta: theta.unwrap_or(kind.default_theta),
     })
+}
+
+/// The base in `rope_parameters`. A key that is not known there, such as a factor, would change the angles.
+fn listed_theta(config: &Object, kind: &Kind) -> Result<Option<f64>, NnError> {
+    let Some(parameters) = config.object("rope_parameters")? else {
+        return Ok(None);
+    };
+    parameters.deny_unknown(&[FULL.name, SLIDING.name])?;
+    let Some(half) = parameters.object(kind.name)? else {
+        return Ok(None);
+    };
+    // transformers reads `type` where there is no `rope_type`.
+    for key in ["rope_type", "type"] {
+        if half.text(key)?.is_some_and(|found| found != "default") {
+            return Err(half.wrong(key, "\"default\""));
+        }
+    }
+    half.deny_unknown(&["rope_type", "type", "rope_theta"])?;
+    base(&half, "rope_theta")
+}
+
+/// A base of wavelengths, also in single precision, in which its powers are taken.
+fn base(config: &Object, key: &str) -> Result<Option<f64>, NnError> {
+    match config.above_zero(key)? {
+        Some(theta) if !(theta as f32).is_normal() => {
+            Err(config.wrong(key, "a number that single precision holds"))
+        }
+        theta => Ok(theta),
+    }
 }
 
 fn dropout(config: &Object) -> Result<DropoutSpec, NnError> {
@@ -230,6 +252,9 @@ fn complete(config: &mut Map<String, Value>) {
     );
     config.insert(FULL.theta_key.into(), number(full.theta));
     config.insert(SLIDING.theta_key.into(), number(sliding.theta));
+    if let Ok(Some(half)) = source.size(HALF_WINDOW_KEY) {
+        config.insert(WINDOW_KEY.into(), json!(2 * half));
+    }
     match interval(&is_full) {
         Some(every) => config.insert(EVERY_KEY.into(), json!(every)),
         None => config.shift_remove(EVERY_KEY),
@@ -329,12 +354,53 @@ mod tests {
         }
     }
 
+    /// In transformers before 5.
     #[test]
-    fn other_rotations_and_lists_are_refused() {
+    fn a_local_base_of_null_is_the_global_one() {
+        let extra = json!({"local_rope_theta": null, "global_rope_theta": 5e4});
+        assert_eq!(blocks(extra)[..2], [(5e4, usize::MAX), (5e4, 64)]);
+    }
+
+    /// The earlier form has the whole width only.
+    #[test]
+    fn half_a_window_is_written_whole() {
+        let mut written = config(&json!({"sliding_window": 5})).into_value();
+        complete(written.as_object_mut().unwrap());
+        assert_eq!(written["local_attention"], 10);
+        assert_eq!(blocks(written)[1].1, 5);
+    }
+
+    #[test]
+    fn keys_that_rotate_otherwise_are_refused() {
+        let full = |half: Value| json!({"rope_parameters": {"full_attention": half}});
         for (key, extra) in [
             (
-                "rope_type",
-                json!({"rope_parameters": {"full_attention": {"rope_type": "yarn"}}}),
+                "rope_theta",
+                json!({"rope_parameters": {"rope_theta": 5.0}}),
+            ),
+            ("full_attention.factor", full(json!({"factor": 2.0}))),
+        ] {
+            let message = spec(&config(&extra)).unwrap_err().to_string();
+            let expected = format!("unknown key `rope_parameters.{key}`\n");
+            assert!(message.starts_with(&expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn other_rotations_and_lists_are_refused() {
+        let full = |half: Value| json!({"rope_parameters": {"full_attention": half}});
+        for (key, extra) in [
+            (
+                "rope_parameters.full_attention.rope_type",
+                full(json!({"rope_type": "yarn"})),
+            ),
+            (
+                "rope_parameters.full_attention.type",
+                full(json!({"type": "linear"})),
+            ),
+            (
+                "rope_parameters.full_attention.rope_theta",
+                full(json!({"rope_theta": 1e-44})),
             ),
             ("rope_scaling", json!({"rope_scaling": {"factor": 2.0}})),
             ("layer_types", json!({"layer_types": ["full_attention"]})),

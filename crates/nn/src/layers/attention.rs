@@ -3,6 +3,8 @@
 //! Its backward needs the fused output (after the rotation, if there is one), the log-sum-exp of each query and head, from
 //! which the probabilities are recomputed, and the input of the output layer.
 
+use std::sync::Arc;
+
 use matryo_ops::{
     Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout, Epilogue, InputGradient,
 };
@@ -28,7 +30,7 @@ pub(crate) struct Attention {
     qkv: Linear,
     out: Linear,
     shape: AttentionShape,
-    rotary: Option<Rotary>,
+    rotary: Option<Arc<Rotary>>,
     /// Rates on the probabilities and on the output.
     dropout: (f32, f32),
 }
@@ -70,13 +72,12 @@ impl Attention {
             input: (Axis::Dim, width),
             bias: spec.bias,
         };
-        let rotary = |rotary| Rotary::new(rotary, spec.shape.heads, spec.shape.head_dim);
         Ok(Self {
             block,
             qkv: builder.linear(ParamId::Qkv(block), qkv)?,
             out: builder.linear(ParamId::AttentionOut(block), out)?,
             shape: spec.shape,
-            rotary: spec.rotary.map(rotary),
+            rotary: spec.rotary.map(|rotary| builder.rotary(rotary, spec.shape)),
             dropout: (dropout.probabilities, dropout.attention_out),
         })
     }

@@ -54,8 +54,9 @@ impl Embeddings {
         } else {
             (Axis::Embedding, spec.dim)
         };
-        let mut table = |id, axis, rows| builder.table(id, (axis, rows), width);
-        let words = table(ParamId::Words, Axis::Vocab, spec.vocab)?;
+        let words = (Axis::Vocab, spec.vocab);
+        let words = builder.table(ParamId::Words, words, width, spec.tied)?;
+        let mut table = |id, axis, rows| builder.table(id, (axis, rows), width, false);
         let positions = match spec.positions {
             Some(positions) => {
                 let param = table(ParamId::Positions, Axis::Positions, positions.rows)?;

@@ -1,10 +1,14 @@
 //! Builds the parameters of an encoder's layers: from a place in the encoder to tensors of the checkpoint.
 
+use std::sync::Arc;
+
+use matryo_ops::AttentionShape;
+
 use crate::{
     Checkpoint, Family, NnError,
     families::{Axis, ParamId},
-    layers::{linear::Linear, norm::Norm},
-    spec::NormSpec,
+    layers::{linear::Linear, norm::Norm, rotary::Rotary},
+    spec::{NormSpec, RotarySpec},
     weights::{Builder, Decay, Extent, ParamName, ParamSpec, TableParam},
 };
 
@@ -18,6 +22,8 @@ pub(crate) struct EncoderBuilder<'a, 'b> {
     family: &'static Family,
     /// The family's prefix if the checkpoint has it, else empty.
     prefix: &'static str,
+    /// Those that blocks share.
+    rotaries: Vec<Arc<Rotary>>,
 }
 
 /// Shape of a linear layer.
@@ -39,7 +45,19 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
             builder,
             family,
             prefix,
+            rotaries: Vec::new(),
         })
+    }
+
+    /// The rotation of a block: its angles, up to 2 MiB for 8,192 places, are held once.
+    pub(crate) fn rotary(&mut self, spec: RotarySpec, shape: AttentionShape) -> Arc<Rotary> {
+        let known = self.rotaries.iter().find(|rotary| rotary.is(spec, shape));
+        if let Some(rotary) = known {
+            return rotary.clone();
+        }
+        let rotary = Arc::new(Rotary::new(spec, shape));
+        self.rotaries.push(rotary.clone());
+        rotary
     }
 
     /// The builder of all modules.
@@ -47,15 +65,16 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         self.builder
     }
 
-    /// A table of `rows` rows. The word table may stand under the name of an output layer that it is tied to.
+    /// A table of `rows` rows. If it is `tied`, it may stand under the name of an output layer.
     pub(crate) fn table(
         &mut self,
         id: ParamId,
         rows: (Axis, usize),
         cols: (Axis, usize),
+        tied: bool,
     ) -> Result<TableParam, NnError> {
         let mut names = self.names(id, &["weight"]);
-        if id == ParamId::Words {
+        if tied {
             let tied = self.family.tied_words.iter();
             names[0].stored.extend(tied.map(|name| (*name).to_owned()));
         }
@@ -142,7 +161,14 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
 /// The prefix of a checkpoint's tensors: none, or the family's. A checkpoint that ties its word table to an output layer may
 /// have the table under the latter's name alone.
 fn prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Result<&'static str, NnError> {
-    if checkpoint.has(&format!("{}{words}", family.prefix)) {
+    let prefixed = format!("{}{words}", family.prefix);
+    if checkpoint.has(&prefixed) && checkpoint.has(words) {
+        return Err(NnError::TensorTwice {
+            path: checkpoint.path().to_owned(),
+            names: [words.to_owned(), prefixed],
+        });
+    }
+    if checkpoint.has(&prefixed) {
         return Ok(family.prefix);
     }
     if checkpoint.has(words) {

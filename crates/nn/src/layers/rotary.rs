@@ -7,29 +7,34 @@
 
 use std::sync::{Arc, RwLock};
 
-use matryo_ops::{Mat, MatMut, Rotary as RotaryArgs};
+use matryo_ops::{AttentionShape, Mat, MatMut, Rotary as RotaryArgs};
 
 use crate::{RotarySpec, arena::Buffer, pass::Pass};
 
-/// The rotation of one block's queries and keys.
+/// The rotation of queries and keys, shared by all blocks that rotate alike.
 #[derive(Debug)]
 pub(crate) struct Rotary {
-    /// Heads of queries and keys together.
-    heads: usize,
-    head_dim: usize,
+    spec: RotarySpec,
+    shape: AttentionShape,
     frequencies: Vec<f32>,
-    /// Per place, cosines and then sines of its angles; as many places as the longest text so far had.
+    /// Per place, cosines and then sines of its angles; a power of two of places, enough for the longest text so far.
     table: RwLock<Arc<Mat>>,
 }
 
 impl Rotary {
-    pub(crate) fn new(spec: RotarySpec, heads: usize, head_dim: usize) -> Self {
+    pub(crate) fn new(spec: RotarySpec, shape: AttentionShape) -> Self {
         Self {
-            heads: 2 * heads,
-            head_dim,
-            frequencies: frequencies(spec.theta, head_dim),
+            spec,
+            shape,
+            frequencies: frequencies(spec.theta, shape.head_dim),
             table: RwLock::default(),
         }
+    }
+
+    /// Whether it is the rotation that `spec` describes, for heads as `shape` has them.
+    pub(crate) fn is(&self, spec: RotarySpec, shape: AttentionShape) -> bool {
+        let heads = |shape: AttentionShape| (shape.heads, shape.head_dim);
+        self.spec == spec && heads(self.shape) == heads(shape)
     }
 
     /// Rotates queries and keys of a fused `[t, 3 * heads * head_dim]`, in place.
@@ -51,8 +56,9 @@ impl Rotary {
         let table = self.table(places);
         pass.ops.rotary(RotaryArgs {
             x,
-            heads: self.heads,
-            head_dim: self.head_dim,
+            // Of queries and keys together.
+            heads: 2 * self.shape.heads,
+            head_dim: self.shape.head_dim,
             positions: &pass.places,
             table: table.view(),
             inverse,
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn tables_grow_and_keep_their_rows() {
-        let rotary = Rotary::new(RotarySpec { theta: 1e4 }, 2, 8);
+        let rotary = Rotary::new(RotarySpec { theta: 1e4 }, AttentionShape::new(2, 8));
         let small = rotary.table(5);
         let large = rotary.table(100);
         assert_eq!((small.rows(), large.rows()), (8, 128));

@@ -69,6 +69,8 @@ pub struct TextInput {
     pub max_tokens: usize,
     /// Rows of the word table: token ids are smaller.
     pub vocab: usize,
+    /// Rows of the token-type table; with fewer than 2 no type is read.
+    pub token_types: usize,
     /// Whether texts are lower-cased before the tokenizer.
     pub do_lower_case: bool,
     /// Whether equal texts can have different embeddings in training.

@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use matryo_ops::AttentionMask;
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +10,8 @@ use super::{
     ModuleSource, TextInput, WriteConfig, module_file,
 };
 use crate::{
-    EncoderSpec, Family, Feature, Features, NnError, Widths,
+    AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
+    Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -238,6 +240,7 @@ impl Module for Transformer {
             max_seq_length: self.max_seq_length,
             max_tokens: self.spec.max_tokens,
             vocab: self.spec.embeddings.vocab,
+            token_types: self.spec.embeddings.token_types,
             do_lower_case: self.do_lower_case,
             drops: !self.spec.dropout.is_none(),
         })
@@ -260,8 +263,27 @@ impl Module for Transformer {
         ]
     }
 
+    /// What rotations, windows and the padding token add to the arithmetic, which the weights do not show. Nothing for
+    /// families without them: collections have stored their digests.
     fn digest_text(&self) -> String {
-        String::new()
+        let mut text = String::new();
+        if let Some(PositionSpec {
+            numbering: Numbering::AfterPadding(padding),
+            ..
+        }) = self.spec.embeddings.positions
+        {
+            text += &format!("positions after {padding};");
+        }
+        for AttentionSpec { shape, rotary, .. } in self.spec.blocks.iter().map(|b| &b.attention) {
+            let AttentionMask { left, right } = shape.mask;
+            if let Some(rotary) = rotary {
+                text += &format!("{} heads, theta {};", shape.heads, rotary.theta);
+            }
+            if shape.mask != AttentionMask::FULL {
+                text += &format!("window {left} {right};");
+            }
+        }
+        text
     }
 
     fn build(&self, builder: &mut Builder<'_>) -> Result<BuiltModule, NnError> {

@@ -11,7 +11,7 @@ pub struct Entry {
     pub module: usize,
     /// Its name in that module's checkpoint file.
     pub name: String,
-    /// Names of other tensors there that are tied to it: they hold the same values.
+    /// Names of other tensors there, of the same shape, that may be tied to it: they are if they hold the same values.
     pub tied: Vec<String>,
     /// Its shape, `[out, in]` for weights.
     pub shape: Vec<usize>,
