@@ -41,9 +41,8 @@ def command(engine, kind, job, python):
     if library == "matryo" and kind == "cold":
         return matryo_cold(job, precision)
     program = PROGRAMS[library, kind if kind in ("train", "recipe") else ENCODE]
-    flags = dict(job)
-    if (library, precision) != ("matryo", "f32"):
-        flags["precision"] = precision
+    # Always said: the default of a processor with AMX is another.
+    flags = dict(job) | {"precision": precision}
     if library == "onnxruntime":
         flags["onnx"] = CACHE / "onnx" / pathlib.Path(job["model"]).name
     return [placed(part, python) for part in program] + flat(flags)
@@ -65,8 +64,8 @@ def placed(part, python):
 def matryo_cold(job, precision):
     """The command as a user gives it."""
     text = pathlib.Path(job["texts"]).read_text(encoding="utf-8").strip()
-    choice = [] if precision == "f32" else ["--precision", precision]
-    return [cargo.release() / "matryo", "encode", job["model"], text, "--threads", job["threads"], "--quiet", *choice]
+    flags = ["--threads", job["threads"], "--precision", precision, "--quiet"]
+    return [cargo.release() / "matryo", "encode", job["model"], text, *flags]
 
 
 def flat(flags):
