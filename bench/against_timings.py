@@ -1,4 +1,8 @@
-"""Paired timings and peak memory of two binaries; a part of against.py. Standard library only."""
+"""Paired timings and peak memory of two binaries; a part of against.py. Standard library only.
+
+Both sides of a pair run at once, in turns of a tenth of a second. On a shared machine two runs one after the other differ by a
+third and more, and the median of nine ratios by a tenth; so the loads of neighbours fall on both sides alike.
+"""
 
 import dataclasses
 import pathlib
@@ -7,6 +11,7 @@ import statistics
 import sys
 
 import process
+import rivals
 import table as tables
 import tasks
 import texts
@@ -19,7 +24,7 @@ MOST_MEMORY = 1.01
 ENCODE_SECONDS = 3.5
 TRIAL_TEXTS = 32
 WARM_UP = {"texts": 8, "calls": 10, "steps": 1}
-CALLS = {"minilm": 1000, "bert-base": 200}
+CALLS = {"minilm": 3000, "bert-base": 200}
 STEPS = 2
 # BERT-base takes 13 s for 32 pairs on two cores of Zen 4.
 BATCH = {"minilm": 32, "bert-base": 8}
@@ -60,14 +65,16 @@ def compare(sides, models, args, folder):
 
 
 def paired(job, sides, pairs):
-    """Pairs of runs; the order changes from pair to pair, so that a drift of the machine cancels."""
+    """Pairs of runs, both sides in turns; which one begins changes from pair to pair."""
     found = []
-    for turn in range(pairs):
-        order = list(sides) if turn % 2 == 0 else list(sides)[::-1]
-        pair = {side.name: job.run(side) for side in order}
+    for number in range(pairs):
+        order = list(sides) if number % 2 == 0 else list(sides)[::-1]
+        costs = process.in_turns([job.command(side) for side in order], job.args.threads)
+        pair = {side.name: cost for side, cost in zip(order, costs)}
         found.append(pair)
-        shown = ", ".join(f"{name} {run['value']:.4g}" for name, run in pair.items())
-        print(f"timings   {job.timing.name} {turn + 1}/{pairs}: {shown}", flush=True)
+        job.clear()
+        shown = ", ".join(f"{name} {cost['active']:.4g}" for name, cost in pair.items())
+        print(f"timings   {job.timing.name} {number + 1}/{pairs}: {shown}", flush=True)
     return found
 
 
@@ -78,35 +85,23 @@ class Job:
         self.timing, self.args, self.folder = timing, args, folder
         self.model = models[timing.model]
         self.vocabulary = models["minilm"] / "vocab.txt"
-        self.runs = {"encode": self.encode, "latency": self.latency, "train": self.train}
-        self.unit = {"encode": "s", "latency": "ms", "train": "s/step"}[timing.kind]
+        self.command = {"encode": self.encode, "latency": self.latency, "train": self.train}[timing.kind]
         self.count = TRIAL_TEXTS
 
     def size(self, side):
         """As many texts as the base encodes in ENCODE_SECONDS; the trial run also warms the file cache."""
-        seconds = self.run(side)["value"]
+        output, _ = process.measured(self.encode(side), self.args.threads)
         if not self.args.quick:
-            self.count = max(TRIAL_TEXTS, round(TRIAL_TEXTS * ENCODE_SECONDS / seconds))
-
-    def run(self, side):
-        """The value, in `unit`, and what the process cost."""
-        value, cost = self.runs[self.timing.kind](side)
-        return {"value": value} | cost
+            self.count = max(TRIAL_TEXTS, round(TRIAL_TEXTS * ENCODE_SECONDS / process.last_line(output)["seconds"]))
 
     def encode(self, side):
-        said, cost = self.bench_encode(
-            side, "throughput", texts.texts("mixed", self.count, vocabulary=self.vocabulary),
-            {"warm-up": WARM_UP["texts"]},
-        )
-        return said["seconds"], cost
+        lines = texts.texts("mixed", self.count, vocabulary=self.vocabulary)
+        return self.bench_encode(side, "throughput", lines, {"warm-up": WARM_UP["texts"]})
 
     def latency(self, side):
         calls = 20 if self.args.quick else CALLS[self.timing.model]
-        said, cost = self.bench_encode(
-            side, "latency", texts.texts("short", 64, vocabulary=self.vocabulary),
-            {"per-call": 1, "calls": calls, "warm-up": WARM_UP["calls"]},
-        )
-        return statistics.median(said["milliseconds"]), cost
+        lines = texts.texts("short", 64, vocabulary=self.vocabulary)
+        return self.bench_encode(side, "latency", lines, {"per-call": 1, "calls": calls, "warm-up": WARM_UP["calls"]})
 
     def bench_encode(self, side, mode, lines, more):
         path = self.folder / "texts.txt"
@@ -115,29 +110,26 @@ class Job:
             "model": self.model, "precision": self.timing.precision, "mode": mode, "texts": path,
             "max-length": tasks.MAX_LENGTH,
         }
-        return self.measured([side.encode], flags | more)
+        return [side.encode, *rivals.flat(flags | more)]
 
     def train(self, side):
-        output = self.folder / "trained"
         flags = {
             "matryo": side.matryo, "model": self.model, "data": texts.FINANCE / "train.jsonl",
-            "output": output, "threads": self.args.threads,
+            "output": self.folder / f"trained-{side.name}", "threads": self.args.threads,
             "precision": self.timing.precision, "dims": tasks.DIMS[self.timing.model],
             "steps": 1 if self.args.quick else STEPS, "warm-up": WARM_UP["steps"],
             "batch": BATCH[self.timing.model],
         }
-        said, cost = self.measured([sys.executable, TRAINER], flags)
-        shutil.rmtree(output)
-        return said["seconds"] / said["steps"], cost
+        return [sys.executable, TRAINER, *rivals.flat(flags)]
 
-    def measured(self, program, flags):
-        flat = [part for name, value in flags.items() for part in (f"--{name}", value)]
-        output, cost = process.measured([*program, *flat], self.args.threads)
-        return process.last_line(output), cost
+    def clear(self):
+        """Removes what a run wrote, or the next one would refuse the folder."""
+        for trained in self.folder.glob("trained-*"):
+            shutil.rmtree(trained)
 
 
 def judged(timing, job, pairs):
-    ratios = [pair["base"]["value"] / pair["new"]["value"] for pair in pairs]
+    ratios = [pair["base"]["active"] / pair["new"]["active"] for pair in pairs]
     low, middle, high = quartiles(ratios)
     memory = {side: max(pair[side]["peak_mib"] for pair in pairs) for side in ("base", "new")}
     failures = []
@@ -146,10 +138,10 @@ def judged(timing, job, pairs):
     if memory["new"] > MOST_MEMORY * memory["base"]:
         failures.append(f"timings: {timing.name}: more memory, {memory['base']} to {memory['new']} MiB")
     return {
-        "timing": timing.name, "unit": job.unit,
+        "timing": timing.name,
         "texts": job.count if timing.kind == "encode" else None,
-        "base": statistics.median(pair["base"]["value"] for pair in pairs),
-        "new": statistics.median(pair["new"]["value"] for pair in pairs),
+        "base": statistics.median(pair["base"]["active"] for pair in pairs),
+        "new": statistics.median(pair["new"]["active"] for pair in pairs),
         "ratio": {"quartile_1": round(low, 4), "median": round(middle, 4), "quartile_3": round(high, 4)},
         "peak_mib": memory, "failures": failures, "pairs": pairs,
     }
@@ -163,7 +155,7 @@ def quartiles(values):
 
 def table(rows):
     """Markdown, with a warning where other programs ran beside."""
-    head = ["timing", "base", "new", "base/new, median", "quartiles", "peak MiB, base", "new", "verdict"]
+    head = ["timing", "base, s", "new, s", "base/new, median", "quartiles", "peak MiB, base", "new", "verdict"]
     runs = [run for row in rows for pair in row["pairs"] for run in pair.values()]
     busy = sum(run["others"] > tables.OTHERS for run in runs)
     text = tables.markdown(head, [cells(row) for row in rows])
@@ -176,7 +168,7 @@ def table(rows):
 def cells(row):
     ratio, memory = row["ratio"], row["peak_mib"]
     return [
-        row["timing"], f"{row['base']:.4g} {row['unit']}", f"{row['new']:.4g} {row['unit']}",
+        row["timing"], f"{row['base']:.4g}", f"{row['new']:.4g}",
         f"{ratio['median']:.3f}", f"{ratio['quartile_1']:.3f} to {ratio['quartile_3']:.3f}",
         f"{memory['base']:,.1f}", f"{memory['new']:,.1f}", "failed" if row["failures"] else "passed",
     ]

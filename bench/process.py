@@ -9,6 +9,8 @@ import threading
 import time
 
 LIMIT_SECONDS = 3 * 3600
+# Seconds that a command runs before the other's turn: short against the time in which a shared machine changes its speed.
+TURN_SECONDS = 0.1
 
 
 class Failed(Exception):
@@ -31,6 +33,68 @@ def measured(command, threads):
             raise Failed(f"exit status {status}: {text(errors)[-1500:]}")
         return text(output), {"wall": round(wall, 4), "peak_mib": round(usage.ru_maxrss / 1024, 1),
                               "others": round(max(0.0, others), 3)}
+
+
+def in_turns(commands, threads):
+    """What each of two commands cost that ran in turns of TURN_SECONDS, the longer one alone at the end.
+
+    `active` are the seconds in which a command was not stopped: what slows the machine down for longer than a turn slows both.
+    """
+    start, busy = time.perf_counter(), busy_seconds()
+    runs = [Turns(command, threads) for command in commands]
+    try:
+        while any(run.usage is None for run in runs):
+            for run in runs:
+                run.turn()
+    finally:
+        for run in runs:
+            run.end()
+    wall = time.perf_counter() - start
+    mine = sum(run.usage.ru_utime + run.usage.ru_stime for run in runs)
+    others = max(0.0, (busy_seconds() - busy - mine) / (wall * os.cpu_count()))
+    return [{"active": round(run.active, 4), "peak_mib": round(run.usage.ru_maxrss / 1024, 1), "others": round(others, 3)}
+            for run in runs]
+
+
+class Turns:
+    """A command that is stopped between its turns, with all that it started."""
+
+    def __init__(self, command, threads):
+        self.active, self.usage = 0.0, None
+        self.errors = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=self.errors,
+                                        env=environment(threads), start_new_session=True)
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def turn(self):
+        if self.usage is not None:
+            return
+        start = time.perf_counter()
+        os.killpg(self.process.pid, signal.SIGCONT)
+        status = None
+        while status is None and time.perf_counter() - start < TURN_SECONDS:
+            time.sleep(TURN_SECONDS / 50)
+            status = self.ended()
+        if status is None:
+            os.killpg(self.process.pid, signal.SIGSTOP)
+        self.active += time.perf_counter() - start
+        if status:
+            raise Failed(f"exit status {status}: {text(self.errors)[-1500:]}")
+
+    def ended(self):
+        """The exit status, None while it runs."""
+        pid, status, usage = os.wait4(self.process.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        self.usage = usage
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        return self.process.returncode
+
+    def end(self):
+        if self.usage is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.errors.close()
 
 
 def busy_seconds():
