@@ -114,9 +114,8 @@ def main():
     names = [name for name in everything if chosen(name, args.only)]
     if args.list:
         return print("\n".join(f"{name}: {', '.join(everything[name].engines)}" for name in names))
-    now = datetime.datetime.now(datetime.timezone.utc)
-    record = {"date": now.isoformat(timespec="seconds"), "commit": machine.commit(), "machine": machine.machine(),
-              "threads": args.threads, "quick": args.quick, "versions": machine.versions(cargo.release() / "matryo"), "tasks": {}}
+    record = machine.record(args.threads, cargo.release() / "matryo") | {"quick": args.quick, "tasks": {}}
+    now = datetime.datetime.fromisoformat(record["date"])
     target = (args.record or HERE / "records" / f"{now:%Y-%m-%d-%H%M}.json").resolve()
     record = opened(target, record)
     measure(names, everything, args, target, record)

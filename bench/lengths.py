@@ -7,7 +7,6 @@ grows with the length adds twice as much in the second doubling as in the first;
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -91,17 +90,13 @@ def shown(record):
 
 def main():
     args = flags()
-    now = datetime.datetime.now(datetime.timezone.utc)
-    record = {
-        "date": now.isoformat(timespec="seconds"), "commit": machine.commit(), "machine": machine.machine(),
-        "threads": args.threads, "versions": machine.versions(cargo.release() / "matryo"), "kinds": {},
-    }
+    record = machine.record(args.threads, cargo.release() / "matryo") | {"kinds": {}}
     for kind, prepare in (("encode", encode), ("train", train)):
         record["kinds"][kind] = {}
         for engine in ENGINES:
             runs = run(kind, prepare, engine, args)
             record["kinds"][kind][engine] = {"runs": runs, "growth": growth(runs)}
-    target = args.record or HERE / "records" / f"lengths-{now:%Y-%m-%d}.json"
+    target = args.record or HERE / "records" / f"lengths-{record['date'][:10]}.json"
     target.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(shown(record))
     ours = [engines[ENGINES[0]]["growth"] for engines in record["kinds"].values()]

@@ -1,5 +1,6 @@
 """What a record says of the machine and of the versions. Standard library only."""
 
+import datetime
 import os
 import pathlib
 import platform
@@ -22,6 +23,15 @@ def machine():
         "cores": os.cpu_count(),
         "memory_gib": round(memory, 1),
         "system": platform.platform(),
+    }
+
+
+def record(threads, matryo):
+    """The beginning of every record."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return {
+        "date": now.isoformat(timespec="seconds"), "commit": commit(), "machine": machine(), "threads": threads,
+        "versions": versions(matryo),
     }
 
 

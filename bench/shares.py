@@ -4,11 +4,10 @@
 
 The tasks are those of `family-*` in f32, which must be measured minutes apart; on a shared machine a difference of a tenth is
 then the machine's. Here BERT-base and a family run at once, in turns of a tenth of a second. The seconds are those of the
-whole process, opening included. It needs what run.sh builds.
+whole process: opening and saving weigh on a large model, here XLM-R-base. It needs what run.sh builds.
 """
 
 import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -73,12 +72,8 @@ def prepare(kind, model, folder, args):
 
 def main():
     args = flags()
-    now = datetime.datetime.now(datetime.timezone.utc)
-    record = {
-        "date": now.isoformat(timespec="seconds"), "commit": machine.commit(), "machine": machine.machine(),
-        "threads": args.threads, "versions": machine.versions(cargo.release() / "matryo"), "shares": {},
-    }
-    target = args.record or HERE / "records" / f"shares-{now:%Y-%m-%d}.json"
+    record = machine.record(args.threads, cargo.release() / "matryo") | {"shares": {}}
+    target = args.record or HERE / "records" / f"shares-{record['date'][:10]}.json"
     rows = []
     for kind in ("encode", "train"):
         for model in FAMILIES:

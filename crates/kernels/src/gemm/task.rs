@@ -140,12 +140,14 @@ impl Task<'_> {
     }
 }
 
-/// Where sums are from.
+/// The panel and slice that sums belong to.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     panel: usize,
-    /// Of the slices.
+    /// Whether the slice is the first of the product.
     first: bool,
+    /// Whether it is the last one, after which sums are finished.
     last: bool,
+    /// Scale of each column in the slice, in formats of integers.
     scales: Option<&'a [f32; PANEL]>,
 }

@@ -22,7 +22,7 @@ pub(crate) struct EncoderBuilder<'a, 'b> {
     family: &'static Family,
     /// The family's prefix if the checkpoint has it, else empty.
     prefix: &'static str,
-    /// Those that blocks share.
+    /// Rotations built so far; blocks that rotate alike share one.
     rotaries: Vec<Arc<Rotary>>,
 }
 
