@@ -6,6 +6,8 @@
 //! p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
 //! ```
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::{
@@ -13,6 +15,7 @@ use crate::{
     cpu::Kernel,
     parallel::BLOCK,
     simd::{self, Vector},
+    touched::TouchedPart,
 };
 
 /// Hyper-parameters of one update.
@@ -34,25 +37,50 @@ pub struct AdamW {
     pub grad_scale: f32,
 }
 
+impl AdamW {
+    /// Whether a parameter with a gradient and moments of 0 keeps its bits: `p * 1 - rate * (0 / (0 / root + eps))`.
+    fn keeps_the_untouched(self) -> bool {
+        self.weight_decay == 0.0 && self.eps as f32 > 0.0
+    }
+}
+
 /// One update of `params` and its moments `m`, `v`; all of one length.
+///
+/// Gradients and moments outside `touched` are 0. They are neither read nor written where that changes no bit.
 pub fn adamw(
     level: Level,
     params: &mut [f32],
     grads: &[f32],
     m: &mut [f32],
     v: &mut [f32],
+    touched: TouchedPart<'_>,
     update: AdamW,
 ) {
+    let len = params.len();
     assert_eq!(
-        (grads.len(), m.len(), v.len()),
-        (params.len(), params.len(), params.len()),
+        (grads.len(), m.len(), v.len(), touched.len()),
+        (len, len, len, len),
         "adamw"
     );
     let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
     let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
-    blocks
-        .zip(moments)
-        .for_each(|((p, g), (m, v))| level.run(Block { p, g, m, v, update }));
+    let blocks = blocks.zip(moments).enumerate();
+    blocks.for_each(|(i, ((p, g), (m, v)))| {
+        let mut step = |range: Range<usize>| {
+            level.run(Block {
+                p: &mut p[range.clone()],
+                g: &g[range.clone()],
+                m: &mut m[range.clone()],
+                v: &mut v[range],
+                update,
+            });
+        };
+        if update.keeps_the_untouched() {
+            touched.runs(i * BLOCK..i * BLOCK + g.len()).for_each(step);
+        } else {
+            step(0..g.len());
+        }
+    });
 }
 
 struct Block<'a> {

@@ -38,6 +38,7 @@ mod simd;
 mod slices;
 mod team;
 mod tile;
+mod touched;
 mod words;
 
 pub use activation::{Activation, activation_bwd};
@@ -66,3 +67,4 @@ pub use scan::{RowsRef, gather_f32, scan_bits, scan_f32, scan_i8};
 #[doc(hidden)]
 pub use simd::amx::assume_amx;
 pub use team::{alone, together};
+pub use touched::{Touched, TouchedPart};

@@ -8,6 +8,7 @@ use crate::{
     parallel::{BLOCK, ROWS},
     rows,
     simd::Vector,
+    touched::TouchedPart,
 };
 
 /// `y += x`.
@@ -42,12 +43,17 @@ pub(crate) fn add_column_sums(level: Level, sums: &mut [f32], x: MatRef<'_>) {
     }
 }
 
-/// Sum of squares in f64, block by block.
-pub fn sum_squares(x: &[f32]) -> f64 {
+/// Sum of squares in f64, block by block. Values outside `touched` are 0 and are not read.
+pub fn sum_squares(x: &[f32], touched: TouchedPart<'_>) -> f64 {
+    assert_eq!(x.len(), touched.len(), "sum of squares");
     let square = |x: &f32| f64::from(*x) * f64::from(*x);
     let blocks: Vec<f64> = x
         .par_chunks(BLOCK)
-        .map(|block| block.iter().map(square).sum())
+        .enumerate()
+        .map(|(i, block)| {
+            let runs = touched.runs(i * BLOCK..i * BLOCK + block.len());
+            runs.flat_map(|run| &block[run]).map(square).sum()
+        })
         .collect();
     blocks.iter().sum()
 }

@@ -5,7 +5,7 @@ mod common;
 use common::{Guarded, Strided, agree, at_every_level, in_time};
 use matryo_kernels::{
     Activation, AdamW, Epilogue, LayerNorm, LayerNormBackward, Level, Lookup, LookupGradient, Mat,
-    MatRef, Rotary, Weight, activation_bwd, adamw, add, embed, embed_bwd, gate, gate_bwd,
+    MatRef, Rotary, Touched, Weight, activation_bwd, adamw, add, embed, embed_bwd, gate, gate_bwd,
     layer_norm, layer_norm_bwd, linear, rotary, scalar, sum_squares,
 };
 use matryo_testkit::{Tolerance, assert_close, assert_value, pseudo_random};
@@ -376,7 +376,15 @@ fn optimizer_steps() {
             for step in 1..=5 {
                 let grads = pseudo_random(len, 10 + step);
                 let [p, m, v] = got.each_mut().map(Guarded::values);
-                adamw(level, p, &grads, m, v, update(step));
+                adamw(
+                    level,
+                    p,
+                    &grads,
+                    m,
+                    v,
+                    Touched::all(len).whole(),
+                    update(step),
+                );
                 let [p, m, v] = &mut expected;
                 scalar::adamw(p, &grads, m, v, update(step));
             }
@@ -397,10 +405,66 @@ fn sums_of_squares() {
     for len in lengths().chain(in_time([100_001], |len| *len)) {
         let x = pseudo_random(len, 1);
         assert_value(
-            sum_squares(&x),
+            sum_squares(&x, Touched::all(len).whole()),
             scalar::sum_squares(&x),
             Tolerance::Relative(1e-12),
             "sum of squares",
         );
     }
+}
+
+/// Rows of a table that no step reads: their gradients and moments stay 0.
+#[test]
+fn what_was_never_touched_is_passed_over_bit_for_bit() {
+    const ROW: usize = 100;
+    const LEN: usize = 400 * ROW + 7;
+    let rows = |step: u64| (0..5).map(move |i| (step * 37 + i * 71) as usize % 400);
+    // A parameter of a negative zero, and a gradient of one.
+    let mut start = pseudo_random(LEN, 1);
+    start[3..9].fill(-0.0);
+    at_every_level(|level| {
+        for (weight_decay, eps) in [(0.0, 1e-8), (0.1, 1e-8), (0.0, 0.0)] {
+            let [mut some, mut all] =
+                [(); 2].map(|()| [start.clone(), vec![0.0; LEN], vec![0.0; LEN]]);
+            let mut ever = Touched::none(LEN);
+            for step in 1..=4 {
+                let (mut grads, mut touched) = (vec![0.0; LEN], Touched::none(LEN));
+                for row in rows(step) {
+                    let range = row * ROW..(row + 1) * ROW;
+                    grads[range.clone()].copy_from_slice(&pseudo_random(ROW, 9 + step));
+                    grads[range.start] = -0.0;
+                    touched.mark(range);
+                }
+                ever.merge(&touched);
+                assert_eq!(
+                    sum_squares(&grads, touched.whole()).to_bits(),
+                    sum_squares(&grads, Touched::all(LEN).whole()).to_bits()
+                );
+                let update = AdamW {
+                    lr: 1e-2,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    eps,
+                    weight_decay,
+                    step,
+                    grad_scale: 0.5,
+                };
+                for ([p, m, v], touched) in [(&mut some, &ever), (&mut all, &Touched::all(LEN))] {
+                    // From the middle of a granule on, as a segment after a frozen tensor.
+                    let range = 5..LEN;
+                    let (g, touched) = (&grads[range.clone()], touched.part(range.clone()));
+                    let [p, m, v] = [p, m, v].map(|values| &mut values[range.clone()]);
+                    adamw(level, p, g, m, v, touched, update);
+                }
+            }
+            for (some, all) in some.iter().zip(&all) {
+                let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert!(
+                    bits(some) == bits(all),
+                    "{} {weight_decay} {eps}",
+                    level.name()
+                );
+            }
+        }
+    });
 }

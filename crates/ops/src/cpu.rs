@@ -5,7 +5,7 @@ use matryo_kernels::{self as kernels, Arithmetic, LEVEL_VARIABLE, Level, Precisi
 use crate::{
     Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
     LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand, Ops,
-    PackedWeight, PoolMode, Rotary, Spans, Weight,
+    PackedWeight, PoolMode, Rotary, Spans, TouchedPart, Weight,
 };
 
 /// The CPU of this machine, with the threads of rayon's current pool.
@@ -226,12 +226,13 @@ impl Ops for Cpu {
         grads: &[f32],
         m: &mut [f32],
         v: &mut [f32],
+        touched: TouchedPart<'_>,
         update: AdamW,
     ) {
-        kernels::adamw(self.level(), params, grads, m, v, update);
+        kernels::adamw(self.level(), params, grads, m, v, touched, update);
     }
 
-    fn sum_squares(&self, x: &[f32]) -> f64 {
-        kernels::sum_squares(x)
+    fn sum_squares(&self, x: &[f32], touched: TouchedPart<'_>) -> f64 {
+        kernels::sum_squares(x, touched)
     }
 }

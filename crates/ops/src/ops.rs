@@ -3,7 +3,7 @@
 use matryo_kernels::{
     Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
     LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand,
-    PackedWeight, PoolMode, Precision, Rotary, Spans, Weight,
+    PackedWeight, PoolMode, Precision, Rotary, Spans, TouchedPart, Weight,
 };
 
 /// The operations on one device. Shapes stand in brackets; `t` is tokens, `n` texts, `d` width.
@@ -93,9 +93,17 @@ pub trait Ops: Send + Sync {
     /// Backward of [`Ops::normalize`] in place (`d` holds `dy`, then `dx`), from its output `y` and `norms`.
     fn normalize_bwd(&self, d: MatMut<'_>, y: MatRef<'_>, norms: &[f32]);
 
-    /// One AdamW update of `params` and its moments `m`, `v`; all of one length.
-    fn adamw(&self, params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], update: AdamW);
+    /// One AdamW update of `params` and its moments `m`, `v`; all of one length. Outside `touched` gradients and moments are 0.
+    fn adamw(
+        &self,
+        params: &mut [f32],
+        grads: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        touched: TouchedPart<'_>,
+        update: AdamW,
+    );
 
-    /// Sum of squares in f64, in an order that depends on the length alone.
-    fn sum_squares(&self, x: &[f32]) -> f64;
+    /// Sum of squares in f64, in an order that depends on the length alone. Outside `touched` the values are 0.
+    fn sum_squares(&self, x: &[f32], touched: TouchedPart<'_>) -> f64;
 }

@@ -6,7 +6,7 @@ use matryo_kernels::{self as kernels, Level, scalar};
 use crate::{
     Activation, AdamW, Attention, AttentionBackward, Dropout, Epilogue, LayerNorm,
     LayerNormBackward, LinearBackward, Lookup, LookupGradient, MatMut, MatRef, Operand, Ops,
-    PackedWeight, PoolMode, Precision, Rotary, Spans, Weight,
+    PackedWeight, PoolMode, Precision, Rotary, Spans, TouchedPart, Weight,
 };
 
 /// The reference device.
@@ -128,12 +128,13 @@ impl Ops for Scalar {
         grads: &[f32],
         m: &mut [f32],
         v: &mut [f32],
+        _: TouchedPart<'_>,
         update: AdamW,
     ) {
         scalar::adamw(params, grads, m, v, update);
     }
 
-    fn sum_squares(&self, x: &[f32]) -> f64 {
+    fn sum_squares(&self, x: &[f32], _: TouchedPart<'_>) -> f64 {
         scalar::sum_squares(x)
     }
 }

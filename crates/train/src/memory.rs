@@ -56,7 +56,7 @@ pub struct MemoryPlan {
     pub texts: usize,
     /// All parameters.
     pub parameters: usize,
-    /// Gradients, and the optimizer's two moments.
+    /// Gradients, and the optimizer's two moments, as if every row of a word table was read: rows that never are take no memory.
     pub optimizer: usize,
     /// Activations of the largest batch that are kept at a time.
     pub activations: usize,

@@ -21,10 +21,11 @@ pub(crate) fn write(
     open: Option<&Grads>,
     layout: &Layout,
 ) -> Result<(), TrainError> {
+    let [m, v] = optimizer.moments();
     let buffers = [
-        ("m", Some(&optimizer.m)),
-        ("v", Some(&optimizer.v)),
-        ("grad", open.map(|grads| &grads.flat)),
+        ("m", Some(m)),
+        ("v", Some(v)),
+        ("grad", open.map(Grads::values)),
     ];
     let mut tensors = Vec::new();
     for (kind, values) in buffers {
@@ -47,13 +48,7 @@ pub(crate) fn read(
     layout: &Layout,
 ) -> Result<(), TrainError> {
     let file = Checkpoint::open_file(folder.join(FILE)).map_err(ModelError::from)?;
-    let buffers = [
-        ("m", Some(&mut optimizer.m)),
-        ("v", Some(&mut optimizer.v)),
-        ("grad", grads.map(|g| &mut g.flat)),
-    ];
-    for (kind, values) in buffers {
-        let Some(values) = values else { continue };
+    let read = |kind: &str, values: &mut [f32]| -> Result<(), TrainError> {
         for entry in &layout.entries {
             let Some(range) = entry.grad.clone() else {
                 continue;
@@ -63,6 +58,10 @@ pub(crate) fn read(
             // Else the file's pages count as ours until the end, beside the values themselves.
             file.release();
         }
-    }
-    Ok(())
+        Ok(())
+    };
+    optimizer.read_with(|[m, v]| read("m", m).and_then(|()| read("v", v)))?;
+    grads.map_or(Ok(()), |grads| {
+        grads.read_with(|values| read("grad", values))
+    })
 }

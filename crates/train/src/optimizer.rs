@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use matryo_model::{Grads, Layout, Params};
-use matryo_ops::{AdamW, AlignedVec, Ops};
+use matryo_ops::{AdamW, AlignedVec, Ops, Touched};
 
 use crate::config::TrainConfig;
 
@@ -16,9 +16,11 @@ pub struct Optimizer {
     settings: Settings,
     segments: Vec<Segment>,
     /// First moments, laid out as the gradients.
-    pub m: AlignedVec,
+    m: AlignedVec,
     /// Second moments.
-    pub v: AlignedVec,
+    v: AlignedVec,
+    /// Where the gradients, and so the moments, were ever anything but 0.
+    touched: Touched,
     /// Updates done.
     pub updates: u64,
 }
@@ -56,8 +58,25 @@ impl Optimizer {
             segments: segments(layout),
             m,
             v,
+            touched: Touched::none(layout.grad_len()),
             updates: 0,
         }
+    }
+
+    /// First and second moments, laid out as the gradients.
+    pub fn moments(&self) -> [&[f32]; 2] {
+        [&self.m, &self.v]
+    }
+
+    /// Lets `read` write both moments, and looks at what is there then.
+    pub fn read_with<E>(
+        &mut self,
+        read: impl FnOnce([&mut [f32]; 2]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let result = read([&mut self.m, &mut self.v]);
+        self.touched = Touched::of(&self.m);
+        self.touched.merge(&Touched::of(&self.v));
+        result
     }
 
     /// Updates `params` at `learning_rate`; `norm` is the gradient's, before clipping.
@@ -70,6 +89,7 @@ impl Optimizer {
         learning_rate: f64,
     ) {
         self.updates += 1;
+        self.touched.merge(grads.touched());
         let grad_scale = clip_coefficient(norm, self.settings.max_grad_norm) as f32;
         for segment in &self.segments {
             let update = AdamW {
@@ -86,12 +106,12 @@ impl Optimizer {
                 grad_scale,
             };
             let range = segment.grads.clone();
-            let (m, v) = (&mut self.m[range.clone()], &mut self.v[range.clone()]);
             ops.adamw(
                 &mut params.flat[segment.params.clone()],
-                &grads.flat[range],
-                m,
-                v,
+                &grads.values()[range.clone()],
+                &mut self.m[range.clone()],
+                &mut self.v[range.clone()],
+                self.touched.part(range),
                 update,
             );
         }
@@ -100,7 +120,8 @@ impl Optimizer {
 
 /// Global L2 norm of all gradients.
 pub fn grad_norm(ops: &dyn Ops, grads: &Grads) -> f64 {
-    ops.sum_squares(&grads.flat).sqrt()
+    ops.sum_squares(grads.values(), grads.touched().whole())
+        .sqrt()
 }
 
 /// What every gradient is multiplied by so that their norm is at most `max_norm`; 0 means no limit.

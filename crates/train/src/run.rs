@@ -184,7 +184,7 @@ impl<'a> Run<'a> {
         let params = network.params_mut();
         self.optimizer
             .step(&*ops, params, &self.grads, norm, learning_rate);
-        self.grads.flat.fill(0.0);
+        self.grads.clear();
         let progress = &mut self.progress;
         progress.open_batches = 0;
         progress.step += 1;

@@ -100,7 +100,7 @@ fn gradients_lie_one_after_the_other() {
         assert_eq!(range.start, end);
         end = range.end;
     }
-    assert_eq!(end, grads.flat.len());
+    assert_eq!(end, grads.values().len());
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn finite_differences_with_dropout() {
             .sum()
     };
     let found: f64 = grads
-        .flat
+        .values()
         .iter()
         .zip(&direction)
         .map(|(g, d)| f64::from(*g) * f64::from(*d))
@@ -153,8 +153,8 @@ fn micro_batches_and_their_order_change_nothing_but_rounding() {
     for cut in cuts {
         let found = gradient(&model, cut, &weights, 4);
         assert_close(
-            &found.flat,
-            &whole.flat,
+            found.values(),
+            whole.values(),
             Tolerance::Relative(1e-5),
             "gradient of micro-batches",
         );
@@ -189,7 +189,11 @@ fn any_number_of_threads_gives_the_same_bits() {
             .num_threads(threads)
             .build()
             .unwrap();
-        pool.install(|| gradient(&model, &[&[0, 1, 2, 3, 4], &[5, 6, 7, 8]], &weights, 4).flat)
+        pool.install(|| {
+            gradient(&model, &[&[0, 1, 2, 3, 4], &[5, 6, 7, 8]], &weights, 4)
+                .values()
+                .to_vec()
+        })
     };
     let one = on(1);
     assert_eq!(one, on(2));

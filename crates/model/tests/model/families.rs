@@ -254,7 +254,7 @@ fn every_gradient_equals_pytorch() {
     for golden in Golden::all() {
         let mut grads = gradient(&golden, &golden.for_training(Precision::F32));
         let norm = grads
-            .flat
+            .values()
             .iter()
             .map(|g| f64::from(*g).powi(2))
             .sum::<f64>()

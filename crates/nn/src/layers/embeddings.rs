@@ -17,7 +17,7 @@ use crate::{
     dropout::Site,
     families::{Axis, ParamId},
     pass::{Backward, Pass},
-    weights::{TableParam, TableRows, accumulate},
+    weights::{TableParam, TableRows},
 };
 
 /// The embedding stage of an encoder.
@@ -176,16 +176,14 @@ impl Embeddings {
         for (param, rows) in &parts {
             let tensor = param.tensor;
             let frozen_row = self.frozen_row(*param);
-            accumulate(cx.grads, [Some(tensor)], |[d_table]| {
-                if let Some(d_table) = d_table {
-                    let mut gradients = [LookupGradient {
-                        d_table: MatMut::new(tensor.rows, tensor.cols, d_table),
-                        rows,
-                        frozen_row,
-                    }];
-                    ops.embed_bwd(d_sum.view(), &mut gradients);
-                }
-            });
+            if let Some(d_table) = cx.grads.write_rows(tensor, rows) {
+                let mut gradients = [LookupGradient {
+                    d_table: MatMut::new(tensor.rows, tensor.cols, d_table),
+                    rows,
+                    frozen_row,
+                }];
+                ops.embed_bwd(d_sum.view(), &mut gradients);
+            }
         }
     }
 

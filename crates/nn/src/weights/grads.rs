@@ -1,8 +1,90 @@
-//! The places of gradients in the flat buffer, for one operation at a time.
+//! Gradients of the trainable parameters as one flat buffer, which operations write one at a time.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use super::layout::{Grads, Layout, Tensor};
+use matryo_ops::{AlignedVec, Touched};
+
+use super::layout::{Layout, Tensor};
+
+/// Gradients of the trainable parameters; moments of an optimizer share the layout.
+#[derive(Clone, Debug)]
+pub struct Grads {
+    /// Shared with the parameters.
+    pub layout: Arc<Layout>,
+    /// Every trainable tensor, one after the other.
+    flat: AlignedVec,
+    touched: Touched,
+}
+
+impl Grads {
+    /// Zero gradients.
+    pub fn zeros(layout: Arc<Layout>) -> Self {
+        let len = layout.grad_len();
+        Self {
+            layout,
+            flat: AlignedVec::zeros(len),
+            touched: Touched::none(len),
+        }
+    }
+
+    /// The gradients of every trainable tensor, one after the other.
+    pub fn values(&self) -> &[f32] {
+        &self.flat
+    }
+
+    /// Which of them were written since they were zero.
+    pub fn touched(&self) -> &Touched {
+        &self.touched
+    }
+
+    /// Sets all of them to zero.
+    pub fn clear(&mut self) {
+        self.touched.zero(&mut self.flat);
+    }
+
+    /// The gradient of entry `i`, to be written; `None` if it is frozen.
+    pub fn get_mut(&mut self, i: usize) -> Option<&mut [f32]> {
+        let range = self.layout.entries[i].grad.clone()?;
+        self.touched.mark(range.clone());
+        Some(&mut self.flat[range])
+    }
+
+    /// Lets `read` write all gradients, however it likes, and looks at what is there then.
+    pub fn read_with<E>(
+        &mut self,
+        read: impl FnOnce(&mut [f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let result = read(&mut self.flat);
+        self.touched = Touched::of(&self.flat);
+        result
+    }
+
+    /// Disjoint ascending ranges of the values, to be written.
+    fn write_each<const N: usize>(
+        &mut self,
+        ranges: [Option<Range<usize>>; N],
+    ) -> [Option<&mut [f32]>; N] {
+        let (mut rest, mut passed) = (&mut *self.flat, 0);
+        ranges.map(|range| {
+            let range = range?;
+            self.touched.mark(range.clone());
+            let (_, from) = std::mem::take(&mut rest).split_at_mut(range.start - passed);
+            let (slice, after) = from.split_at_mut(range.len());
+            (rest, passed) = (after, range.end);
+            Some(slice)
+        })
+    }
+
+    /// The gradient of a table of one entry, of which `rows` are written; `None` if it is frozen.
+    pub(crate) fn write_rows(&mut self, table: Tensor, rows: &[u32]) -> Option<&mut [f32]> {
+        let range = self.layout.entries[table.first].grad.clone()?;
+        for &row in rows {
+            let start = range.start + row as usize * table.cols;
+            self.touched.mark(start..start + table.cols);
+        }
+        Some(&mut self.flat[range])
+    }
+}
 
 /// How much of a tensor is trained.
 enum Share {
@@ -30,7 +112,7 @@ pub(crate) fn accumulate<const N: usize>(
             None
         }
     });
-    work(split(&mut grads.flat, ranges));
+    work(grads.write_each(ranges));
 }
 
 /// As [`accumulate`] for tensors of which a part is trained: computes the whole, keeps the part.
@@ -70,19 +152,4 @@ fn share(layout: &Layout, tensor: Tensor) -> Share {
         (Some(_), _) => Share::Part,
         _ => Share::None,
     }
-}
-
-/// Disjoint ascending ranges of one slice.
-fn split<const N: usize>(
-    mut rest: &mut [f32],
-    ranges: [Option<Range<usize>>; N],
-) -> [Option<&mut [f32]>; N] {
-    let mut passed = 0;
-    ranges.map(|range| {
-        let range = range?;
-        let (_, from) = std::mem::take(&mut rest).split_at_mut(range.start - passed);
-        let (slice, after) = from.split_at_mut(range.len());
-        (rest, passed) = (after, range.end);
-        Some(slice)
-    })
 }

@@ -1,4 +1,4 @@
-//! Parameters as one flat buffer with a layout, and gradients of the trainable ones as another.
+//! Parameters as one flat buffer with a layout.
 
 use std::{ops::Range, sync::Arc};
 
@@ -17,7 +17,7 @@ pub struct Entry {
     pub shape: Vec<usize>,
     /// Where it lies in [`Params::flat`].
     pub range: Range<usize>,
-    /// Where its gradient lies in [`Grads::flat`]; `None` if it is frozen.
+    /// Where its gradient lies among the [gradients](super::Grads); `None` if it is frozen.
     pub grad: Option<Range<usize>>,
     /// Whether weight decay applies (weights yes; biases and norms no, as in transformers).
     pub decay: bool,
@@ -56,15 +56,6 @@ pub struct Params {
     /// Shared with the gradients.
     pub layout: Arc<Layout>,
     /// Every tensor, one after the other.
-    pub flat: AlignedVec,
-}
-
-/// Gradients of the trainable parameters; moments of an optimizer share the layout.
-#[derive(Clone, Debug)]
-pub struct Grads {
-    /// Shared with the parameters.
-    pub layout: Arc<Layout>,
-    /// Every trainable tensor, one after the other.
     pub flat: AlignedVec,
 }
 
@@ -121,19 +112,5 @@ impl Params {
     /// The values of entry `i`.
     pub fn get(&self, i: usize) -> &[f32] {
         &self.flat[self.layout.entries[i].range.clone()]
-    }
-}
-
-impl Grads {
-    /// Zero gradients.
-    pub fn zeros(layout: Arc<Layout>) -> Self {
-        let flat = AlignedVec::zeros(layout.grad_len());
-        Self { layout, flat }
-    }
-
-    /// The gradient of entry `i`, `None` if it is frozen.
-    pub fn get_mut(&mut self, i: usize) -> Option<&mut [f32]> {
-        let range = self.layout.entries[i].grad.clone()?;
-        Some(&mut self.flat[range])
     }
 }

@@ -13,8 +13,9 @@ mod trainable;
 pub use builder::Builder;
 pub(crate) use builder::{Decay, Extent, ParamName, ParamSpec, Plan};
 pub use frozen::{Frozen, TablePlace};
+pub use grads::Grads;
 pub(crate) use grads::accumulate;
-pub use layout::{Entry, Grads, Layout, Params, Tensor};
+pub use layout::{Entry, Layout, Params, Tensor};
 pub use trainable::Trainable;
 
 use matryo_ops::{MatRef, Weight};

@@ -3,7 +3,7 @@
 use matryo_ops::{
     Activation, AdamW, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
     Epilogue, LayerNorm, LayerNormBackward, LinearBackward, Mat, Operand, Ops, PoolMode, Rotary,
-    Spans, Weight,
+    Spans, Touched, Weight,
 };
 use matryo_testkit::pseudo_random;
 
@@ -204,7 +204,8 @@ fn the_optimizer() {
     let (start, grads) = (pseudo_random(len, 1), pseudo_random(len, 2));
     invariant(|ops| {
         let (mut p, mut m, mut v) = (start.clone(), vec![0.0; len], vec![0.0; len]);
-        let norm = ops.sum_squares(&grads);
+        let touched = Touched::all(len);
+        let norm = ops.sum_squares(&grads, touched.whole());
         let grad_scale = norm.sqrt().recip() as f32;
         let update = AdamW {
             lr: 1e-3,
@@ -215,7 +216,7 @@ fn the_optimizer() {
             step: 1,
             grad_scale,
         };
-        ops.adamw(&mut p, &grads, &mut m, &mut v, update);
+        ops.adamw(&mut p, &grads, &mut m, &mut v, touched.whole(), update);
         (p, m, v, norm.to_bits())
     });
 }
