@@ -1,10 +1,11 @@
 """Families beside BERT-base, in turns: what share of BERT-base's operations a second each of them reaches. Standard library only.
 
-    python3 bench/shares.py [--pairs 3] [--record FILE]
+    python3 bench/shares.py [--pairs 3] [--only train] [--record FILE]
 
 The tasks are those of `family-*` in f32, which must be measured minutes apart; on a shared machine a difference of a tenth is
-then the machine's. Here BERT-base and a family run at once, in turns of a tenth of a second. The seconds are those of the
-whole process: opening and saving weigh on a large model, here XLM-R-base. It needs what run.sh builds.
+then the machine's. Here BERT-base and a family run at once, in turns of a tenth of a second. Seconds of encoding are those of the
+whole process; seconds of training are those by which a run of five steps is longer than one of two, so that neither opening
+nor saving nor a first step counts. It needs what run.sh builds.
 """
 
 import argparse
@@ -27,22 +28,59 @@ ENGINE = "matryo-f32"
 BASE = "bert-base"
 FAMILIES = ("modernbert-base", "xlm-roberta-base")
 # Longer than in family-*, so that opening the model weighs little.
-COUNT, STEPS, BATCH = 192, 3, 16
+COUNT, BATCH = 192, 16
+# Measured steps of the two runs whose difference counts, after a first step.
+SHORT, LONG = 1, 4
 
 
 def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3, help="paired runs (default: 3)")
+    parser.add_argument("--only", nargs="*", choices=("encode", "train"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--record", type=pathlib.Path, help="default: bench/records/shares-<date>.json")
     return parser.parse_args()
 
 
-def task(kind, model):
-    if kind == "encode":
-        return tasks.encode(model, "mixed", COUNT, [ENGINE])
-    settings = {"length": "mixed", "steps": STEPS, "batch": BATCH, "dims": tasks.DIMS[model]}
-    return tasks.Task("train", model, [ENGINE], settings)
+def encoding(model):
+    return tasks.encode(model, "mixed", COUNT, [ENGINE])
+
+
+def training(model, steps):
+    return tasks.Task("train", model, [ENGINE], {"length": "mixed", "steps": steps, "batch": BATCH, "dims": tasks.DIMS[model]})
+
+
+def run(to_do, args):
+    """Operations and costs of each of two tasks that run in turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = [prepare(task, pathlib.Path(folder) / str(number), args) for number, task in enumerate(to_do)]
+        costs = process.in_turns([command for _, command in prepared], args.threads)
+    return [(work, cost) for (work, _), cost in zip(prepared, costs)]
+
+
+def prepare(task, folder, args):
+    """Operations and command of one run."""
+    folder.mkdir()
+    job = jobs.Job(task, folder, args.threads)
+    return job.operations, rivals.command(ENGINE, task.kind, job.flags_of(ENGINE), None)
+
+
+def encode(models, args):
+    """Operations, seconds and costs of each model."""
+    return [(work, cost["active"], cost) for work, cost in run([encoding(model) for model in models], args)]
+
+
+def train(models, args):
+    """Operations, seconds and costs of each model, of the steps alone."""
+    short, long = (run([training(model, steps) for model in models], args) for steps in (SHORT, LONG))
+    # The trainer draws rows anew for each number of steps; operations are the mean of all rows.
+    return [
+        (work * (LONG - SHORT) / LONG, cost["active"] - start["active"], cost | {"first": start["active"]})
+        for (_, start), (work, cost) in zip(short, long)
+    ]
+
+
+KINDS = {"encode": encode, "train": train}
 
 
 def ratios(kind, model, args):
@@ -50,24 +88,12 @@ def ratios(kind, model, args):
     found = []
     for number in range(args.pairs):
         order = [BASE, model] if number % 2 == 0 else [model, BASE]
-        with tempfile.TemporaryDirectory() as folder:
-            prepared = [prepare(kind, name, pathlib.Path(folder) / name, args) for name in order]
-            costs = process.in_turns([command for _, command in prepared], args.threads)
-        rates = {name: work / cost["active"] for name, (work, _), cost in zip(order, prepared, costs)}
-        found.append({"share": round(rates[model] / rates[BASE], 4)} | dict(zip(order, costs)))
+        results = dict(zip(order, KINDS[kind](order, args)))
+        rates = {name: work / seconds for name, (work, seconds, _) in results.items()}
+        costs = {name: cost for name, (_, _, cost) in results.items()}
+        found.append({"share": round(rates[model] / rates[BASE], 4)} | costs)
         print(kind, model, found[-1], flush=True)
     return found
-
-
-def prepare(kind, model, folder, args):
-    """Operations and command of one run."""
-    folder.mkdir()
-    job = jobs.Job(task(kind, model), folder, args.threads)
-    work = job.operations
-    if kind == "train":
-        # All steps are in the process's time, the warm-up's too.
-        work *= (STEPS + jobs.WARM_UP_STEPS) / STEPS
-    return work, rivals.command(ENGINE, kind, job.flags_of(ENGINE), None)
 
 
 def main():
@@ -75,7 +101,7 @@ def main():
     record = machine.record(args.threads, cargo.release() / "matryo") | {"shares": {}}
     target = args.record or HERE / "records" / f"shares-{record['date'][:10]}.json"
     rows = []
-    for kind in ("encode", "train"):
+    for kind in args.only or KINDS:
         for model in FAMILIES:
             runs = ratios(kind, model, args)
             shares = [run["share"] for run in runs]

@@ -105,6 +105,12 @@ impl Network<Trainable> {
         self.weights.params_mut()
     }
 
+    /// The table of which a text reads a row for each of its tokens, `[rows, cols]`; `None` if it is frozen. Only rows that were
+    /// read have gradients.
+    pub fn word_table(&self) -> Option<Tensor> {
+        self.weights.largest_table()
+    }
+
     /// Zero gradients for all trainable parameters.
     pub fn zero_grads(&self) -> Grads {
         self.weights.zero_grads()

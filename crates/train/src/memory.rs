@@ -20,6 +20,8 @@
 //! With dropout, as these models have it, no text of a batch is left out. Not foreseen are batches of later epochs that are
 //! longer than the longest of the first, and what the allocator cannot give back.
 
+use std::collections::HashSet;
+
 use matryo_data::Rows;
 use matryo_losses::Loss;
 use matryo_model::{BatchSize, SentenceEncoder, TOKENS_PER_BATCH, Trainable};
@@ -43,6 +45,9 @@ const THREAD: usize = 2 << 20;
 /// Rows of the data whose batches are tried. They are tokenized for it, and stay so.
 const ROWS_TRIED: usize = 10_000;
 
+/// What a system gives memory in.
+const PAGE: usize = 4096;
+
 /// A thread's scores of an evaluation.
 const SCORES: usize = 4 << 20;
 
@@ -56,7 +61,7 @@ pub struct MemoryPlan {
     pub texts: usize,
     /// All parameters.
     pub parameters: usize,
-    /// Gradients, and the optimizer's two moments, as if every row of a word table was read: rows that never are take no memory.
+    /// Gradients, and the optimizer's two moments; rows of the word table that no text reads take no memory.
     pub optimizer: usize,
     /// Activations of the largest batch that are kept at a time.
     pub activations: usize,
@@ -95,7 +100,8 @@ impl MemoryPlan {
 /// Plans the memory of a run. `texts` is the run's own store: what is tokenized here need not be later.
 pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<MemoryPlan, TrainError> {
     let layout = &subject.model.network().params().layout;
-    let pass = largest_pass(subject, texts)?;
+    let mut rows_read = RowsRead::default();
+    let pass = largest_pass(subject, texts, &mut rows_read)?;
     let threads = rayon::current_num_threads();
     Ok(MemoryPlan {
         process: PROCESS
@@ -104,7 +110,7 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
         texts: texts.bytes(subject.data.len(), subject.model.pipeline().token_room())
             + text_bytes(subject),
         parameters: layout.len() * size_of::<f32>(),
-        optimizer: 3 * layout.grad_len() * size_of::<f32>(),
+        optimizer: 3 * (layout.grad_len() * size_of::<f32>() - unread_bytes(subject, &rows_read)),
         activations: pass.kept,
         working: pass.working,
         evaluation: subject
@@ -114,21 +120,58 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
 }
 
 /// The batches of the first epoch as they will be cut: the most that one of them keeps, and the most that one uses.
-fn largest_pass(subject: &Subject<'_>, texts: &mut TextStore) -> Result<PassMemory, TrainError> {
+fn largest_pass(
+    subject: &Subject<'_>,
+    texts: &mut TextStore,
+    rows_read: &mut RowsRead,
+) -> Result<PassMemory, TrainError> {
     let gradient = Gradient::new(subject.model.network(), subject.loss, subject.config);
-    let (mut largest, mut rows) = (PassMemory::default(), 0);
-    for batch in subject.batches {
-        if rows >= ROWS_TRIED {
+    let mut largest = PassMemory::default();
+    for rows in subject.batches {
+        if rows_read.of_data >= ROWS_TRIED {
             break;
         }
-        rows += batch.len();
-        let pass = gradient.memory(&texts.batch(subject.model.pipeline(), subject.data, batch)?);
+        let batch = texts.batch(subject.model.pipeline(), subject.data, rows)?;
+        rows_read.of_data += rows.len();
+        for text in &batch.texts {
+            rows_read.of_table.extend(text.tokens.ids.iter());
+        }
+        let pass = gradient.memory(&batch);
         largest = PassMemory {
             kept: largest.kept.max(pass.kept),
             working: largest.working.max(pass.working),
         };
     }
     Ok(largest)
+}
+
+/// What the batches that were tried have read.
+#[derive(Default)]
+struct RowsRead {
+    of_data: usize,
+    of_table: HashSet<u32>,
+}
+
+/// Bytes of the word table's gradient that are never written, in whole pages: its memory, and that of its moments, is not asked for.
+///
+/// What was not tried is expected to read new rows with the root of its length (Heaps' law as in English text).
+fn unread_bytes(subject: &Subject<'_>, read: &RowsRead) -> usize {
+    let decays = subject.config.weight_decay != 0.0;
+    let Some(table) = subject.model.network().word_table().filter(|_| !decays) else {
+        return 0;
+    };
+    let row = table.cols * size_of::<f32>();
+    let pages: HashSet<usize> = read
+        .of_table
+        .iter()
+        .map(|&id| id as usize * row)
+        .flat_map(|start| start / PAGE..=(start + row - 1) / PAGE)
+        .collect();
+    let trained: usize = subject.batches.iter().map(Vec::len).sum();
+    let growth = (trained as f64 / read.of_data.max(1) as f64)
+        .max(1.0)
+        .sqrt();
+    (table.rows * row).saturating_sub((pages.len() as f64 * growth) as usize * PAGE)
 }
 
 /// The texts of training and evaluation as they were read, and the ids of the latter.

@@ -12,6 +12,8 @@ use crate::{Checkpoint, NnError, arena::Arena};
 #[derive(Debug)]
 pub struct Trainable {
     params: Params,
+    /// Those that are read by row.
+    tables: Vec<Tensor>,
 }
 
 impl Trainable {
@@ -30,6 +32,7 @@ impl Trainable {
                 layout: layout.into(),
                 flat,
             },
+            tables: plan.tables,
         })
     }
 
@@ -46,6 +49,13 @@ impl Trainable {
     /// Zero gradients for the trainable parameters.
     pub fn zero_grads(&self) -> Grads {
         Grads::zeros(self.params.layout.clone())
+    }
+
+    /// The largest of the tables of which a text reads some rows, if it is trained.
+    pub(crate) fn largest_table(&self) -> Option<Tensor> {
+        let largest = *self.tables.iter().max_by_key(|table| table.rows)?;
+        let trained = self.params.layout.trains(largest.entries());
+        trained.then_some(largest)
     }
 
     /// The values of a tensor as a matrix.
