@@ -152,7 +152,7 @@ impl Pipeline {
     /// As [`Pipeline::tokenize`] for texts and pairs; the prompt stands before the first text of a pair.
     ///
     /// # Errors
-    /// As [`Pipeline::tokenize`]; a pair, if the tokenizer has no template for pairs.
+    /// As [`Pipeline::tokenize`].
     pub fn tokenize_pairs(
         &self,
         inputs: &[TextOrPair<'_>],

@@ -7,6 +7,8 @@ mod normalize;
 mod pooling;
 mod transformer;
 
+pub use pooling::pooling_modes;
+
 use std::{any::Any, fmt, path::Path, sync::Arc};
 
 use serde_json::Value;

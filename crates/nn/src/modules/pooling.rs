@@ -59,6 +59,11 @@ struct Pooling {
     dim: usize,
 }
 
+/// New name and old key of every mode, in the order in which the old form is written.
+pub fn pooling_modes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    WRITTEN_ORDER.iter().map(|&i| (MODES[i].2, MODES[i].1))
+}
+
 /// Mean pooling behind these features.
 pub(super) fn mean_over(before: Widths) -> Arc<dyn Module> {
     Arc::new(Pooling {

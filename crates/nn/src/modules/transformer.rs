@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use matryo_ops::AttentionMask;
+use matryo_ops::{AttentionMask, AttentionShape};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
-    Widths,
+    RotarySpec, Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -263,8 +263,8 @@ impl Module for Transformer {
         ]
     }
 
-    /// What rotations, windows and the padding token add to the arithmetic, which the weights do not show. Nothing for
-    /// families without them: collections have stored their digests.
+    /// What the specification says of the arithmetic and the weights do not show. Nothing for families without such a thing:
+    /// collections have stored their digests.
     fn digest_text(&self) -> String {
         let mut text = String::new();
         if let Some(PositionSpec {
@@ -274,14 +274,8 @@ impl Module for Transformer {
         {
             text += &format!("positions after {padding};");
         }
-        for AttentionSpec { shape, rotary, .. } in self.spec.blocks.iter().map(|b| &b.attention) {
-            let AttentionMask { left, right } = shape.mask;
-            if let Some(rotary) = rotary {
-                text += &format!("{} heads, theta {};", shape.heads, rotary.theta);
-            }
-            if shape.mask != AttentionMask::FULL {
-                text += &format!("window {left} {right};");
-            }
+        for block in &self.spec.blocks {
+            text += &attention_digest(&block.attention);
         }
         text
     }
@@ -291,6 +285,31 @@ impl Module for Transformer {
             encoder: Encoder::build(builder, self.family, &self.spec)?,
         }))
     }
+}
+
+/// Rotations and windows. Every field is named, so that a new one is thought of here: what is left out must follow from the
+/// weights, or two models whose vectors differ have one digest.
+fn attention_digest(spec: &AttentionSpec) -> String {
+    let AttentionSpec {
+        shape,
+        bias: _,
+        rotary,
+    } = spec;
+    let AttentionShape {
+        heads,
+        head_dim: _,
+        scale: _,
+        mask,
+    } = shape;
+    let AttentionMask { left, right } = mask;
+    let mut text = String::new();
+    if let Some(RotarySpec { theta }) = rotary {
+        text += &format!("{heads} heads, theta {theta};");
+    }
+    if *mask != AttentionMask::FULL {
+        text += &format!("window {left} {right};");
+    }
+    text
 }
 
 struct TransformerLayer {

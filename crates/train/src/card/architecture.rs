@@ -1,6 +1,6 @@
 //! What the model is: the facts of its modules, and how either version of sentence-transformers prints them.
 
-use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig};
+use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig, pooling_modes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -59,16 +59,6 @@ pub enum ModuleCard {
         config: Value,
     },
 }
-
-/// Names of pooling modes in the order of 3.0's keys, with those keys.
-const POOLING_KEYS: [(&str, &str); 6] = [
-    ("cls", "pooling_mode_cls_token"),
-    ("mean", "pooling_mode_mean_tokens"),
-    ("max", "pooling_mode_max_tokens"),
-    ("mean_sqrt_len_tokens", "pooling_mode_mean_sqrt_len_tokens"),
-    ("weightedmean", "pooling_mode_weightedmean_tokens"),
-    ("lasttoken", "pooling_mode_lasttoken"),
-];
 
 impl ModuleCard {
     /// The facts of a module, as its configuration is written.
@@ -166,8 +156,7 @@ fn pooling_current(dim: usize, modes: &[String], include_prompt: bool) -> String
 
 fn pooling_v3_0(dim: usize, modes: &[String], include_prompt: bool) -> String {
     let has = |name: &str| modes.iter().any(|mode| mode == name);
-    let flags: String = POOLING_KEYS
-        .iter()
+    let flags: String = pooling_modes()
         .map(|(name, key)| format!("'{key}': {}, ", python_bool(has(name))))
         .collect();
     format!(
