@@ -38,7 +38,7 @@ def flags():
     parser.add_argument("--pairs", type=int, default=3, help="paired runs (default: 3)")
     parser.add_argument("--only", nargs="*", choices=("encode", "train"))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--record", type=pathlib.Path, help="default: bench/records/shares-<date>.json")
+    parser.add_argument("--record", type=pathlib.Path, help="default: bench/records/shares[-ONLY]-<date>.json")
     return parser.parse_args()
 
 
@@ -75,9 +75,17 @@ def train(models, args):
     short, long = (run([training(model, steps) for model in models], args) for steps in (SHORT, LONG))
     # The trainer draws rows anew for each number of steps; operations are the mean of all rows.
     return [
-        (work * (LONG - SHORT) / LONG, cost["active"] - start["active"], cost | {"first": start["active"]})
+        (work * (LONG - SHORT) / LONG, difference(cost, start), cost | {"short": start})
         for (_, start), (work, cost) in zip(short, long)
     ]
+
+
+def difference(long, short):
+    """Seconds by which a run is longer than a shorter one."""
+    seconds = long["active"] - short["active"]
+    if seconds <= 0:
+        raise SystemExit(f"a run of {LONG} steps took {seconds:.2f} s more than one of {SHORT}: measure again on a quieter machine")
+    return seconds
 
 
 KINDS = {"encode": encode, "train": train}
@@ -99,7 +107,8 @@ def ratios(kind, model, args):
 def main():
     args = flags()
     record = machine.record(args.threads, cargo.release() / "matryo") | {"shares": {}}
-    target = args.record or HERE / "records" / f"shares-{record['date'][:10]}.json"
+    only = "".join(f"-{kind}" for kind in args.only or ())
+    target = args.record or HERE / "records" / f"shares{only}-{record['date'][:10]}.json"
     rows = []
     for kind in args.only or KINDS:
         for model in FAMILIES:

@@ -39,8 +39,9 @@ pub struct AdamW {
 
 impl AdamW {
     /// Whether a parameter with a gradient and moments of 0 keeps its bits: `p * 1 - rate * (0 / (0 / root + eps))`.
-    fn keeps_the_untouched(self) -> bool {
-        self.weight_decay == 0.0 && self.eps as f32 > 0.0
+    pub fn keeps_the_untouched(self) -> bool {
+        let rate = (self.lr / (1.0 - self.beta1.powf(self.step as f64))) as f32;
+        self.weight_decay == 0.0 && self.eps as f32 > 0.0 && rate >= 0.0 && rate.is_finite()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which values of a long buffer were written since it was zero.
 //!
 //! A step of training reads a thousand rows of a word table that may have a quarter of a million, and rows that were never read
-//! have gradients and moments of 0. To pass over them costs XLM-R-base a tenth of a step of 32 pairs and a gigabyte and a half of moments.
+//! have gradients and moments of 0. Visiting them would cost XLM-R-base a tenth of a step of 32 pairs and a gigabyte and a half of moments.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ pub struct TouchedPart<'a> {
 }
 
 impl Touched {
-    /// For `len` values that are 0.
+    /// Says that all of `len` values are 0.
     pub fn none(len: usize) -> Self {
         Self {
             words: vec![0; len.div_ceil(BLOCK)],
@@ -34,7 +34,7 @@ impl Touched {
         }
     }
 
-    /// For `len` values of which each may be anything.
+    /// Says that each of `len` values may be anything.
     pub fn all(len: usize) -> Self {
         Self {
             words: vec![u64::MAX; len.div_ceil(BLOCK)],
@@ -42,7 +42,7 @@ impl Touched {
         }
     }
 
-    /// For these values as they are: whatever has a bit set, so that a negative zero counts.
+    /// Says which of these values have a bit set, so that a negative zero counts.
     pub fn of(values: &[f32]) -> Self {
         let mut touched = Self::none(values.len());
         for (i, granule) in values.chunks(GRANULE).enumerate() {

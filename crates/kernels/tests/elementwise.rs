@@ -423,10 +423,17 @@ fn what_was_never_touched_is_passed_over_bit_for_bit() {
     let mut start = pseudo_random(LEN, 1);
     start[3..9].fill(-0.0);
     at_every_level(|level| {
-        for (weight_decay, eps) in [(0.0, 1e-8), (0.1, 1e-8), (0.0, 0.0)] {
+        for (lr, weight_decay, eps) in [
+            (1e-2, 0.0, 1e-8),
+            (1e-2, 0.1, 1e-8),
+            (1e-2, 0.0, 0.0),
+            (1e39, 0.0, 1e-8),
+        ] {
             let [mut some, mut all] =
                 [(); 2].map(|()| [start.clone(), vec![0.0; LEN], vec![0.0; LEN]]);
             let mut ever = Touched::none(LEN);
+            let nothing = sum_squares(&vec![0.0; LEN], ever.whole());
+            assert_eq!(nothing.to_bits(), 0.0_f64.to_bits());
             for step in 1..=4 {
                 let (mut grads, mut touched) = (vec![0.0; LEN], Touched::none(LEN));
                 for row in rows(step) {
@@ -441,7 +448,7 @@ fn what_was_never_touched_is_passed_over_bit_for_bit() {
                     sum_squares(&grads, Touched::all(LEN).whole()).to_bits()
                 );
                 let update = AdamW {
-                    lr: 1e-2,
+                    lr,
                     beta1: 0.9,
                     beta2: 0.999,
                     eps,
@@ -461,7 +468,7 @@ fn what_was_never_touched_is_passed_over_bit_for_bit() {
                 let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert!(
                     bits(some) == bits(all),
-                    "{} {weight_decay} {eps}",
+                    "{} {lr} {weight_decay} {eps}",
                     level.name()
                 );
             }

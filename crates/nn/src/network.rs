@@ -105,10 +105,9 @@ impl Network<Trainable> {
         self.weights.params_mut()
     }
 
-    /// The table of which a text reads a row for each of its tokens, `[rows, cols]`; `None` if it is frozen. Only rows that were
-    /// read have gradients.
+    /// The table whose rows are tokens, `[rows, cols]`; `None` if it is frozen. Only rows of tokens that were read have gradients.
     pub fn word_table(&self) -> Option<Tensor> {
-        self.weights.largest_table()
+        self.weights.word_table()
     }
 
     /// Zero gradients for all trainable parameters.

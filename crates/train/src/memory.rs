@@ -18,9 +18,8 @@
 //! | bert-base | 8192 | all | no | 4,623 MiB | 4,592 MiB | +0.7 % |
 //!
 //! With dropout, as these models have it, no text of a batch is left out. Not foreseen are batches of later epochs that are
-//! longer than the longest of the first, and what the allocator cannot give back.
-
-use std::collections::HashSet;
+//! longer than the longest of the first, what the allocator cannot give back, and pages larger than 4 KiB (transparent huge
+//! pages that are on for all memory): then rows of the word table that no text reads take memory beside those that one reads.
 
 use matryo_data::Rows;
 use matryo_losses::Loss;
@@ -30,6 +29,7 @@ use crate::{
     TrainConfig, TrainError,
     gradient::{Gradient, PassMemory},
     measure::Measure,
+    optimizer::keeps_the_untouched,
     texts::TextStore,
 };
 
@@ -45,7 +45,7 @@ const THREAD: usize = 2 << 20;
 /// Rows of the data whose batches are tried. They are tokenized for it, and stay so.
 const ROWS_TRIED: usize = 10_000;
 
-/// What a system gives memory in.
+/// Bytes that most systems give memory in.
 const PAGE: usize = 4096;
 
 /// A thread's scores of an evaluation.
@@ -100,7 +100,7 @@ impl MemoryPlan {
 /// Plans the memory of a run. `texts` is the run's own store: what is tokenized here need not be later.
 pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<MemoryPlan, TrainError> {
     let layout = &subject.model.network().params().layout;
-    let mut rows_read = RowsRead::default();
+    let mut rows_read = RowsRead::new(subject);
     let pass = largest_pass(subject, texts, &mut rows_read)?;
     let threads = rayon::current_num_threads();
     Ok(MemoryPlan {
@@ -110,7 +110,7 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
         texts: texts.bytes(subject.data.len(), subject.model.pipeline().token_room())
             + text_bytes(subject),
         parameters: layout.len() * size_of::<f32>(),
-        optimizer: 3 * (layout.grad_len() * size_of::<f32>() - unread_bytes(subject, &rows_read)),
+        optimizer: optimizer(subject, &rows_read),
         activations: pass.kept,
         working: pass.working,
         evaluation: subject
@@ -133,9 +133,8 @@ fn largest_pass(
         }
         let batch = texts.batch(subject.model.pipeline(), subject.data, rows)?;
         rows_read.of_data += rows.len();
-        for text in &batch.texts {
-            rows_read.of_table.extend(text.tokens.ids.iter());
-        }
+        let ids = batch.texts.iter().flat_map(|text| &*text.tokens.ids);
+        ids.for_each(|id| rows_read.read(*id));
         let pass = gradient.memory(&batch);
         largest = PassMemory {
             kept: largest.kept.max(pass.kept),
@@ -146,32 +145,64 @@ fn largest_pass(
 }
 
 /// What the batches that were tried have read.
-#[derive(Default)]
 struct RowsRead {
     of_data: usize,
-    of_table: HashSet<u32>,
+    /// For each row of the word table; empty if it is frozen.
+    of_table: Vec<bool>,
 }
 
-/// Bytes of the word table's gradient that are never written, in whole pages: its memory, and that of its moments, is not asked for.
-///
-/// What was not tried is expected to read new rows with the root of its length (Heaps' law as in English text).
-fn unread_bytes(subject: &Subject<'_>, read: &RowsRead) -> usize {
-    let decays = subject.config.weight_decay != 0.0;
-    let Some(table) = subject.model.network().word_table().filter(|_| !decays) else {
-        return 0;
-    };
-    let row = table.cols * size_of::<f32>();
-    let pages: HashSet<usize> = read
-        .of_table
-        .iter()
-        .map(|&id| id as usize * row)
-        .flat_map(|start| start / PAGE..=(start + row - 1) / PAGE)
-        .collect();
+impl RowsRead {
+    fn new(subject: &Subject<'_>) -> Self {
+        let table = subject.model.network().word_table();
+        Self {
+            of_data: 0,
+            of_table: vec![false; table.map_or(0, |table| table.rows)],
+        }
+    }
+
+    fn read(&mut self, id: u32) {
+        if let Some(read) = self.of_table.get_mut(id as usize) {
+            *read = true;
+        }
+    }
+
+    /// Bytes of the pages on which the rows that were read lie, of `row` bytes each.
+    fn bytes(&self, row: usize) -> usize {
+        let (mut pages, mut next) = (0, 0);
+        for (id, _) in self.of_table.iter().enumerate().filter(|(_, read)| **read) {
+            let (first, end) = (id * row / PAGE, ((id + 1) * row).div_ceil(PAGE));
+            pages += end - first.max(next).min(end);
+            next = end;
+        }
+        pages * PAGE
+    }
+}
+
+/// Gradients and both moments. What is never written is never committed: rows of the word table that no text reads, of the
+/// gradient always, of the moments unless the update moves them nevertheless.
+fn optimizer(subject: &Subject<'_>, read: &RowsRead) -> usize {
+    let network = subject.model.network();
+    let all = network.params().layout.grad_len() * size_of::<f32>();
     let trained: usize = subject.batches.iter().map(Vec::len).sum();
+    let unread = network.word_table().map_or(0, |table| {
+        unread_bytes(read, table.cols * size_of::<f32>(), trained)
+    });
+    let spared = if keeps_the_untouched(subject.config) {
+        3
+    } else {
+        1
+    };
+    3 * all - spared * unread
+}
+
+/// Bytes of the word table, with rows of `row` bytes, that a run over `trained` rows of data does not read. What was not tried is
+/// expected to read new rows with the root of its length (Heaps' law as in English text).
+fn unread_bytes(read: &RowsRead, row: usize, trained: usize) -> usize {
     let growth = (trained as f64 / read.of_data.max(1) as f64)
         .max(1.0)
         .sqrt();
-    (table.rows * row).saturating_sub((pages.len() as f64 * growth) as usize * PAGE)
+    let bytes = (read.bytes(row) as f64 * growth) as usize;
+    (read.of_table.len() * row).saturating_sub(bytes)
 }
 
 /// The texts of training and evaluation as they were read, and the ids of the latter.
@@ -199,4 +230,42 @@ fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: Pa
     let batches = threads * network.embed_bytes(batch);
     let weights = (threads - 1) * network.packed_bytes(0);
     embeddings + threads * SCORES + weights + batches.saturating_sub(pass.kept + pass.working)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows_read(table: usize, ids: &[u32], of_data: usize) -> RowsRead {
+        let mut read = RowsRead {
+            of_data,
+            of_table: vec![false; table],
+        };
+        ids.iter().for_each(|id| read.read(*id));
+        read
+    }
+
+    #[test]
+    fn rows_are_counted_by_the_pages_on_which_they_lie() {
+        // Rows of three eighths of a page: rows 2, 5 and 7 begin on one page and end on the next.
+        let row = 3 * PAGE / 8;
+        assert_eq!(rows_read(100, &[], 1).bytes(row), 0);
+        assert_eq!(rows_read(100, &[0, 1, 0], 1).bytes(row), PAGE);
+        assert_eq!(rows_read(100, &[2], 1).bytes(row), 2 * PAGE);
+        assert_eq!(rows_read(100, &[0, 2, 3], 1).bytes(row), 2 * PAGE);
+        assert_eq!(rows_read(100, &[0, 48], 1).bytes(row), 2 * PAGE);
+        // A token beyond the table is refused elsewhere.
+        assert_eq!(rows_read(100, &[100], 1).bytes(row), 0);
+    }
+
+    #[test]
+    fn what_was_not_tried_reads_new_rows_ever_more_slowly() {
+        let read = rows_read(1000, &(0..100).collect::<Vec<_>>(), 50);
+        assert_eq!(unread_bytes(&read, PAGE, 50), 900 * PAGE);
+        assert_eq!(unread_bytes(&read, PAGE, 200), 800 * PAGE);
+        assert_eq!(unread_bytes(&read, PAGE, 500_000), 0);
+        // A frozen table, and a run without data.
+        assert_eq!(unread_bytes(&rows_read(0, &[3], 50), PAGE, 50), 0);
+        assert_eq!(unread_bytes(&rows_read(10, &[], 0), PAGE, 0), 10 * PAGE);
+    }
 }

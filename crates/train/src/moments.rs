@@ -53,7 +53,7 @@ pub(crate) fn read(
             let Some(range) = entry.grad.clone() else {
                 continue;
             };
-            file.read(&tensor_name(kind, entry), &entry.shape, &mut values[range])
+            file.read_onto_zeros(&tensor_name(kind, entry), &entry.shape, &mut values[range])
                 .map_err(ModelError::from)?;
             // Else the file's pages count as ours until the end, beside the values themselves.
             file.release();

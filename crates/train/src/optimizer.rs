@@ -45,13 +45,10 @@ struct Segment {
 impl Optimizer {
     /// Zero moments for the trainable parameters of `layout`.
     pub fn new(config: &TrainConfig, layout: &Layout) -> Self {
-        let settings = Settings {
-            beta1: config.adam_beta1,
-            beta2: config.adam_beta2,
-            eps: config.adam_epsilon,
-            weight_decay: config.weight_decay,
-            max_grad_norm: config.max_grad_norm,
-        };
+        Self::with(Settings::new(config), layout)
+    }
+
+    fn with(settings: Settings, layout: &Layout) -> Self {
         let [m, v] = [(); 2].map(|()| AlignedVec::zeros(layout.grad_len()));
         Self {
             settings,
@@ -68,7 +65,7 @@ impl Optimizer {
         [&self.m, &self.v]
     }
 
-    /// Lets `read` write both moments, and looks at what is there then.
+    /// Lets `read` write both moments, which were 0, then marks the granules that are not.
     pub fn read_with<E>(
         &mut self,
         read: impl FnOnce([&mut [f32]; 2]) -> Result<(), E>,
@@ -93,17 +90,10 @@ impl Optimizer {
         let grad_scale = clip_coefficient(norm, self.settings.max_grad_norm) as f32;
         for segment in &self.segments {
             let update = AdamW {
-                lr: learning_rate,
-                beta1: self.settings.beta1,
-                beta2: self.settings.beta2,
-                eps: self.settings.eps,
-                weight_decay: if segment.decay {
-                    self.settings.weight_decay
-                } else {
-                    0.0
-                },
-                step: self.updates,
                 grad_scale,
+                ..self
+                    .settings
+                    .update(learning_rate, self.updates, segment.decay)
             };
             let range = segment.grads.clone();
             ops.adamw(
@@ -116,6 +106,37 @@ impl Optimizer {
             );
         }
     }
+}
+
+impl Settings {
+    fn new(config: &TrainConfig) -> Self {
+        Self {
+            beta1: config.adam_beta1,
+            beta2: config.adam_beta2,
+            eps: config.adam_epsilon,
+            weight_decay: config.weight_decay,
+            max_grad_norm: config.max_grad_norm,
+        }
+    }
+
+    /// The update number `step`, without clipping.
+    fn update(self, learning_rate: f64, step: u64, decay: bool) -> AdamW {
+        AdamW {
+            lr: learning_rate,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            eps: self.eps,
+            weight_decay: if decay { self.weight_decay } else { 0.0 },
+            step,
+            grad_scale: 1.0,
+        }
+    }
+}
+
+/// Whether a run leaves alone the moments of rows that no text reads.
+pub fn keeps_the_untouched(config: &TrainConfig) -> bool {
+    let update = Settings::new(config).update(config.learning_rate, 1, true);
+    update.keeps_the_untouched()
 }
 
 /// Global L2 norm of all gradients.
@@ -192,5 +213,58 @@ mod tests {
         assert_eq!(clip_coefficient(0.5, 1.0), 1.0);
         assert_eq!(clip_coefficient(4.0, 1.0), 1.0 / (4.0 + 1e-6));
         assert_eq!(clip_coefficient(4.0, 0.0), 1.0);
+    }
+
+    /// Rows that other steps read keep moving after moments were read from a file.
+    #[test]
+    fn moments_that_were_read_go_on_as_if_nothing_happened() {
+        const LEN: usize = 5_000;
+        let ops = matryo_ops::cpu();
+        let mut layout = Layout::default();
+        layout.push(0, "table", &[50, 100], true, true);
+        let layout = std::sync::Arc::new(layout);
+        let settings = Settings {
+            beta1: 0.9,
+            beta2: 0.999,
+            eps: 1e-8,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+        };
+        let mut params = Params {
+            layout: layout.clone(),
+            flat: AlignedVec::zeros(LEN),
+        };
+        let mut whole = Optimizer::with(settings, &layout);
+        let mut grads = Grads::zeros(layout.clone());
+        let step =
+            |optimizer: &mut Optimizer, params: &mut Params, grads: &mut Grads, row: usize| {
+                grads.clear();
+                let wrote = grads.read_with(|values| -> Result<(), ()> {
+                    values[row * 100..][..100].fill(0.5);
+                    Ok(())
+                });
+                wrote.unwrap();
+                let norm = grad_norm(&*ops, grads);
+                optimizer.step(&*ops, params, grads, norm, 1e-3);
+            };
+        step(&mut whole, &mut params, &mut grads, 3);
+        let mut resumed = Optimizer::with(settings, &layout);
+        resumed.updates = whole.updates;
+        resumed
+            .read_with(|into| -> Result<(), ()> {
+                let from = whole.moments();
+                into.into_iter()
+                    .zip(from)
+                    .for_each(|(into, from)| into.copy_from_slice(from));
+                Ok(())
+            })
+            .unwrap();
+        let mut params_of_resumed = params.clone();
+        step(&mut whole, &mut params, &mut grads, 40);
+        step(&mut resumed, &mut params_of_resumed, &mut grads, 40);
+        assert!(params.flat == params_of_resumed.flat);
+        assert_eq!(whole.moments(), resumed.moments());
+        assert!(params.flat[300..400].iter().all(|p| *p != 0.0));
+        assert!(params.flat[4_000..4_100].iter().all(|p| *p != 0.0));
     }
 }

@@ -29,6 +29,9 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, usize>,
 }
 
+/// Values that are looked at together for being 0: a page of memory, in most systems.
+const ZERO_RUN: usize = 1024;
+
 impl Checkpoint {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` lists, in `folder`.
     ///
@@ -106,23 +109,27 @@ impl Checkpoint {
     ///
     /// Fails if the tensor is missing, of another shape, or not of a floating type.
     pub fn read(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), NnError> {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            out.len(),
-            "room for `{name}`"
-        );
-        let (file, info) = self.find(name)?;
-        if info.shape != shape {
-            let (found, expected) = (info.shape.clone(), shape.to_vec());
-            return Err(NnError::TensorShape {
-                path: file.path.clone(),
-                name: name.to_owned(),
-                found,
-                expected,
-            });
-        }
-        readable_size(file, name, info)?;
+        let (file, info) = self.of_shape(name, shape, out.len())?;
         to_f32(info.dtype, file.bytes(info), out);
+        Ok(())
+    }
+
+    /// As [`Checkpoint::read`], for `out` that is 0: what is 0 in the file is not written, so that memory the system has not
+    /// given yet need not be.
+    pub fn read_onto_zeros(
+        &self,
+        name: &str,
+        shape: &[usize],
+        out: &mut [f32],
+    ) -> Result<(), NnError> {
+        let (file, info) = self.of_shape(name, shape, out.len())?;
+        let stride = ZERO_RUN * readable_size(file, name, info)?;
+        let runs = file.bytes(info).chunks(stride);
+        for (bytes, out) in runs.zip(out.chunks_mut(ZERO_RUN)) {
+            if bytes.iter().any(|byte| *byte != 0) {
+                to_f32(info.dtype, bytes, out);
+            }
+        }
         Ok(())
     }
 
@@ -178,6 +185,28 @@ impl Checkpoint {
     /// The error that there is no tensor of that name.
     pub(crate) fn missing(&self, name: &str) -> NnError {
         missing(&self.path, name, self.tensors.keys())
+    }
+
+    /// A tensor of a floating type and this shape, of `room` values.
+    fn of_shape(
+        &self,
+        name: &str,
+        shape: &[usize],
+        room: usize,
+    ) -> Result<(&ShardFile, &TensorInfo), NnError> {
+        assert_eq!(shape.iter().product::<usize>(), room, "room for `{name}`");
+        let (file, info) = self.find(name)?;
+        if info.shape != shape {
+            let (found, expected) = (info.shape.clone(), shape.to_vec());
+            return Err(NnError::TensorShape {
+                path: file.path.clone(),
+                name: name.to_owned(),
+                found,
+                expected,
+            });
+        }
+        readable_size(file, name, info)?;
+        Ok((file, info))
     }
 
     fn find(&self, name: &str) -> Result<(&ShardFile, &TensorInfo), NnError> {

@@ -287,8 +287,9 @@ impl Module for Transformer {
     }
 }
 
-/// Rotations and windows. Every field is named, so that a new one is thought of here: what is left out must follow from the
-/// weights, or two models whose vectors differ have one digest.
+/// Rotations and windows. Every field is named, so that a new one is thought of here: where what is left out does not follow from
+/// the weights, two models whose vectors differ have one digest. So it is with the heads of models without rotations, whose
+/// digests collections have stored.
 fn attention_digest(spec: &AttentionSpec) -> String {
     let AttentionSpec {
         shape,

@@ -113,8 +113,9 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// Adds a table.
+    /// Adds a table. That of the words comes first, see [`Trainable`](super::Trainable).
     pub(crate) fn table(&mut self, spec: &ParamSpec) -> Result<TableParam, NnError> {
+        assert_eq!(spec.names.len(), 1, "a table is one tensor");
         let tensor = self.tensor(spec)?;
         self.tables.push(tensor);
         Ok(TableParam {

@@ -32,7 +32,7 @@ impl Grads {
         &self.flat
     }
 
-    /// Which of them were written since they were zero.
+    /// The granules of [`Grads::values`] that were written since all were zero.
     pub fn touched(&self) -> &Touched {
         &self.touched
     }
@@ -49,7 +49,7 @@ impl Grads {
         Some(&mut self.flat[range])
     }
 
-    /// Lets `read` write all gradients, however it likes, and looks at what is there then.
+    /// Lets `read` write all gradients, which were 0, then marks the granules that are not.
     pub fn read_with<E>(
         &mut self,
         read: impl FnOnce(&mut [f32]) -> Result<(), E>,
@@ -151,5 +151,60 @@ fn share(layout: &Layout, tensor: Tensor) -> Share {
         }
         (Some(_), _) => Share::Part,
         _ => Share::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frozen tensor, a vector, and a table with rows wider than a granule.
+    fn layout() -> Layout {
+        let mut layout = Layout::default();
+        layout.push(0, "frozen", &[700, 3], false, true);
+        layout.push(0, "vector", &[37], true, false);
+        layout.push(0, "table", &[50, 300], true, true);
+        layout
+    }
+
+    #[test]
+    fn rows_of_a_table_are_marked_and_no_others() {
+        let mut grads = Grads::zeros(layout().into());
+        let table = Tensor {
+            first: 2,
+            count: 1,
+            rows: 50,
+            cols: 300,
+        };
+        let rows = [7, 2, 7, 49];
+        let d_table = grads.write_rows(table, &rows).unwrap();
+        assert_eq!(d_table.len(), 50 * 300);
+        let row = |row: usize| 37 + row * 300..37 + (row + 1) * 300;
+        rows.iter()
+            .for_each(|r| d_table[*r as usize * 300..][..300].fill(1.0));
+        let mut expected = Touched::none(grads.values().len());
+        rows.iter().for_each(|r| expected.mark(row(*r as usize)));
+        assert_eq!(*grads.touched(), expected);
+        assert_eq!(Touched::of(grads.values()), expected);
+        grads.clear();
+        assert!(grads.values().iter().all(|value| *value == 0.0));
+        assert_eq!(*grads.touched(), Touched::none(grads.values().len()));
+        let frozen = Tensor {
+            first: 0,
+            count: 1,
+            rows: 700,
+            cols: 3,
+        };
+        assert!(grads.write_rows(frozen, &rows).is_none());
+    }
+
+    #[test]
+    fn whole_tensors_are_marked_whole() {
+        let mut grads = Grads::zeros(layout().into());
+        grads.get_mut(1).unwrap()[0] = 1.0;
+        let mut expected = Touched::none(grads.values().len());
+        expected.mark(0..37);
+        assert_eq!(*grads.touched(), expected);
+        assert!(grads.get_mut(0).is_none());
     }
 }

@@ -12,7 +12,7 @@ use crate::{Checkpoint, NnError, arena::Arena};
 #[derive(Debug)]
 pub struct Trainable {
     params: Params,
-    /// Those that are read by row.
+    /// Parameters that are read by row; the word table is the first.
     tables: Vec<Tensor>,
 }
 
@@ -51,11 +51,11 @@ impl Trainable {
         Grads::zeros(self.params.layout.clone())
     }
 
-    /// The largest of the tables of which a text reads some rows, if it is trained.
-    pub(crate) fn largest_table(&self) -> Option<Tensor> {
-        let largest = *self.tables.iter().max_by_key(|table| table.rows)?;
-        let trained = self.params.layout.trains(largest.entries());
-        trained.then_some(largest)
+    /// The table whose rows are tokens, if it is trained.
+    pub(crate) fn word_table(&self) -> Option<Tensor> {
+        let words = *self.tables.first()?;
+        let trained = self.params.layout.trains(words.entries());
+        trained.then_some(words)
     }
 
     /// The values of a tensor as a matrix.
