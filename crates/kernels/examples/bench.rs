@@ -135,6 +135,7 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
                 qkv: qkv.view(),
                 spans,
                 shape,
+                bias: None,
                 dropout: None,
             },
         )
@@ -151,6 +152,8 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
                 qkv: qkv.view(),
                 spans,
                 shape,
+                bias: None,
+                d_bias: None,
                 dropout: None,
             },
         );

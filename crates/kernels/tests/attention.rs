@@ -4,12 +4,44 @@ mod common;
 
 use common::{Guarded, agree, at_every_level};
 use matryo_kernels::{
-    Attention, AttentionBackward, AttentionMask, AttentionShape, Dropout, Level, Mat, MatRef,
-    Spans, attention, attention_bwd, scalar,
+    Attention, AttentionBackward, AttentionMask, AttentionShape, Dropout, Level, Mat, MatMut,
+    MatRef, RelativeBias, Spans, attention, attention_bwd, scalar,
 };
 use matryo_testkit::pseudo_random;
 
 const TOLERANCE: f64 = 3e-6;
+
+/// What an attention is computed with besides its values.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    spans: Spans<'a>,
+    shape: AttentionShape,
+    bias: Option<RelativeBias<'a>>,
+    dropout: Option<Dropout<'a>>,
+}
+
+impl<'a> Case<'a> {
+    fn new(bounds: &'a [u32], shape: AttentionShape, dropout: Option<Dropout<'a>>) -> Self {
+        Self {
+            spans: Spans { bounds },
+            shape,
+            bias: None,
+            dropout,
+        }
+    }
+
+    fn forward(self, ops: impl Fn(Attention<'_>), qkv: MatRef<'_>, y: &mut Mat, lse: &mut Mat) {
+        ops(Attention {
+            y: y.view_mut(),
+            lse: Some(lse.view_mut()),
+            qkv,
+            spans: self.spans,
+            shape: self.shape,
+            bias: self.bias,
+            dropout: self.dropout,
+        });
+    }
+}
 
 /// Lengths around the width of a panel and the height of a tile, an empty text, and one of one token.
 const BOUNDS: [u32; 12] = [0, 1, 1, 3, 10, 22, 38, 55, 86, 118, 151, 220];
@@ -95,33 +127,32 @@ fn with_and_without(keys: &[u64]) -> [Option<Dropout<'_>>; 2] {
     [None, Some(dropout)]
 }
 
-fn what(level: Level, shape: AttentionShape, dropout: Option<Dropout<'_>>) -> String {
-    format!("{} {shape:?}, dropout {}", level.name(), dropout.is_some())
+fn what(level: Level, case: Case<'_>) -> String {
+    let (bias, dropout) = (case.bias.is_some(), case.dropout.is_some());
+    format!(
+        "{} {:?}, bias {bias}, dropout {dropout}",
+        level.name(),
+        case.shape
+    )
 }
 
 /// Output and log-sum-exp of the reference.
-fn reference(
-    qkv: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) -> (Mat, Mat) {
-    let mut y = Mat::zeros(qkv.rows(), shape.width());
-    let mut lse = Mat::zeros(qkv.rows(), shape.heads);
-    scalar::attention(Attention {
-        y: y.view_mut(),
-        lse: Some(lse.view_mut()),
-        qkv,
-        spans,
-        shape,
-        dropout,
-    });
+fn reference(qkv: MatRef<'_>, case: Case<'_>) -> (Mat, Mat) {
+    let mut y = Mat::zeros(qkv.rows(), case.shape.width());
+    let mut lse = Mat::zeros(qkv.rows(), case.shape.heads);
+    case.forward(scalar::attention, qkv, &mut y, &mut lse);
     (y, lse)
 }
 
-fn forward_agrees(spans: Spans<'_>, shape: AttentionShape, dropout: Option<Dropout<'_>>) {
+fn forward_agrees(case: Case<'_>) {
+    let Case {
+        spans,
+        shape,
+        bias,
+        dropout,
+    } = case;
     let qkv = qkv(spans, shape);
-    let (expected, expected_lse) = reference(qkv.view(), spans, shape, dropout);
+    let (expected, expected_lse) = reference(qkv.view(), case);
     at_every_level(|level| {
         let mut y = Guarded::unset(qkv.rows(), shape.width());
         let mut lse = Guarded::unset(qkv.rows(), shape.heads);
@@ -133,88 +164,82 @@ fn forward_agrees(spans: Spans<'_>, shape: AttentionShape, dropout: Option<Dropo
                 qkv: qkv.view(),
                 spans,
                 shape,
+                bias,
                 dropout,
             },
         );
-        let what = what(level, shape, dropout);
+        let what = what(level, case);
         agree(y.check(), expected.data(), TOLERANCE, &what);
         agree(lse.check(), expected_lse.data(), TOLERANCE, &what);
     });
 }
 
-fn backward_agrees(spans: Spans<'_>, shape: AttentionShape, dropout: Option<Dropout<'_>>) {
-    let (qkv, dy) = (qkv(spans, shape), gradient(spans, shape));
-    let (y, lse) = reference(qkv.view(), spans, shape, dropout);
-    let mut expected = Mat::zeros(qkv.rows(), 3 * shape.width());
-    scalar::attention_bwd(AttentionBackward {
-        dqkv: expected.view_mut(),
-        dy: dy.view(),
+/// Arguments of a backward, whose results go to `dqkv` and `d_bias`.
+fn backward_of<'a>(
+    case: Case<'a>,
+    (qkv, dy): (MatRef<'a>, MatRef<'a>),
+    (y, lse): (&'a Mat, &'a Mat),
+    dqkv: MatMut<'a>,
+    d_bias: Option<MatMut<'a>>,
+) -> AttentionBackward<'a> {
+    AttentionBackward {
+        dqkv,
+        dy,
         y: y.view(),
         lse: lse.view(),
-        qkv: qkv.view(),
-        spans,
-        shape,
-        dropout,
+        qkv,
+        spans: case.spans,
+        shape: case.shape,
+        bias: case.bias,
+        d_bias,
+        dropout: case.dropout,
+    }
+}
+
+fn backward_agrees(case: Case<'_>) {
+    let (qkv, dy) = (
+        qkv(case.spans, case.shape),
+        gradient(case.spans, case.shape),
+    );
+    let inputs = (qkv.view(), dy.view());
+    let (y, lse) = reference(qkv.view(), case);
+    let mut expected = Mat::zeros(qkv.rows(), 3 * case.shape.width());
+    // Gradients of parameters are added to what is there.
+    let start = case.bias.map(|bias| {
+        let (rows, cols) = (bias.values.rows(), bias.values.cols());
+        Mat::from_vec(rows, cols, pseudo_random(rows * cols, 8))
     });
+    let mut expected_bias = start.clone();
+    let d_bias = expected_bias.as_mut().map(Mat::view_mut);
+    let kept = (&y, &lse);
+    scalar::attention_bwd(backward_of(case, inputs, kept, expected.view_mut(), d_bias));
     at_every_level(|level| {
-        let mut dqkv = Guarded::unset(qkv.rows(), 3 * shape.width());
+        let mut dqkv = Guarded::unset(qkv.rows(), 3 * case.shape.width());
+        let mut found_bias = start.clone();
+        let d_bias = found_bias.as_mut().map(Mat::view_mut);
         attention_bwd(
             level,
-            AttentionBackward {
-                dqkv: dqkv.view_mut(),
-                dy: dy.view(),
-                y: y.view(),
-                lse: lse.view(),
-                qkv: qkv.view(),
-                spans,
-                shape,
-                dropout,
-            },
+            backward_of(case, inputs, kept, dqkv.view_mut(), d_bias),
         );
-        agree(
-            dqkv.check(),
-            expected.data(),
-            1e-5,
-            &what(level, shape, dropout),
-        );
+        let what = what(level, case);
+        agree(dqkv.check(), expected.data(), 1e-5, &what);
+        if let (Some(found), Some(expected)) = (&found_bias, &expected_bias) {
+            agree(found.data(), expected.data(), 1e-5, &what);
+        }
     });
 }
 
 /// Output, log-sum-exp and gradient of a level.
-fn results(
-    level: Level,
-    (qkv, dy): (MatRef<'_>, MatRef<'_>),
-    bounds: &[u32],
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) -> [Mat; 3] {
-    let mut y = Mat::zeros(qkv.rows(), shape.width());
-    let mut lse = Mat::zeros(qkv.rows(), shape.heads);
-    let mut dqkv = Mat::zeros(qkv.rows(), 3 * shape.width());
-    let spans = Spans { bounds };
-    attention(
-        level,
-        Attention {
-            y: y.view_mut(),
-            lse: Some(lse.view_mut()),
-            qkv,
-            spans,
-            shape,
-            dropout,
-        },
-    );
+fn results(level: Level, inputs: (MatRef<'_>, MatRef<'_>), case: Case<'_>) -> [Mat; 3] {
+    let qkv = inputs.0;
+    let mut y = Mat::zeros(qkv.rows(), case.shape.width());
+    let mut lse = Mat::zeros(qkv.rows(), case.shape.heads);
+    let mut dqkv = Mat::zeros(qkv.rows(), 3 * case.shape.width());
+    case.forward(|args| attention(level, args), qkv, &mut y, &mut lse);
+    let kept = (&y, &lse);
     attention_bwd(
         level,
-        AttentionBackward {
-            dqkv: dqkv.view_mut(),
-            dy,
-            y: y.view(),
-            lse: lse.view(),
-            qkv,
-            spans,
-            shape,
-            dropout,
-        },
+        backward_of(case, inputs, kept, dqkv.view_mut(), None),
     );
     [y, lse, dqkv]
 }
@@ -224,7 +249,7 @@ fn forward() {
     let keys = keys();
     for shape in shapes() {
         for dropout in with_and_without(&keys[..220]) {
-            forward_agrees(Spans { bounds: &BOUNDS }, shape, dropout);
+            forward_agrees(Case::new(&BOUNDS, shape, dropout));
         }
     }
 }
@@ -234,7 +259,7 @@ fn backward() {
     let keys = keys();
     for shape in shapes() {
         for dropout in with_and_without(&keys[..220]) {
-            backward_agrees(Spans { bounds: &BOUNDS }, shape, dropout);
+            backward_agrees(Case::new(&BOUNDS, shape, dropout));
         }
     }
 }
@@ -245,7 +270,7 @@ fn windows_forward() {
     let (keys, bounds) = (keys(), &WINDOW_BOUNDS);
     for shape in windowed_shapes() {
         for dropout in with_and_without(&keys) {
-            forward_agrees(Spans { bounds }, shape, dropout);
+            forward_agrees(Case::new(bounds, shape, dropout));
         }
     }
 }
@@ -256,7 +281,7 @@ fn windows_backward() {
     let (keys, bounds) = (keys(), &WINDOW_BOUNDS);
     for shape in windowed_shapes() {
         for dropout in with_and_without(&keys) {
-            backward_agrees(Spans { bounds }, shape, dropout);
+            backward_agrees(Case::new(bounds, shape, dropout));
         }
     }
 }
@@ -268,8 +293,41 @@ fn another_scale() {
         mask: AttentionMask::window(5, 9),
         ..AttentionShape::new(2, 16)
     };
-    forward_agrees(Spans { bounds: &BOUNDS }, shape, None);
-    backward_agrees(Spans { bounds: &BOUNDS }, shape, None);
+    forward_agrees(Case::new(&BOUNDS, shape, None));
+    backward_agrees(Case::new(&BOUNDS, shape, None));
+}
+
+/// Distances farther than the longest text's are left alone.
+#[test]
+fn a_bias_by_distance() {
+    let keys = keys();
+    for (heads, head_dim, mask) in [
+        (2, 8, AttentionMask::FULL),
+        (1, 33, AttentionMask::FULL),
+        (3, 16, AttentionMask::window(8, 3)),
+    ] {
+        for scale in [0.1, 0.25] {
+            for reach in [68, 100] {
+                let columns = 2 * reach + 1;
+                let values = Mat::from_vec(heads, columns, pseudo_random(heads * columns, 5));
+                let shape = AttentionShape {
+                    scale,
+                    mask,
+                    ..AttentionShape::new(heads, head_dim)
+                };
+                for dropout in with_and_without(&keys[..220]) {
+                    let case = Case {
+                        bias: Some(RelativeBias {
+                            values: values.view(),
+                        }),
+                        ..Case::new(&BOUNDS, shape, dropout)
+                    };
+                    forward_agrees(case);
+                    backward_agrees(case);
+                }
+            }
+        }
+    }
 }
 
 /// A window as wide as the text computes what no window computes, to the bit.
@@ -292,7 +350,7 @@ fn a_window_that_covers_the_text_is_full_attention() {
             at_every_level(|level| {
                 let of = |shape| {
                     let inputs = (qkv.view(), dy.view());
-                    results(level, inputs, &WINDOW_BOUNDS, shape, dropout)
+                    results(level, inputs, Case::new(&WINDOW_BOUNDS, shape, dropout))
                 };
                 assert_eq!(of(windowed), of(full), "{} {mask:?}", level.name());
             });
@@ -317,7 +375,7 @@ fn texts_do_not_see_each_other() {
         for dropout in with_and_without(&keys) {
             at_every_level(|level| {
                 let inputs = (qkv.view(), dy.view());
-                let all = results(level, inputs, &WINDOW_BOUNDS, shape, dropout);
+                let all = results(level, inputs, Case::new(&WINDOW_BOUNDS, shape, dropout));
                 for text in 0..spans.texts() {
                     let rows = spans.rows(text);
                     let part = |m: &Mat| m.view().row_range(rows.start, rows.end).to_mat();
@@ -328,7 +386,7 @@ fn texts_do_not_see_each_other() {
                         ..dropout
                     });
                     let inputs = (qkv.view(), dy.view());
-                    let alone = results(level, inputs, &bounds, shape, dropout);
+                    let alone = results(level, inputs, Case::new(&bounds, shape, dropout));
                     let among_others = all.each_ref().map(part);
                     assert_eq!(alone, among_others, "{} {mask:?}", level.name());
                 }
@@ -354,7 +412,7 @@ fn large_scores_stay_finite() {
             mask,
             ..AttentionShape::new(1, 4)
         };
-        let (expected, _) = reference(qkv.view(), spans, shape, None);
+        let (expected, _) = reference(qkv.view(), Case::new(spans.bounds, shape, None));
         at_every_level(|level| {
             let mut y = Mat::zeros(40, 4);
             attention(
@@ -365,6 +423,7 @@ fn large_scores_stay_finite() {
                     qkv: qkv.view(),
                     spans,
                     shape,
+                    bias: None,
                     dropout: None,
                 },
             );

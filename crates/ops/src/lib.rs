@@ -14,7 +14,7 @@ pub use matryo_kernels::{
     Activation, AdamW, AlignedVec, Arithmetic, Attention, AttentionBackward, AttentionMask,
     AttentionShape, Dropout, Epilogue, InputGradient, LayerNorm, LayerNormBackward, Level,
     LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand, PackedWeight, PoolMode,
-    Precision, Rotary, Spans, Touched, TouchedPart, Weight,
+    Precision, RelativeBias, Rotary, Spans, Touched, TouchedPart, Weight,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;

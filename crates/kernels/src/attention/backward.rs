@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::{
     head::{Head, Masks},
     products::{Panels, ScoreProduct, Strips},
+    relative::{self, Collected, HeadBias},
 };
 use crate::{
     MatRef,
@@ -24,10 +25,13 @@ pub(super) struct Backward<'a> {
     pub(super) y: MatRef<'a>,
     /// Of all texts and heads.
     pub(super) lse: MatRef<'a>,
+    /// Receives this head's sums of the gradient of the bias; see `relative::Collected`.
+    pub(super) d_bias: Option<SharedMut>,
     pub(super) scratch: &'a mut [f32],
 }
 
-/// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`.
+/// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`; the bias and
+/// the sums of its gradient.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
     2 * len * dim
@@ -35,6 +39,7 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
         + dim * PANEL
         + dim.next_multiple_of(PANEL) * PANEL
         + 2 * head.scores_len()
+        + 2 * head.bias_len()
 }
 
 impl Kernel for Backward<'_> {
@@ -46,6 +51,7 @@ impl Kernel for Backward<'_> {
             dy,
             y,
             lse,
+            d_bias,
             scratch,
         } = self;
         let mut buffers = Buffers::pack::<V>(&head, scratch);
@@ -71,6 +77,13 @@ impl Kernel for Backward<'_> {
             buffers.multiply::<V>(&write, &block);
             reached = block.keys.end;
         }
+        if let Some(d_bias) = d_bias {
+            let (len, heads) = (head.len(), head.shape.heads);
+            let start = Collected::start(&head.rows, heads, head.head);
+            // SAFETY: no other task writes the sums of this head of this text.
+            let out = unsafe { d_bias.piece(start, 2 * len - 1) };
+            out.copy_from_slice(&buffers.d_bias[..2 * len - 1]);
+        }
     }
 }
 
@@ -93,6 +106,9 @@ struct Buffers<'a> {
     transposed: &'a mut [f32],
     key_strips: Strips<'a>,
     value_strips: Strips<'a>,
+    bias: Option<HeadBias<'a>>,
+    /// By distance; empty without a bias.
+    d_bias: &'a mut [f32],
 }
 
 impl<'a> Buffers<'a> {
@@ -106,6 +122,9 @@ impl<'a> Buffers<'a> {
         let (block_panels, rest) = rest.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
         let (key_strips, rest) = rest.split_at_mut(len * dim);
+        let (value_strips, rest) = rest.split_at_mut(len * dim);
+        let (bias, d_bias) = rest.split_at_mut(head.bias_len());
+        d_bias.fill(0.0);
         pack::copy_panels(key_panels, head.part(1));
         Self {
             p,
@@ -114,7 +133,9 @@ impl<'a> Buffers<'a> {
             block_panels,
             transposed,
             key_strips: Strips::pack::<V>(key_strips, head.part(1)),
-            value_strips: Strips::pack::<V>(rest, head.part(2)),
+            value_strips: Strips::pack::<V>(value_strips, head.part(2)),
+            bias: head.pack_bias(bias),
+            d_bias,
         }
     }
 
@@ -130,12 +151,23 @@ impl<'a> Buffers<'a> {
         let p = &mut self.p[..keys.len() * PANEL];
         let ds = &mut self.ds[..keys.len() * PANEL];
         pack::transpose_panel::<V>(self.transposed, block.q);
-        head.scores::<V>(p, &self.key_strips, self.transposed, &block.queries, keys);
+        let bias = self.bias.as_ref();
+        head.scores::<V>(
+            p,
+            &self.key_strips,
+            self.transposed,
+            bias,
+            &block.queries,
+            keys,
+        );
         pack::transpose_panel::<V>(self.transposed, block.dy);
         self.value_strips
             .multiply::<V>(ds, keys, self.transposed, queries);
         let masks = head.masks(&block.queries);
         gradients::<V>(p, ds, terms, head.shape.scale, masks.as_ref(), keys.start);
+        if self.bias.is_some() {
+            relative::collect::<V>(self.d_bias, ds, head.len(), &block.queries, keys);
+        }
     }
 
     /// Multiplies what [`Self::gradients_of_scores`] found into the gradients of queries, keys and values.

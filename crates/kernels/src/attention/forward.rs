@@ -20,10 +20,10 @@ pub(super) struct Forward<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// Keys in strips, values in panels, a block of queries, its scores.
+/// Keys in strips, values in panels, a block of queries, its scores, the bias.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
-    len * dim + head.panels_len() + dim * PANEL + head.scores_len()
+    len * dim + head.panels_len() + dim * PANEL + head.scores_len() + head.bias_len()
 }
 
 impl Kernel for Forward<'_> {
@@ -39,13 +39,15 @@ impl Kernel for Forward<'_> {
         let (scores, rest) = scratch.split_at_mut(head.scores_len());
         let (values, rest) = rest.split_at_mut(head.panels_len());
         let (queries, rest) = rest.split_at_mut(dim * PANEL);
+        let (bias, rest) = rest.split_at_mut(head.bias_len());
+        let bias = head.pack_bias(bias);
         let strips = Strips::pack::<V>(&mut rest[..len * dim], head.part(1));
         pack::copy_panels(values, head.part(2));
         for block in head.blocks() {
             let keys = head.keys(&block);
             let scores = &mut scores[..keys.len() * PANEL];
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
-            head.scores::<V>(scores, &strips, queries, &block, &keys);
+            head.scores::<V>(scores, &strips, queries, bias.as_ref(), &block, &keys);
             let masks = head.masks(&block);
             let (inverse, log_sum) =
                 softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);

@@ -2,7 +2,11 @@
 
 use std::ops::Range;
 
-use super::{AttentionShape, Spans, products::Strips};
+use super::{
+    AttentionShape, RelativeBias, Spans,
+    products::Strips,
+    relative::{self, HeadBias},
+};
 use crate::{
     Dropout, MatRef,
     dropout::{Rate, RowWords},
@@ -17,6 +21,7 @@ pub(super) struct Head<'a> {
     pub(super) rows: Range<usize>,
     pub(super) head: usize,
     pub(super) shape: AttentionShape,
+    pub(super) bias: Option<RelativeBias<'a>>,
     dropout: Option<Dropout<'a>>,
 }
 
@@ -31,19 +36,35 @@ impl<'a> Head<'a> {
         self.shape.mask.keys(queries, self.len())
     }
 
-    /// Scores of a block of queries with `keys`, as forward and backward see them: products that the softmax scales, and
-    /// hidden where a query must not see a key. `queries` holds the block's q, transposed.
+    /// Scores of a block of queries with `keys`, as forward and backward see them: products that the softmax scales, with the
+    /// bias, and hidden where a query must not see a key. `queries` holds the block's q, transposed.
     #[inline(always)]
     pub(super) fn scores<V: Vector>(
         &self,
         scores: &mut [f32],
         key_strips: &Strips<'_>,
         queries: &[f32],
+        bias: Option<&HeadBias<'_>>,
         block: &Range<usize>,
         keys: &Range<usize>,
     ) {
         key_strips.multiply::<V>(scores, keys, queries, block.len());
+        if let Some(bias) = bias {
+            bias.add::<V>(scores, block, keys);
+        }
         self.shape.mask.hide(scores, block, keys);
+    }
+
+    /// The bias of the scores, packed into `storage`.
+    pub(super) fn pack_bias<'s>(&self, storage: &'s mut [f32]) -> Option<HeadBias<'s>> {
+        let bias = self.bias?;
+        let (head, len, scale) = (self.head, self.len(), self.shape.scale);
+        Some(HeadBias::pack(storage, bias, head, len, scale))
+    }
+
+    /// Floats of the packed bias.
+    pub(super) fn bias_len(&self) -> usize {
+        self.bias.map_or(0, |_| relative::scratch_len(self.len()))
     }
 
     /// Floats of the scores of any block.
@@ -108,24 +129,32 @@ impl Masks {
     }
 }
 
-/// Calls `f` with every head of every text, one per task.
-pub(super) fn for_each_head<'a>(
-    qkv: MatRef<'a>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'a>>,
-    f: impl Fn(Head<'a>) + Sync,
-) {
-    team::for_each(spans.texts() * shape.heads, &|task| {
-        let rows = spans.rows(task / shape.heads);
-        if !rows.is_empty() {
-            f(Head {
-                qkv,
-                rows,
-                head: task % shape.heads,
-                shape,
-                dropout,
-            });
-        }
-    });
+/// What all heads of all texts share.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) qkv: MatRef<'a>,
+    pub(super) spans: Spans<'a>,
+    pub(super) shape: AttentionShape,
+    pub(super) bias: Option<RelativeBias<'a>>,
+    pub(super) dropout: Option<Dropout<'a>>,
+}
+
+impl<'a> Shared<'a> {
+    /// Calls `f` with every head of every text, one per task.
+    pub(super) fn for_each_head(self, f: impl Fn(Head<'a>) + Sync) {
+        let heads = self.shape.heads;
+        team::for_each(self.spans.texts() * heads, &|task| {
+            let rows = self.spans.rows(task / heads);
+            if !rows.is_empty() {
+                f(Head {
+                    qkv: self.qkv,
+                    rows,
+                    head: task % heads,
+                    shape: self.shape,
+                    bias: self.bias,
+                    dropout: self.dropout,
+                });
+            }
+        });
+    }
 }

@@ -1,7 +1,7 @@
 //! Self-attention of each text over itself, forward and backward (Vaswani et al. 2017), without padding.
 //!
 //! ```text
-//! s[i][j] = scale * q[i] . k[j]        p[i][j] = exp(s[i][j] - lse[i])        y[i] = sum over j of m[i][j] p[i][j] v[j]
+//! s[i][j] = scale * q[i] . k[j] + b[i - j]        p[i][j] = exp(s[i][j] - lse[i])        y[i] = sum over j of m[i][j] p[i][j] v[j]
 //! ```
 //! with `j` over the keys that query `i` sees, `lse[i]` the log of the sum over `j` of `exp(s[i][j])`, and `m` the dropout mask, 0 or
 //! `1 / (1 - rate)`.
@@ -29,13 +29,16 @@ mod forward;
 mod head;
 mod mask;
 mod products;
+mod relative;
 
 use std::ops::Range;
 
 use crate::{Dropout, Level, MatMut, MatRef, parallel::SharedMut, scratch};
-use head::for_each_head;
+use head::Shared;
+use relative::Collected;
 
 pub use mask::AttentionMask;
+pub use relative::RelativeBias;
 
 /// Heads of a self-attention over a fused `qkv` of `[tokens, 3 * heads * head_dim]` (all of q, then k, then v).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,6 +90,8 @@ pub struct Attention<'a> {
     pub spans: Spans<'a>,
     /// Heads, scale and mask.
     pub shape: AttentionShape,
+    /// Added to the scaled scores.
+    pub bias: Option<RelativeBias<'a>>,
     /// Acts on the probabilities; the column of an element is the place of its key in the text.
     pub dropout: Option<Dropout<'a>>,
 }
@@ -108,6 +113,10 @@ pub struct AttentionBackward<'a> {
     pub spans: Spans<'a>,
     /// As in the forward.
     pub shape: AttentionShape,
+    /// As in the forward.
+    pub bias: Option<RelativeBias<'a>>,
+    /// Gradient of the bias, laid out as it; accumulates. Ignored without a bias.
+    pub d_bias: Option<MatMut<'a>>,
     /// As in the forward.
     pub dropout: Option<Dropout<'a>>,
 }
@@ -145,9 +154,17 @@ pub fn attention(level: Level, args: Attention<'_>) {
         qkv,
         spans,
         shape,
+        bias,
         dropout,
     } = args;
-    check(qkv, y.as_ref(), spans, shape, dropout);
+    let shared = Shared {
+        qkv,
+        spans,
+        shape,
+        bias,
+        dropout,
+    };
+    check(shared, y.as_ref());
     assert!(
         lse.as_ref()
             .is_none_or(|lse| (lse.rows(), lse.cols()) == (qkv.rows(), shape.heads)),
@@ -155,7 +172,7 @@ pub fn attention(level: Level, args: Attention<'_>) {
     );
     let y = SharedMut::new(y.data());
     let lse = lse.as_mut().map(|lse| SharedMut::new(lse.data()));
-    for_each_head(qkv, spans, shape, dropout, |head| {
+    shared.for_each_head(|head| {
         scratch::local(forward::scratch_len(&head), |scratch| {
             level.run(forward::Forward {
                 head,
@@ -177,9 +194,18 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
         qkv,
         spans,
         shape,
+        bias,
+        d_bias,
         dropout,
     } = args;
-    check(qkv, y, spans, shape, dropout);
+    let shared = Shared {
+        qkv,
+        spans,
+        shape,
+        bias,
+        dropout,
+    };
+    check(shared, y);
     assert_eq!(
         (dy.rows(), dy.cols()),
         (y.rows(), y.cols()),
@@ -195,8 +221,13 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
         (qkv.rows(), shape.heads),
         "attention_bwd: lse"
     );
+    let d_bias = bias.zip(d_bias);
+    let mut collected = d_bias
+        .as_ref()
+        .map(|_| Collected::new(qkv.rows(), shape.heads));
+    let sums = collected.as_mut().map(Collected::shared);
     let dqkv = SharedMut::new(dqkv.data());
-    for_each_head(qkv, spans, shape, dropout, |head| {
+    shared.for_each_head(|head| {
         let [dy, y] = [dy, y].map(|m| head.columns_of(m, 0));
         scratch::local(backward::scratch_len(&head), |scratch| {
             level.run(backward::Backward {
@@ -205,19 +236,29 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
                 dy,
                 y,
                 lse,
+                d_bias: sums,
                 scratch,
             });
         });
     });
+    if let (Some((bias, mut d_bias)), Some(collected)) = (d_bias, collected) {
+        assert_eq!(
+            (d_bias.rows(), d_bias.cols()),
+            (bias.values.rows(), bias.values.cols()),
+            "attention_bwd: d_bias"
+        );
+        collected.add_to(&mut d_bias, bias, spans, shape.scale);
+    }
 }
 
-fn check(
-    qkv: MatRef<'_>,
-    y: MatRef<'_>,
-    spans: Spans<'_>,
-    shape: AttentionShape,
-    dropout: Option<Dropout<'_>>,
-) {
+fn check(shared: Shared<'_>, y: MatRef<'_>) {
+    let Shared {
+        qkv,
+        spans,
+        shape,
+        bias,
+        dropout,
+    } = shared;
     spans.check(qkv.rows());
     assert_eq!(
         (qkv.cols(), y.rows(), y.cols()),
@@ -226,6 +267,9 @@ fn check(
     );
     // The softmax shifts by the largest score before it scales.
     assert!(shape.scale > 0.0, "attention: scale");
+    if let Some(bias) = bias {
+        bias.check(shape.heads, spans);
+    }
     assert!(
         dropout.is_none_or(|d| d.rows.len() == qkv.rows()),
         "attention: one dropout key a row"

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::product::dot;
-use crate::{Attention, AttentionBackward, AttentionShape, Dropout, MatMut, MatRef};
+use crate::{Attention, AttentionBackward, AttentionShape, Dropout, MatMut, MatRef, RelativeBias};
 
 /// One head of one text.
 #[derive(Clone)]
 struct Head<'a> {
     qkv: MatRef<'a>,
     shape: AttentionShape,
+    bias: Option<RelativeBias<'a>>,
     dropout: Option<Dropout<'a>>,
     /// Token rows of the text.
     rows: Range<usize>,
@@ -39,7 +40,14 @@ impl<'a> Head<'a> {
     }
 
     fn score(&self, i: usize, j: usize) -> f64 {
-        f64::from(self.shape.scale) * dot(self.part(0, i), self.part(1, j))
+        let bias = self.bias.map_or(0.0, |bias| {
+            f64::from(bias.values.row(self.head)[self.bias_column(bias, i, j)])
+        });
+        f64::from(self.shape.scale) * dot(self.part(0, i), self.part(1, j)) + bias
+    }
+
+    fn bias_column(&self, bias: RelativeBias<'_>, i: usize, j: usize) -> usize {
+        bias.values.cols() / 2 + i - j
     }
 
     fn mask(&self, i: usize, j: usize) -> f64 {
@@ -67,6 +75,7 @@ pub fn attention(args: Attention<'_>) {
         qkv,
         spans,
         shape,
+        bias,
         dropout,
     } = args;
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
@@ -74,6 +83,7 @@ pub fn attention(args: Attention<'_>) {
             let at = Head {
                 qkv,
                 shape,
+                bias,
                 dropout,
                 rows: rows.clone(),
                 head,
@@ -115,6 +125,8 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
         qkv,
         spans,
         shape,
+        bias,
+        mut d_bias,
         dropout,
     } = args;
     dqkv.data().fill(0.0);
@@ -123,6 +135,7 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
             let at = Head {
                 qkv,
                 shape,
+                bias,
                 dropout,
                 rows: rows.clone(),
                 head,
@@ -132,23 +145,27 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
                 let d = dot(g, &y.row(i)[columns(shape, head)]);
                 for j in at.keys(i) {
                     let p = (at.score(i, j) - f64::from(lse.row(i)[head])).exp();
-                    add_pair(&mut dqkv, &at, (i, j), g, (p, d));
+                    let ds = add_pair(&mut dqkv, &at, (i, j), g, (p, d));
+                    if let (Some(bias), Some(d_bias)) = (bias, &mut d_bias) {
+                        d_bias.row(head)[at.bias_column(bias, i, j)] += ds as f32;
+                    }
                 }
             }
         }
     }
 }
 
-/// What query `i` and key `j` add to the gradients; `p` is their probability, `d` the query's `D`.
+/// What query `i` and key `j` add to the gradients; `p` is their probability, `d` the query's `D`. Returns the gradient of the score.
 fn add_pair(
     dqkv: &mut MatMut<'_>,
     at: &Head<'_>,
     (i, j): (usize, usize),
     g: &[f32],
     (p, d): (f64, f64),
-) {
+) -> f64 {
     let mask = at.mask(i, j);
-    let ds = p * (mask * dot(g, at.part(2, j)) - d) * f64::from(at.shape.scale);
+    let d_score = p * (mask * dot(g, at.part(2, j)) - d);
+    let ds = d_score * f64::from(at.shape.scale);
     let mut add = |part, row, factor: f64, x: &[f32]| {
         for (sum, &x) in dqkv.row(row)[at.columns(part)].iter_mut().zip(x) {
             *sum += (factor * f64::from(x)) as f32;
@@ -157,4 +174,5 @@ fn add_pair(
     add(0, i, ds, at.part(1, j));
     add(1, j, ds, at.part(0, i));
     add(2, j, mask * p, g);
+    d_score
 }

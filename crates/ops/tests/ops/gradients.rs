@@ -6,7 +6,7 @@
 use matryo_ops::{
     Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
     Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat,
-    MatMut, MatRef, Operand, Ops, PoolMode, Rotary, Scalar, Spans, Weight,
+    MatMut, MatRef, Operand, Ops, PoolMode, RelativeBias, Rotary, Scalar, Spans, Weight,
 };
 use matryo_testkit::{
     Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
@@ -427,26 +427,29 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
     let spans = Spans { bounds: &BOUNDS };
     let qkv = mat(TOKENS, 3 * shape.width(), 1);
     let g = mat(TOKENS, shape.width(), 2);
+    let bias = mat(shape.heads, 2 * TOKENS - 1, 3);
     for ops in devices() {
-        let run = |y: MatMut<'_>, lse: Option<MatMut<'_>>, qkv: MatRef<'_>| {
+        let run = |y: MatMut<'_>, lse: Option<MatMut<'_>>, qkv: MatRef<'_>, values: MatRef<'_>| {
             ops.attention(Attention {
                 y,
                 lse,
                 qkv,
                 spans,
                 shape,
+                bias: Some(RelativeBias { values }),
                 dropout,
             });
         };
-        let forward = |qkv: MatRef<'_>| {
+        let forward = |qkv: MatRef<'_>, bias: MatRef<'_>| {
             let mut y = Mat::zeros(TOKENS, shape.width());
-            run(y.view_mut(), None, qkv);
+            run(y.view_mut(), None, qkv, bias);
             y
         };
         let mut y = Mat::zeros(TOKENS, shape.width());
         let mut lse = Mat::zeros(TOKENS, shape.heads);
-        run(y.view_mut(), Some(lse.view_mut()), qkv.view());
+        run(y.view_mut(), Some(lse.view_mut()), qkv.view(), bias.view());
         let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        let mut d_bias = Mat::zeros(bias.rows(), bias.cols());
         ops.attention_bwd(AttentionBackward {
             dqkv: dqkv.view_mut(),
             dy: g.view(),
@@ -455,10 +458,17 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
             qkv: qkv.view(),
             spans,
             shape,
+            bias: Some(RelativeBias {
+                values: bias.view(),
+            }),
+            d_bias: Some(d_bias.view_mut()),
             dropout,
         });
         let what = format!("{} {shape:?}", ops.describe());
-        check(&what, forward, &g, &qkv, dqkv.data());
+        let of_qkv = |qkv: MatRef<'_>| forward(qkv, bias.view());
+        check(&what, of_qkv, &g, &qkv, dqkv.data());
+        let of_bias = |bias: MatRef<'_>| forward(qkv.view(), bias);
+        check(&what, of_bias, &g, &bias, d_bias.data());
     }
 }
 

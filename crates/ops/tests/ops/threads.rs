@@ -107,6 +107,7 @@ fn attention_of(shape: AttentionShape) {
             qkv: qkv.view(),
             spans,
             shape,
+            bias: None,
             dropout,
         });
         let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
@@ -118,6 +119,8 @@ fn attention_of(shape: AttentionShape) {
             qkv: qkv.view(),
             spans,
             shape,
+            bias: None,
+            d_bias: None,
             dropout,
         });
         (y, lse, dqkv)
