@@ -12,6 +12,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 BERT_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 XLM_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+MPNET_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "[UNK]", "mask": "<mask>"}
 METASPACE = {"replacement": "▁", "prepend_scheme": "always"}
 
 
@@ -44,20 +45,33 @@ class TinyTokenizer:
 
 def wordpiece(texts: list[str], size: int) -> TinyTokenizer:
     """As bert-base-uncased has: lower case, `[CLS] A [SEP] B [SEP]`, padding id 0."""
-    normalizer = normalizers.BertNormalizer(lowercase=True)
-    splitter = pre_tokenizers.BertPreTokenizer()
-    words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
-    vocabulary = wordpiece_vocabulary(words, size)
-    tokenizer = Tokenizer(models.WordPiece({piece: id for id, piece in enumerate(vocabulary)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = splitter
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(list(BERT_TOKENS.values()))
+    tokenizer = lower_case_pieces(texts, size, BERT_TOKENS)
     tokenizer.post_processor = bert_template(tokenizer)
     return TinyTokenizer(tokenizer, BERT_TOKENS, token_types=True)
 
 
-def wordpiece_vocabulary(words: Counter, size: int) -> list[str]:
+def lower_case_pieces(texts: list[str], size: int, special: dict[str, str]) -> Tokenizer:
+    """A WordPiece tokenizer whose first tokens are the special ones."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    vocabulary = wordpiece_vocabulary(words, size, list(special.values()))
+    tokenizer = Tokenizer(models.WordPiece({piece: id for id, piece in enumerate(vocabulary)}, unk_token=special["unk"]))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(list(special.values()))
+    return tokenizer
+
+
+def mpnet_wordpiece(texts: list[str], size: int) -> TinyTokenizer:
+    """As all-mpnet-base-v2 has: BERT's pieces between `<s>` and `</s>`, pairs as RoBERTa's, no token types."""
+    tokenizer = lower_case_pieces(texts, size, MPNET_TOKENS)
+    tokenizer.post_processor = roberta_template(tokenizer)
+    return TinyTokenizer(tokenizer, MPNET_TOKENS, token_types=False)
+
+
+def wordpiece_vocabulary(words: Counter, size: int, special: list[str]) -> list[str]:
     """Special tokens, characters, and the beginnings and ends of words that cover most text.
 
     The library's trainer breaks ties by the order of a hash map: each run would give another vocabulary.
@@ -69,7 +83,7 @@ def wordpiece_vocabulary(words: Counter, size: int) -> list[str]:
             covered[word[:cut]] += count * cut
             covered["##" + word[-cut:]] += count * cut
     best = sorted(covered, key=lambda piece: (-covered[piece], piece))
-    start = [*BERT_TOKENS.values(), *characters, *("##" + character for character in characters)]
+    start = [*special, *characters, *("##" + character for character in characters)]
     return (start + best)[:size]
 
 
@@ -89,9 +103,28 @@ def byte_level_bpe(texts: list[str], size: int) -> TinyTokenizer:
     return TinyTokenizer(tokenizer, BERT_TOKENS, token_types=False)
 
 
+def roberta_bpe(texts: list[str], size: int) -> TinyTokenizer:
+    """As RoBERTa has: bytes, `<s> A </s></s> B </s>` with all token types 0, special tokens first, a mask that eats the space before."""
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=size - 1, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_special_tokens([AddedToken("<mask>", lstrip=True)])
+    tokenizer.post_processor = roberta_template(tokenizer)
+    return TinyTokenizer(tokenizer, XLM_TOKENS, token_types=False)
+
+
 def bert_template(tokenizer: Tokenizer) -> processors.TemplateProcessing:
     special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
     return processors.TemplateProcessing("[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1", special)
+
+
+def roberta_template(tokenizer: Tokenizer) -> processors.RobertaProcessing:
+    ends = [(token, tokenizer.token_to_id(token)) for token in ("</s>", "<s>")]
+    return processors.RobertaProcessing(*ends, trim_offsets=True, add_prefix_space=False)
 
 
 def unigram(texts: list[str], size: int) -> TinyTokenizer:
@@ -129,4 +162,4 @@ def unigram_vocabulary(texts: list[str], size: int) -> list[tuple[str, float]]:
     return [(pieces.id_to_piece(id), pieces.get_score(id)) for id in range(pieces.get_piece_size())]
 
 
-KINDS = {"wordpiece": wordpiece, "bpe": byte_level_bpe, "unigram": unigram}
+KINDS = {"wordpiece": wordpiece, "bpe": byte_level_bpe, "roberta-bpe": roberta_bpe, "mpnet": mpnet_wordpiece, "unigram": unigram}

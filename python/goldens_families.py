@@ -68,6 +68,17 @@ BERT = {
 }
 # Positions start after the padding id, 1: the table has two rows more than the longest input.
 XLM_ROBERTA = {"max_position_embeddings": MAX_TOKENS + 2, "type_vocab_size": 1, "layer_norm_eps": 1e-5}
+MPNET = {key: value for key, value in BERT.items() if key != "type_vocab_size"} | {"max_position_embeddings": MAX_TOKENS + 2}
+DISTILBERT = {
+    "dim": WIDTH,
+    "n_layers": 2,
+    "n_heads": 4,
+    "hidden_dim": 64,
+    "max_position_embeddings": MAX_TOKENS,
+    "dropout": 0.0,
+    "attention_dropout": 0.0,
+    "sinusoidal_pos_embds": True,
+}
 MODERNBERT = {
     "num_hidden_layers": 4,
     "num_attention_heads": 2,
@@ -90,6 +101,18 @@ FAMILIES = {
     # Tables narrower than the hidden states, so that there is a projection.
     "electra": Family("ElectraConfig", "wordpiece", BERT | {"embedding_size": 24}),
     "xlm-roberta": Family("XLMRobertaConfig", "unigram", BERT | XLM_ROBERTA),
+    "roberta": Family("RobertaConfig", "roberta-bpe", BERT | XLM_ROBERTA),
+    "camembert": Family("CamembertConfig", "unigram", BERT | XLM_ROBERTA),
+    # Two blocks of the first group's parameters, then one of the second's.
+    "albert": Family(
+        "AlbertConfig",
+        "unigram",
+        BERT | {"embedding_size": 24, "num_hidden_layers": 3, "num_hidden_groups": 2, "hidden_act": "gelu_new"},
+    ),
+    # Rows of the position table as the class needs them, whatever the padding id.
+    "mpnet": Family("MPNetConfig", "mpnet", MPNET),
+    "distilbert": Family("DistilBertConfig", "wordpiece", DISTILBERT),
+    "ernie": Family("ErnieConfig", "wordpiece", BERT | {"use_task_id": True}),
     "modernbert": Family(
         "ModernBertConfig",
         "bpe",
@@ -299,7 +322,8 @@ class Encoder:
         """Of every text alone: [1 + blocks, tokens, width] what enters the first block and leaves each, and the output."""
         blocks = block_list(self.transformer)
         captured = []
-        hooks = [blocks[0].register_forward_pre_hook(lambda block, inputs: captured.append(inputs[0]))]
+        # A block whose parameters serve again is called again.
+        hooks = [blocks[0].register_forward_pre_hook(lambda block, inputs: captured.append(inputs[0]) if not captured else None)]
         hooks += [block.register_forward_hook(lambda block, inputs, output: captured.append(first(output))) for block in blocks]
         states, outputs = [], []
         for encoding in encodings:
@@ -329,8 +353,8 @@ def rectangle(rows: list[list[int]], filler: int) -> torch.Tensor:
 
 
 def block_list(transformer):
-    """The transformer's blocks: the only list of modules as long as its configuration says."""
-    count = transformer.config.num_hidden_layers
+    """The transformer's blocks: the only list of modules as long as its configuration says, or as it has groups of blocks."""
+    count = getattr(transformer.config, "num_hidden_groups", transformer.config.num_hidden_layers)
     return next(m for m in transformer.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == count)
 
 

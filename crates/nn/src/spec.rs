@@ -27,12 +27,16 @@ pub struct EncoderSpec {
 pub struct EmbeddingSpec {
     /// Rows of the word-embedding table.
     pub vocab: usize,
-    /// Width of the tables. A linear layer with a bias follows exactly if it differs from [`EncoderSpec::dim`].
+    /// Width of the tables.
     pub dim: usize,
+    /// Whether a linear layer with a bias follows; it must where the width is not [`EncoderSpec::dim`].
+    pub projection: bool,
     /// Learned absolute positions, if the encoder has them.
     pub positions: Option<PositionSpec>,
     /// Rows of the token-type table; 0 if there is none. In a table of one row every token has that type.
     pub token_types: usize,
+    /// Rows of a table of which every token reads the first; 0 if there is none.
+    pub task_types: usize,
     /// Normalisation of the sum.
     pub norm: Option<NormSpec>,
     /// Whether the word table may stand in the checkpoint as the output layer of a language model.
@@ -63,6 +67,8 @@ pub enum Numbering {
 /// One block: self-attention, then a feed-forward network, each with a residual and a normalisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BlockSpec {
+    /// Number of its parameters: its own, or that of a block below which it shares them with.
+    pub weights: usize,
     /// Where both normalisations stand.
     pub placement: Placement,
     /// The self-attention.
@@ -93,6 +99,19 @@ pub struct AttentionSpec {
     pub bias: bool,
     /// Rotary position embedding of queries and keys.
     pub rotary: Option<RotarySpec>,
+    /// Bias of the scores by distance, from a table that all blocks share.
+    pub relative: Option<RelativeSpec>,
+}
+
+/// Bias of the scores by the bucketed distance of a key from its query (Raffel et al. 2020), one value a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelativeSpec {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Buckets of all distances, half of them for keys after their query; at most `rows`, and a multiple of 4.
+    pub buckets: usize,
+    /// Distance from which on there is one bucket on each side.
+    pub max_distance: usize,
 }
 
 /// Rotary position embedding (Su et al. 2021) over the whole width of a head, halves rotated against each other.

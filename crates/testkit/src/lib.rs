@@ -11,6 +11,7 @@ pub use close::{Tolerance, assert_close, assert_value};
 pub use difference::{directional_derivative, pseudo_random};
 pub use folders::{copy_folder, copy_of, copy_of_tiny, edit, json, put};
 pub use golden::{Tensor, read_json, read_npy, read_safetensors};
+use serde_json::Value;
 
 /// A complete sentence-embedding model folder: BERT of 2 layers, width 32, vocabulary 3,000, random weights, no dropout.
 pub fn tiny_bert() -> PathBuf {
@@ -40,6 +41,11 @@ impl FamilyGolden {
             .collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+
+    /// What golden.json says.
+    pub fn facts(&self) -> Value {
+        read_json(self.folder.join("golden.json"))
     }
 
     /// The model folder.

@@ -52,7 +52,7 @@ fn an_unknown_model_type_lists_the_supported() {
             .starts_with("`model_type` is \"gpt2\", which is not supported\n  in ")
     );
     let hint = error.hint().unwrap();
-    assert!(hint.starts_with("supported are bert, "), "{hint}");
+    assert!(hint.starts_with("supported are albert, bert, "), "{hint}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Golden {
         Self {
             model: family.model(),
             tensors: read_safetensors(family.folder.join("golden.safetensors")),
-            facts: read_json(family.folder.join("golden.json")),
+            facts: family.facts(),
             name: family.name,
         }
     }

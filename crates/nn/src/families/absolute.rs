@@ -11,45 +11,73 @@ use crate::{
 /// How tokens are numbered, given the padding token.
 pub(super) type NumberingRule = fn(Option<u32>) -> Numbering;
 
+/// Keys of config.json.
+pub(super) struct Keys {
+    pub dim: &'static str,
+    pub heads: &'static str,
+    pub blocks: &'static str,
+    pub feed_forward: &'static str,
+    pub activation: &'static str,
+    pub hidden_dropout: &'static str,
+    pub probabilities_dropout: &'static str,
+}
+
+/// Those of `BertConfig`.
+pub(super) const KEYS: Keys = Keys {
+    dim: "hidden_size",
+    heads: "num_attention_heads",
+    blocks: "num_hidden_layers",
+    feed_forward: "intermediate_size",
+    activation: "hidden_act",
+    hidden_dropout: "hidden_dropout_prob",
+    probabilities_dropout: "attention_probs_dropout_prob",
+};
+
 /// Values that a config.json of the family leaves out.
 pub(super) struct Defaults {
     pub norm_eps: f64,
+    /// 0 for a family without token types.
     pub token_types: usize,
     pub padding: u32,
+    pub dropout: f64,
 }
 
 /// Reads an encoder whose tables are as wide as its hidden states; a family with another width sets `embeddings.dim` afterwards
 /// and names the key and the projection itself.
 pub(super) fn spec(
     config: &Object,
+    keys: &Keys,
     defaults: &Defaults,
     numbering: NumberingRule,
 ) -> Result<EncoderSpec, NnError> {
     deny_variants(config)?;
-    let dim = config.positive(key(Axis::Dim))?;
-    let heads = config.positive("num_attention_heads")?;
+    let dim = config.positive(keys.dim)?;
+    let heads = config.positive(keys.heads)?;
     if !dim.is_multiple_of(heads) {
-        let expected = format!("a multiple of `num_attention_heads`, {heads}");
-        return Err(config.wrong(key(Axis::Dim), &expected));
+        let expected = format!("a multiple of `{}`, {heads}", keys.heads);
+        return Err(config.wrong(keys.dim, &expected));
     }
     let norm = NormSpec {
         eps: config.epsilon("layer_norm_eps", defaults.norm_eps)?,
         bias: true,
     };
-    let block = BlockSpec {
+    let feed_forward = FeedForwardSpec {
+        dim: config.positive(keys.feed_forward)?,
+        activation: activation(config, keys.activation)?,
+        gated: false,
+        bias: true,
+    };
+    let block = |weights| BlockSpec {
+        weights,
         placement: Placement::Post,
         attention: AttentionSpec {
             shape: AttentionShape::new(heads, dim / heads),
             bias: true,
             rotary: None,
+            relative: None,
         },
         attention_norm: Some(norm),
-        feed_forward: FeedForwardSpec {
-            dim: config.positive(key(Axis::FeedForward))?,
-            activation: activation(config, "hidden_act")?,
-            gated: false,
-            bias: true,
-        },
+        feed_forward: feed_forward.clone(),
         feed_forward_norm: Some(norm),
     };
     let padding = config.token("pad_token_id", Some(defaults.padding))?;
@@ -63,19 +91,29 @@ pub(super) fn spec(
         embeddings: EmbeddingSpec {
             vocab: config.positive(key(Axis::Vocab))?,
             dim,
+            projection: false,
             positions: Some(positions),
-            token_types: match config.size(key(Axis::TokenTypes))? {
-                Some(0) => return Err(config.wrong(key(Axis::TokenTypes), "at least 1")),
-                rows => rows.unwrap_or(defaults.token_types),
-            },
+            token_types: token_types(config, defaults.token_types)?,
+            task_types: 0,
             norm: Some(norm),
             tied: config.flag(TIED_KEY)?.unwrap_or(true),
             padding,
         },
-        blocks: vec![block; config.blocks("num_hidden_layers")?],
+        blocks: (0..config.blocks(keys.blocks)?).map(block).collect(),
         final_norm: None,
-        dropout: dropout(config)?,
+        dropout: dropout(config, keys, defaults.dropout)?,
     })
+}
+
+/// Rows of the table of token types; a family without types passes over the key.
+fn token_types(config: &Object, default: usize) -> Result<usize, NnError> {
+    if default == 0 {
+        return Ok(0);
+    }
+    match config.size(key(Axis::TokenTypes))? {
+        Some(0) => Err(config.wrong(key(Axis::TokenTypes), "at least 1")),
+        rows => Ok(rows.unwrap_or(default)),
+    }
 }
 
 /// Tokens of the longest input that a position table has rows for.
@@ -92,11 +130,11 @@ fn longest(config: &Object, positions: PositionSpec) -> Result<usize, NnError> {
 }
 
 /// One rate for all hidden states, one for the attention probabilities.
-fn dropout(config: &Object) -> Result<DropoutSpec, NnError> {
-    let hidden = config.rate("hidden_dropout_prob", 0.1)?;
+fn dropout(config: &Object, keys: &Keys, default: f64) -> Result<DropoutSpec, NnError> {
+    let hidden = config.rate(keys.hidden_dropout, default)?;
     Ok(DropoutSpec {
         embeddings: hidden,
-        probabilities: config.rate("attention_probs_dropout_prob", 0.1)?,
+        probabilities: config.rate(keys.probabilities_dropout, default)?,
         attention_out: hidden,
         feed_forward_inner: 0.0,
         feed_forward_out: hidden,
@@ -133,7 +171,8 @@ pub(super) fn tensors(id: ParamId) -> Vec<String> {
         ParamId::FeedForwardIn(i) => vec![layer(i, "intermediate.dense")],
         ParamId::FeedForwardOut(i) => vec![layer(i, "output.dense")],
         ParamId::FeedForwardNorm(i) => vec![layer(i, "output.LayerNorm")],
-        ParamId::EmbeddingProjection | ParamId::FinalNorm => Vec::new(),
+        ParamId::TaskTypes => vec!["embeddings.task_type_embeddings".into()],
+        ParamId::EmbeddingProjection | ParamId::RelativeBias | ParamId::FinalNorm => Vec::new(),
     }
 }
 
@@ -143,7 +182,8 @@ pub(super) fn key(axis: Axis) -> &'static str {
         Axis::Vocab => "vocab_size",
         Axis::Positions => "max_position_embeddings",
         Axis::TokenTypes => "type_vocab_size",
-        Axis::Embedding | Axis::Dim => "hidden_size",
+        Axis::TaskTypes => "task_type_vocab_size",
+        Axis::Embedding | Axis::Dim | Axis::Distances => "hidden_size",
         Axis::FeedForward => "intermediate_size",
     }
 }

@@ -18,17 +18,19 @@ const DEFAULTS: absolute::Defaults = absolute::Defaults {
     norm_eps: 1e-12,
     token_types: 2,
     padding: 0,
+    dropout: 0.1,
 };
 
 const DEFAULT_WIDTH: usize = 128;
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
-    let mut spec = absolute::spec(config, &DEFAULTS, |_| Numbering::FromZero)?;
+    let mut spec = absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
     let width = key(Axis::Embedding);
     spec.embeddings.dim = match config.get(width) {
         Some(_) => config.positive(width)?,
         None => DEFAULT_WIDTH,
     };
+    spec.embeddings.projection = spec.embeddings.dim != spec.dim;
     Ok(spec)
 }
 

@@ -3,9 +3,13 @@
 
 mod absolute;
 mod activations;
+mod albert;
 mod bert;
+mod distilbert;
 mod electra;
+mod ernie;
 mod modernbert;
+mod mpnet;
 mod xlm_roberta;
 
 use serde_json::{Map, Value};
@@ -17,9 +21,13 @@ const TIED_KEY: &str = "tie_word_embeddings";
 
 /// Every family there is.
 static FAMILIES: &[&Family] = &[
+    &albert::FAMILY,
     &bert::FAMILY,
+    &distilbert::FAMILY,
     &electra::FAMILY,
+    &ernie::FAMILY,
     &modernbert::FAMILY,
+    &mpnet::FAMILY,
     &xlm_roberta::FAMILY,
 ];
 
@@ -43,7 +51,7 @@ pub struct Family {
     pub(crate) complete: fn(&mut Map<String, Value>),
 }
 
-/// A parameter of an encoder, by its meaning. Block numbers count from 0.
+/// A parameter of an encoder, by its meaning. Blocks are numbered by [`BlockSpec::weights`](crate::BlockSpec::weights).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ParamId {
     /// Word-embedding table.
@@ -52,10 +60,14 @@ pub enum ParamId {
     Positions,
     /// Table of token types.
     TokenTypes,
+    /// Table of which every token reads the first row.
+    TaskTypes,
     /// Normalisation of the embeddings.
     EmbeddingNorm,
     /// Linear layer from the width of the tables to that of the hidden states.
     EmbeddingProjection,
+    /// Table of the bias by distance.
+    RelativeBias,
     /// Query, key and value of a block: one tensor, or three.
     Qkv(usize),
     /// Output layer of a block's attention.
@@ -81,6 +93,10 @@ pub enum Axis {
     Positions,
     /// Rows of the token-type table.
     TokenTypes,
+    /// Rows of the table of task types.
+    TaskTypes,
+    /// Rows of the table of biases by distance.
+    Distances,
     /// Width of the tables.
     Embedding,
     /// Width of the hidden states.

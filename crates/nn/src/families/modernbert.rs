@@ -65,6 +65,8 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     let mut blocks: Vec<BlockSpec> = is_full
         .into_iter()
         .map(|full| if full { &full_block } else { &sliding_block }.clone())
+        .enumerate()
+        .map(|(weights, block)| BlockSpec { weights, ..block })
         .collect();
     // The embeddings are normalised already.
     if let Some(first) = blocks.first_mut() {
@@ -76,8 +78,10 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         embeddings: EmbeddingSpec {
             vocab: config.positive("vocab_size")?,
             dim,
+            projection: false,
             positions: None,
             token_types: 0,
+            task_types: 0,
             norm: Some(norm),
             tied: config.flag(TIED_KEY)?.unwrap_or(true),
             padding: config.token("pad_token_id", Some(DEFAULT_PADDING))?,
@@ -96,11 +100,13 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
         return Err(config.wrong("hidden_size", &expected));
     }
     Ok(BlockSpec {
+        weights: 0,
         placement: Placement::Pre,
         attention: AttentionSpec {
             shape: AttentionShape::new(heads, dim / heads),
             bias: config.flag("attention_bias")?.unwrap_or(false),
             rotary: Some(rotary(config, &FULL)?),
+            relative: None,
         },
         attention_norm: Some(norm),
         feed_forward: FeedForwardSpec {
@@ -215,7 +221,11 @@ fn tensors(id: ParamId) -> Vec<String> {
         ParamId::FeedForwardOut(i) => layer(i, "mlp.Wo"),
         ParamId::FeedForwardNorm(i) => layer(i, "mlp_norm"),
         ParamId::FinalNorm => vec!["final_norm".into()],
-        ParamId::Positions | ParamId::TokenTypes | ParamId::EmbeddingProjection => Vec::new(),
+        ParamId::Positions
+        | ParamId::TokenTypes
+        | ParamId::TaskTypes
+        | ParamId::RelativeBias
+        | ParamId::EmbeddingProjection => Vec::new(),
     }
 }
 
@@ -223,9 +233,9 @@ fn key(axis: Axis) -> &'static str {
     match axis {
         Axis::Vocab => "vocab_size",
         Axis::Positions => "max_position_embeddings",
-        // There is no table of token types, so nothing asks for their number.
-        Axis::Embedding | Axis::Dim | Axis::TokenTypes => "hidden_size",
         Axis::FeedForward => "intermediate_size",
+        // There are no tables of types or distances, so nothing asks for their number.
+        _ => "hidden_size",
     }
 }
 

@@ -1,11 +1,12 @@
-//! XLM-RoBERTa (Conneau et al. 2019), as `XLMRobertaConfig` and `XLMRobertaModel` of transformers have it: positions are
-//! counted from the padding token's id on.
+//! RoBERTa (Liu et al. 2019), CamemBERT and XLM-RoBERTa (Conneau et al. 2019), as `RobertaModel`, `CamembertModel` and
+//! `XLMRobertaModel` of transformers have them: positions are counted from the padding token's id on. They differ in their
+//! tokenizers.
 
 use super::{Family, absolute, nothing_to_add};
 use crate::{EncoderSpec, NnError, Numbering, config::Object};
 
 pub(super) static FAMILY: Family = Family {
-    model_types: &["xlm-roberta"],
+    model_types: &["xlm-roberta", "roberta", "camembert"],
     spec,
     tensors: absolute::tensors,
     prefix: "roberta.",
@@ -18,6 +19,7 @@ const DEFAULTS: absolute::Defaults = absolute::Defaults {
     norm_eps: 1e-12,
     token_types: 2,
     padding: 1,
+    dropout: 0.1,
 };
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
@@ -28,7 +30,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
             "a token id, from which positions are counted",
         ));
     }
-    absolute::spec(config, &DEFAULTS, |padding| {
+    absolute::spec(config, &absolute::KEYS, &DEFAULTS, |padding| {
         Numbering::AfterPadding(padding.unwrap_or(DEFAULTS.padding))
     })
 }

@@ -1,18 +1,20 @@
 //! Multi-head self-attention: a fused linear layer for queries, keys and values, the attention itself, an output layer.
 //!
 //! Its backward needs the fused output (after the rotation, if there is one), the log-sum-exp of each query and head, from
-//! which the probabilities are recomputed, and the input of the output layer.
+//! which the probabilities are recomputed, and the input of the output layer. A bias by distance is made anew.
 
 use std::sync::Arc;
 
 use matryo_ops::{
-    Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout, Epilogue, InputGradient,
+    Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout, Epilogue,
+    InputGradient, Mat, RelativeBias,
 };
 
 use super::{
-    block::Half,
+    block::{BlockPlace, Half},
     linear::Linear,
     params::{EncoderBuilder, LinearShape},
+    relative::Relative,
     rotary::Rotary,
 };
 use crate::{
@@ -31,6 +33,7 @@ pub(crate) struct Attention {
     out: Linear,
     shape: AttentionShape,
     rotary: Option<Arc<Rotary>>,
+    relative: Option<Relative>,
     /// Rates on the probabilities and on the output.
     dropout: (f32, f32),
 }
@@ -53,10 +56,10 @@ pub(crate) struct Mixed {
 }
 
 impl Attention {
-    /// Builds the attention of block `block` for hidden states of width `dim`.
+    /// Builds the attention of a block for hidden states of width `dim`.
     pub(crate) fn build(
         builder: &mut EncoderBuilder<'_, '_>,
-        block: usize,
+        place: BlockPlace,
         spec: &AttentionSpec,
         dim: usize,
         dropout: &DropoutSpec,
@@ -73,11 +76,15 @@ impl Attention {
             bias: spec.bias,
         };
         Ok(Self {
-            block,
-            qkv: builder.linear(ParamId::Qkv(block), qkv)?,
-            out: builder.linear(ParamId::AttentionOut(block), out)?,
+            block: place.index,
+            qkv: builder.linear(ParamId::Qkv(place.weights), qkv)?,
+            out: builder.linear(ParamId::AttentionOut(place.weights), out)?,
             shape: spec.shape,
             rotary: spec.rotary.map(|rotary| builder.rotary(rotary, spec.shape)),
+            relative: match spec.relative {
+                Some(relative) => Some(builder.relative(relative, spec.shape)?),
+                None => None,
+            },
             dropout: (dropout.probabilities, dropout.attention_out),
         })
     }
@@ -101,6 +108,7 @@ impl Half for Attention {
         if let Some(rotary) = &self.rotary {
             rotary.forward(pass, &mut qkv);
         }
+        let bias = self.relative.map(|relative| relative.expand(pass));
         let mut lse = keep.then(|| pass.arena.take(tokens, self.shape.heads));
         let mut mixed = pass.arena.take(tokens, self.shape.width());
         pass.ops.attention(AttentionArgs {
@@ -109,6 +117,7 @@ impl Half for Attention {
             qkv: qkv.view(),
             spans: pass.spans(),
             shape: self.shape,
+            bias: bias.as_ref().map(relative_bias),
             dropout: self.probabilities(pass),
         });
         Mixed {
@@ -152,6 +161,10 @@ impl Half for Attention {
         let wanted = Some(d_mixed.view_mut().into());
         self.out.backward(cx, wanted, d_out.view(), mixed.view());
         let mut d_qkv = cx.pass.arena.take(qkv.rows(), qkv.cols());
+        let bias = self.relative.map(|relative| relative.expand(&cx.pass));
+        let mut d_bias = bias
+            .as_ref()
+            .map(|bias| Mat::zeros(bias.rows(), bias.cols()));
         cx.pass.ops.attention_bwd(AttentionBackward {
             dqkv: d_qkv.view_mut(),
             dy: d_mixed.view(),
@@ -160,8 +173,13 @@ impl Half for Attention {
             qkv: qkv.view(),
             spans: cx.pass.spans(),
             shape: self.shape,
+            bias: bias.as_ref().map(relative_bias),
+            d_bias: d_bias.as_mut().map(Mat::view_mut),
             dropout: self.probabilities(&cx.pass),
         });
+        if let (Some(relative), Some(d_bias)) = (self.relative, &d_bias) {
+            relative.backward(cx, d_bias);
+        }
         if let Some(rotary) = &self.rotary {
             rotary.backward(&cx.pass, &mut d_qkv);
         }
@@ -179,6 +197,12 @@ impl Half for Attention {
 
     fn forward_bytes(&self, tokens: usize) -> usize {
         arena::bytes(tokens, &[3 * self.shape.width()])
+    }
+}
+
+fn relative_bias(values: &Mat) -> RelativeBias<'_> {
+    RelativeBias {
+        values: values.view(),
     }
 }
 

@@ -77,6 +77,15 @@ pub(crate) struct KeptHalf<K> {
     half: K,
 }
 
+/// Which block it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlockPlace {
+    /// Its number, by which its dropout masks are named.
+    pub(crate) index: usize,
+    /// The number of its parameters.
+    pub(crate) weights: usize,
+}
+
 /// One block.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -232,15 +241,23 @@ impl Block {
         dropout: &DropoutSpec,
     ) -> Result<Self, NnError> {
         let (placement, width) = (spec.placement, (Axis::Dim, dim));
+        let place = BlockPlace {
+            index,
+            weights: spec.weights,
+        };
         let attention = Normed {
-            half: Attention::build(builder, index, &spec.attention, dim, dropout)?,
-            norm: builder.norm(ParamId::AttentionNorm(index), spec.attention_norm, width)?,
+            half: Attention::build(builder, place, &spec.attention, dim, dropout)?,
+            norm: builder.norm(
+                ParamId::AttentionNorm(place.weights),
+                spec.attention_norm,
+                width,
+            )?,
             placement,
         };
         let feed_forward = Normed {
-            half: FeedForward::build(builder, index, &spec.feed_forward, dim, dropout)?,
+            half: FeedForward::build(builder, place, &spec.feed_forward, dim, dropout)?,
             norm: builder.norm(
-                ParamId::FeedForwardNorm(index),
+                ParamId::FeedForwardNorm(place.weights),
                 spec.feed_forward_norm,
                 width,
             )?,

@@ -27,6 +27,7 @@ pub(crate) struct Embeddings {
     words: TableParam,
     positions: Option<(TableParam, PositionSpec)>,
     types: Option<TableParam>,
+    tasks: Option<TableParam>,
     norm: Option<Norm>,
     projection: Option<Linear>,
     padding: Option<u32>,
@@ -49,11 +50,14 @@ impl Embeddings {
         dim: usize,
         dropout: f32,
     ) -> Result<Self, NnError> {
-        let width = if spec.dim == dim {
-            (Axis::Dim, dim)
-        } else {
-            (Axis::Embedding, spec.dim)
-        };
+        let width = (
+            if spec.projection {
+                Axis::Embedding
+            } else {
+                Axis::Dim
+            },
+            spec.dim,
+        );
         let words = (Axis::Vocab, spec.vocab);
         let words = builder.table(ParamId::Words, words, width, spec.tied)?;
         let mut table = |id, axis, rows| builder.table(id, (axis, rows), width, false);
@@ -68,21 +72,26 @@ impl Embeddings {
             0 => None,
             rows => Some(table(ParamId::TokenTypes, Axis::TokenTypes, rows)?),
         };
+        let tasks = match spec.task_types {
+            0 => None,
+            rows => Some(table(ParamId::TaskTypes, Axis::TaskTypes, rows)?),
+        };
         Ok(Self {
             dim: spec.dim,
             words,
             positions,
             types,
+            tasks,
             norm: builder.norm(ParamId::EmbeddingNorm, spec.norm, width)?,
-            projection: if spec.dim == dim {
-                None
-            } else {
+            projection: if spec.projection {
                 let shape = LinearShape {
                     out: (Axis::Dim, dim),
                     input: width,
                     bias: true,
                 };
                 Some(builder.linear(ParamId::EmbeddingProjection, shape)?)
+            } else {
+                None
             },
             padding: spec.padding,
             dropout,
@@ -202,6 +211,9 @@ impl Embeddings {
                 batch.types.clone()
             };
             parts.push((param, types));
+        }
+        if let Some(param) = self.tasks {
+            parts.push((param, vec![0; batch.tokens()]));
         }
         parts
     }

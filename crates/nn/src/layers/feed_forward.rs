@@ -6,7 +6,7 @@ use matryo_ops::{Activation, Dropout, Epilogue, InputGradient};
 
 use super::{
     attention::dropped,
-    block::Half,
+    block::{BlockPlace, Half},
     linear::Linear,
     params::{EncoderBuilder, LinearShape},
 };
@@ -46,10 +46,10 @@ pub(crate) struct Active {
 }
 
 impl FeedForward {
-    /// Builds the network of block `block` for hidden states of width `dim`.
+    /// Builds the network of a block for hidden states of width `dim`.
     pub(crate) fn build(
         builder: &mut EncoderBuilder<'_, '_>,
-        block: usize,
+        place: BlockPlace,
         spec: &FeedForwardSpec,
         dim: usize,
         dropout: &DropoutSpec,
@@ -65,9 +65,9 @@ impl FeedForward {
             bias: spec.bias,
         };
         Ok(Self {
-            block,
-            input: builder.linear(ParamId::FeedForwardIn(block), input)?,
-            output: builder.linear(ParamId::FeedForwardOut(block), output)?,
+            block: place.index,
+            input: builder.linear(ParamId::FeedForwardIn(place.weights), input)?,
+            output: builder.linear(ParamId::FeedForwardOut(place.weights), output)?,
             activation: spec.activation,
             gated: spec.gated,
             dim: spec.dim,

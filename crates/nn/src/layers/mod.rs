@@ -13,4 +13,5 @@ pub(crate) mod feed_forward;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod params;
+pub(crate) mod relative;
 pub(crate) mod rotary;

@@ -7,8 +7,8 @@ use matryo_ops::AttentionShape;
 use crate::{
     Checkpoint, Family, NnError,
     families::{Axis, ParamId},
-    layers::{linear::Linear, norm::Norm, rotary::Rotary},
-    spec::{NormSpec, RotarySpec},
+    layers::{linear::Linear, norm::Norm, relative::Relative, rotary::Rotary},
+    spec::{NormSpec, RelativeSpec, RotarySpec},
     weights::{Builder, Decay, Extent, ParamName, ParamSpec, TableParam},
 };
 
@@ -58,6 +58,28 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         let rotary = Arc::new(Rotary::new(spec, shape));
         self.rotaries.push(rotary.clone());
         rotary
+    }
+
+    /// The bias by distance, the same for every block.
+    pub(crate) fn relative(
+        &mut self,
+        spec: RelativeSpec,
+        shape: AttentionShape,
+    ) -> Result<Relative, NnError> {
+        let heads = Extent {
+            len: shape.heads,
+            axis: None,
+        };
+        let table = self.builder.vector(&ParamSpec {
+            names: self.names(ParamId::RelativeBias, &["weight"]),
+            shape: vec![self.extent((Axis::Distances, spec.rows)), heads],
+            decay: Decay::Yes,
+        })?;
+        Ok(Relative {
+            table,
+            heads: shape.heads,
+            spec,
+        })
     }
 
     /// The builder of all modules.

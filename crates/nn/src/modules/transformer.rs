@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
-    RotarySpec, Widths,
+    RelativeSpec, RotarySpec, Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -295,6 +295,7 @@ fn attention_digest(spec: &AttentionSpec) -> String {
         shape,
         bias: _,
         rotary,
+        relative,
     } = spec;
     let AttentionShape {
         heads,
@@ -306,6 +307,14 @@ fn attention_digest(spec: &AttentionSpec) -> String {
     let mut text = String::new();
     if let Some(RotarySpec { theta }) = rotary {
         text += &format!("{heads} heads, theta {theta};");
+    }
+    if let Some(RelativeSpec {
+        rows: _,
+        buckets,
+        max_distance,
+    }) = relative
+    {
+        text += &format!("{heads} heads, {buckets} buckets up to {max_distance};");
     }
     if *mask != AttentionMask::FULL {
         text += &format!("window {left} {right};");

@@ -96,32 +96,23 @@ impl<'a> Builder<'a> {
     /// Adds the weight of a linear layer.
     pub(crate) fn product(&mut self, spec: &ParamSpec) -> Result<ProductParam, NnError> {
         let tensor = self.tensor(spec)?;
-        self.products.push(tensor);
-        Ok(ProductParam {
-            tensor,
-            index: self.products.len() - 1,
-        })
+        let index = place(&mut self.products, tensor);
+        Ok(ProductParam { tensor, index })
     }
 
     /// Adds a vector.
     pub(crate) fn vector(&mut self, spec: &ParamSpec) -> Result<VectorParam, NnError> {
         let tensor = self.tensor(spec)?;
-        self.vectors.push(tensor);
-        Ok(VectorParam {
-            tensor,
-            index: self.vectors.len() - 1,
-        })
+        let index = place(&mut self.vectors, tensor);
+        Ok(VectorParam { tensor, index })
     }
 
     /// Adds a table. That of the words comes first, see [`Trainable`](super::Trainable).
     pub(crate) fn table(&mut self, spec: &ParamSpec) -> Result<TableParam, NnError> {
         assert_eq!(spec.names.len(), 1, "a table is one tensor");
         let tensor = self.tensor(spec)?;
-        self.tables.push(tensor);
-        Ok(TableParam {
-            tensor,
-            index: self.tables.len() - 1,
-        })
+        let index = place(&mut self.tables, tensor);
+        Ok(TableParam { tensor, index })
     }
 
     /// Ends the building. Fails if a freeze pattern has matched nothing.
@@ -138,9 +129,17 @@ impl<'a> Builder<'a> {
     fn tensor(&mut self, spec: &ParamSpec) -> Result<Tensor, NnError> {
         assert!(!spec.names.is_empty(), "the family names no tensor for it");
         let shape: Vec<usize> = spec.shape.iter().map(|extent| extent.len).collect();
-        let (first, count) = (self.layout.entries.len(), spec.names.len());
-        for name in &spec.names {
-            let stored = self.stored_name(name)?;
+        let count = spec.names.len();
+        let stored: Vec<String> = spec
+            .names
+            .iter()
+            .map(|name| self.stored_name(name))
+            .collect::<Result<_, _>>()?;
+        // Blocks that share their parameters ask for them again.
+        let known = self.layout.find(self.module, &stored[0]);
+        let first = known.unwrap_or(self.layout.entries.len());
+        let new = if known.is_some() { 0 } else { count };
+        for (name, stored) in spec.names.iter().zip(stored).take(new) {
             self.check_shape(&stored, spec)?;
             let trainable = !self.freeze.covers(&name.known_as);
             let decay = spec.decay == Decay::Yes;
@@ -209,4 +208,13 @@ impl<'a> Builder<'a> {
             },
         })
     }
+}
+
+/// The place of `tensor` in a list of its kind; at its end if it is new.
+fn place(known: &mut Vec<Tensor>, tensor: Tensor) -> usize {
+    let found = known.iter().position(|other| *other == tensor);
+    found.unwrap_or_else(|| {
+        known.push(tensor);
+        known.len() - 1
+    })
 }

@@ -93,6 +93,12 @@ impl Layout {
         self.entries.is_empty()
     }
 
+    /// The entry of a module that was read from the tensor `name`.
+    pub(crate) fn find(&self, module: usize, name: &str) -> Option<usize> {
+        let is_it = |entry: &Entry| entry.module == module && entry.name == name;
+        self.entries.iter().position(is_it)
+    }
+
     /// Whether any of these entries is trainable.
     pub fn trains(&self, entries: Range<usize>) -> bool {
         self.entries[entries].iter().any(|e| e.grad.is_some())

@@ -137,8 +137,9 @@ pub fn probes(trace: &Trace, name: &str, folder: &Path) {
 }
 
 /// Final weights of the model that started as `base`. The true gradient of attention key biases without rotary positions is 0,
-/// since softmax does not see them; what moves them is rounding, which Adam blows up to full steps, so they are left out.
-pub fn weights(trace: &Trace, folder: &Path, base: &Path) {
+/// since softmax does not see them; what moves them is rounding, which Adam blows up to full steps, so those of which `is_zero`
+/// says so are left out.
+pub fn weights(trace: &Trace, folder: &Path, base: &Path, is_zero: impl Fn(&str) -> bool) {
     let checkpoint = Checkpoint::open(folder).unwrap();
     let base = Checkpoint::open(base).unwrap();
     let (mut compared, mut left_out) = (0, 0);
@@ -147,7 +148,7 @@ pub fn weights(trace: &Trace, folder: &Path, base: &Path) {
         .iter()
         .filter_map(|(key, t)| Some((key.strip_prefix("weights.")?, t)))
     {
-        if key.ends_with("attention.self.key.bias") {
+        if is_zero(key) {
             left_out += 1;
             continue;
         }
