@@ -134,7 +134,7 @@ fn an_unknown_model_type() {
     ran.fails_with(&[
         "error: `model_type` is \"mamba\"",
         "config.json",
-        "hint: supported are bert, ",
+        "hint: supported are albert, bert, ",
     ]);
 }
 
