@@ -66,6 +66,7 @@ pub fn adamw(
     let blocks = params.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
     let moments = m.par_chunks_mut(BLOCK).zip(v.par_chunks_mut(BLOCK));
     let blocks = blocks.zip(moments).enumerate();
+    let skips = update.keeps_the_untouched();
     blocks.for_each(|(i, ((p, g), (m, v)))| {
         let mut step = |range: Range<usize>| {
             level.run(Block {
@@ -76,7 +77,7 @@ pub fn adamw(
                 update,
             });
         };
-        if update.keeps_the_untouched() {
+        if skips {
             touched.runs(i * BLOCK..i * BLOCK + g.len()).for_each(step);
         } else {
             step(0..g.len());

@@ -146,30 +146,68 @@ impl Spans<'_> {
     }
 }
 
+impl<'a> Attention<'a> {
+    fn shared(&self) -> Shared<'a> {
+        Shared {
+            qkv: self.qkv,
+            spans: self.spans,
+            shape: self.shape,
+            bias: self.bias,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Panics unless all matrices fit together.
+    fn check(&self) {
+        let (qkv, shape) = (self.qkv, self.shape);
+        check(self.shared(), self.y.as_ref());
+        assert!(
+            self.lse
+                .as_ref()
+                .is_none_or(|lse| (lse.rows(), lse.cols()) == (qkv.rows(), shape.heads)),
+            "attention: lse"
+        );
+    }
+}
+
+impl<'a> AttentionBackward<'a> {
+    fn shared(&self) -> Shared<'a> {
+        Shared {
+            qkv: self.qkv,
+            spans: self.spans,
+            shape: self.shape,
+            bias: self.bias,
+            dropout: self.dropout,
+        }
+    }
+
+    /// Panics unless all matrices fit together.
+    fn check(&self) {
+        let size = |m: MatRef<'_>| (m.rows(), m.cols());
+        check(self.shared(), self.y);
+        assert_eq!(size(self.dy), size(self.y), "attention_bwd: dy");
+        assert_eq!(
+            (self.dqkv.rows(), self.dqkv.cols()),
+            size(self.qkv),
+            "attention_bwd: dqkv"
+        );
+        assert_eq!(
+            size(self.lse),
+            (self.qkv.rows(), self.shape.heads),
+            "attention_bwd: lse"
+        );
+        if let (Some(bias), Some(d_bias)) = (self.bias, &self.d_bias) {
+            let found = (d_bias.rows(), d_bias.cols());
+            assert_eq!(found, size(bias.values), "attention_bwd: d_bias");
+        }
+    }
+}
+
 /// Self-attention of each text over itself.
 pub fn attention(level: Level, args: Attention<'_>) {
-    let Attention {
-        mut y,
-        mut lse,
-        qkv,
-        spans,
-        shape,
-        bias,
-        dropout,
-    } = args;
-    let shared = Shared {
-        qkv,
-        spans,
-        shape,
-        bias,
-        dropout,
-    };
-    check(shared, y.as_ref());
-    assert!(
-        lse.as_ref()
-            .is_none_or(|lse| (lse.rows(), lse.cols()) == (qkv.rows(), shape.heads)),
-        "attention: lse"
-    );
+    args.check();
+    let shared = args.shared();
+    let Attention { mut y, mut lse, .. } = args;
     let y = SharedMut::new(y.data());
     let lse = lse.as_mut().map(|lse| SharedMut::new(lse.data()));
     shared.for_each_head(|head| {
@@ -186,45 +224,19 @@ pub fn attention(level: Level, args: Attention<'_>) {
 
 /// Backward of [`attention`]; probabilities are recomputed from `qkv` and `lse`.
 pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
+    args.check();
+    let shared = args.shared();
     let AttentionBackward {
         mut dqkv,
         dy,
         y,
         lse,
-        qkv,
-        spans,
-        shape,
-        bias,
         d_bias,
-        dropout,
+        ..
     } = args;
-    let shared = Shared {
-        qkv,
-        spans,
-        shape,
-        bias,
-        dropout,
-    };
-    check(shared, y);
-    assert_eq!(
-        (dy.rows(), dy.cols()),
-        (y.rows(), y.cols()),
-        "attention_bwd: dy"
-    );
-    assert_eq!(
-        (dqkv.rows(), dqkv.cols()),
-        (qkv.rows(), qkv.cols()),
-        "attention_bwd: dqkv"
-    );
-    assert_eq!(
-        (lse.rows(), lse.cols()),
-        (qkv.rows(), shape.heads),
-        "attention_bwd: lse"
-    );
-    let d_bias = bias.zip(d_bias);
-    let mut collected = d_bias
-        .as_ref()
-        .map(|_| Collected::new(qkv.rows(), shape.heads));
+    let (tokens, heads) = (shared.qkv.rows(), shared.shape.heads);
+    let d_bias = shared.bias.zip(d_bias);
+    let mut collected = d_bias.as_ref().map(|_| Collected::new(tokens, heads));
     let sums = collected.as_mut().map(Collected::shared);
     let dqkv = SharedMut::new(dqkv.data());
     shared.for_each_head(|head| {
@@ -242,12 +254,7 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
         });
     });
     if let (Some((bias, mut d_bias)), Some(collected)) = (d_bias, collected) {
-        assert_eq!(
-            (d_bias.rows(), d_bias.cols()),
-            (bias.values.rows(), bias.values.cols()),
-            "attention_bwd: d_bias"
-        );
-        collected.add_to(&mut d_bias, bias, spans, shape.scale);
+        collected.add_to(&mut d_bias, bias, shared.spans, shared.shape.scale);
     }
 }
 
