@@ -20,9 +20,11 @@ pub(super) struct Keys {
     pub activation: &'static str,
     pub hidden_dropout: &'static str,
     pub probabilities_dropout: &'static str,
+    /// `None` for a family whose normalisations have one epsilon, the default.
+    pub norm_eps: Option<&'static str>,
 }
 
-/// Those of `BertConfig`.
+/// The keys of `BertConfig`.
 pub(super) const KEYS: Keys = Keys {
     dim: "hidden_size",
     heads: "num_attention_heads",
@@ -31,6 +33,7 @@ pub(super) const KEYS: Keys = Keys {
     activation: "hidden_act",
     hidden_dropout: "hidden_dropout_prob",
     probabilities_dropout: "attention_probs_dropout_prob",
+    norm_eps: Some("layer_norm_eps"),
 };
 
 /// Values that a config.json of the family leaves out.
@@ -42,8 +45,19 @@ pub(super) struct Defaults {
     pub dropout: f64,
 }
 
-/// Reads an encoder whose tables are as wide as its hidden states; a family with another width sets `embeddings.dim` afterwards
-/// and names the key and the projection itself.
+/// The values of `BertConfig`.
+pub(super) const DEFAULTS: Defaults = Defaults {
+    norm_eps: 1e-12,
+    token_types: 2,
+    padding: 0,
+    dropout: 0.1,
+};
+
+/// The width of tables that are narrower than the hidden states; the value of `ElectraConfig` and `AlbertConfig` where it is absent.
+const DEFAULT_WIDTH: usize = 128;
+
+/// Reads an encoder whose tables are as wide as its hidden states; a family with another width sets `embeddings.dim` and
+/// `embeddings.projection` afterwards, and names the key and the projection itself.
 pub(super) fn spec(
     config: &Object,
     keys: &Keys,
@@ -58,7 +72,10 @@ pub(super) fn spec(
         return Err(config.wrong(keys.dim, &expected));
     }
     let norm = NormSpec {
-        eps: config.epsilon("layer_norm_eps", defaults.norm_eps)?,
+        eps: match keys.norm_eps {
+            Some(key) => config.epsilon(key, defaults.norm_eps)?,
+            None => defaults.norm_eps as f32,
+        },
         bias: true,
     };
     let feed_forward = FeedForwardSpec {
@@ -103,6 +120,14 @@ pub(super) fn spec(
         final_norm: None,
         dropout: dropout(config, keys, defaults.dropout)?,
     })
+}
+
+/// Width of the tables, of families that state it under `key`.
+pub(super) fn table_width(config: &Object, key: &str) -> Result<usize, NnError> {
+    match config.get(key) {
+        Some(_) => config.positive(key),
+        None => Ok(DEFAULT_WIDTH),
+    }
 }
 
 /// Rows of the table of token types; a family without types passes over the key.

@@ -15,23 +15,16 @@ pub(super) static FAMILY: Family = Family {
 };
 
 const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
-    token_types: 2,
-    padding: 0,
     dropout: 0.0,
+    ..absolute::DEFAULTS
 };
 
-const DEFAULT_WIDTH: usize = 128;
 const GROUPS_KEY: &str = "num_hidden_groups";
 const INNER_KEY: &str = "inner_group_num";
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     let mut spec = absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
-    let width = key(Axis::Embedding);
-    spec.embeddings.dim = match config.get(width) {
-        Some(_) => config.positive(width)?,
-        None => DEFAULT_WIDTH,
-    };
+    spec.embeddings.dim = absolute::table_width(config, key(Axis::Embedding))?;
     spec.embeddings.projection = true;
     spec.dropout.feed_forward_out = 0.0;
     let (blocks, groups) = (spec.blocks.len(), groups(config)?);
@@ -75,5 +68,34 @@ fn key(axis: Axis) -> &'static str {
     match axis {
         Axis::Embedding => "embedding_size",
         other => absolute::key(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn weights(blocks: usize, groups: usize, inner: usize) -> Result<Vec<usize>, NnError> {
+        let config = json!({
+            "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": blocks, "num_attention_heads": 2,
+            "intermediate_size": 48, "hidden_act": "gelu_new", "max_position_embeddings": 64,
+            "num_hidden_groups": groups, "inner_group_num": inner,
+        });
+        let spec = spec(&Object::new(Path::new("config.json"), config)?)?;
+        Ok(spec.blocks.iter().map(|block| block.weights).collect())
+    }
+
+    /// As `int(i / (layers / groups))` of Python has it.
+    #[test]
+    fn blocks_share_the_parameters_of_their_group() {
+        assert_eq!(weights(4, 1, 1).unwrap(), [0, 0, 0, 0]);
+        assert_eq!(weights(5, 2, 1).unwrap(), [0, 0, 0, 1, 1]);
+        assert_eq!(weights(3, 3, 1).unwrap(), [0, 1, 2]);
+        let message = weights(4, 1, 2).unwrap_err().to_string();
+        assert!(message.contains("`inner_group_num` is 2"), "{message}");
     }
 }

@@ -13,13 +13,8 @@ pub(super) static FAMILY: Family = Family {
     complete: nothing_to_add,
 };
 
-const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
-    token_types: 2,
-    padding: 0,
-    dropout: 0.1,
-};
-
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
-    absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)
+    absolute::spec(config, &absolute::KEYS, &absolute::DEFAULTS, |_| {
+        Numbering::FromZero
+    })
 }

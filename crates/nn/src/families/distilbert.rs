@@ -22,17 +22,13 @@ const KEYS: absolute::Keys = absolute::Keys {
     activation: "activation",
     hidden_dropout: "dropout",
     probabilities_dropout: "attention_dropout",
+    norm_eps: None,
 };
 
 const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: NORM_EPS as f64,
     token_types: 0,
-    padding: 0,
-    dropout: 0.1,
+    ..absolute::DEFAULTS
 };
-
-/// No key of config.json says it.
-const NORM_EPS: f32 = 1e-12;
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     let mut spec = absolute::spec(config, &KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
@@ -60,5 +56,28 @@ fn key(axis: Axis) -> &'static str {
         Axis::Embedding | Axis::Dim => KEYS.dim,
         Axis::FeedForward => KEYS.feed_forward,
         other => absolute::key(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The class has one epsilon and no token types, whatever else config.json says.
+    #[test]
+    fn keys_of_bert_say_nothing() {
+        let config = json!({
+            "vocab_size": 100, "dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 48,
+            "activation": "gelu", "max_position_embeddings": 64,
+            "layer_norm_eps": 1e-5, "type_vocab_size": 2, "intermediate_size": 7,
+        });
+        let spec = spec(&Object::new(Path::new("config.json"), config).unwrap()).unwrap();
+        let norm = spec.embeddings.norm.unwrap();
+        assert_eq!((norm.eps, spec.embeddings.token_types), (1e-12, 0));
+        assert_eq!(spec.blocks[1].feed_forward.dim, 48);
     }
 }

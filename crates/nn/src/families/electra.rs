@@ -14,22 +14,11 @@ pub(super) static FAMILY: Family = Family {
     complete: nothing_to_add,
 };
 
-const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
-    token_types: 2,
-    padding: 0,
-    dropout: 0.1,
-};
-
-const DEFAULT_WIDTH: usize = 128;
-
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
-    let mut spec = absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
-    let width = key(Axis::Embedding);
-    spec.embeddings.dim = match config.get(width) {
-        Some(_) => config.positive(width)?,
-        None => DEFAULT_WIDTH,
-    };
+    let mut spec = absolute::spec(config, &absolute::KEYS, &absolute::DEFAULTS, |_| {
+        Numbering::FromZero
+    })?;
+    spec.embeddings.dim = absolute::table_width(config, key(Axis::Embedding))?;
     spec.embeddings.projection = spec.embeddings.dim != spec.dim;
     Ok(spec)
 }
@@ -69,7 +58,7 @@ mod tests {
     #[test]
     fn tables_have_a_width_of_their_own() {
         assert_eq!(widths(json!(24)).unwrap(), (24, 32));
-        assert_eq!(widths(Value::Null).unwrap(), (DEFAULT_WIDTH, 32));
+        assert_eq!(widths(Value::Null).unwrap(), (128, 32));
         let message = widths(json!(0)).unwrap_err().to_string();
         assert!(message.starts_with("`embedding_size` is "), "{message}");
     }

@@ -14,17 +14,12 @@ pub(super) static FAMILY: Family = Family {
     complete: nothing_to_add,
 };
 
-const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
-    token_types: 2,
-    padding: 0,
-    dropout: 0.1,
-};
-
 const DEFAULT_TASKS: usize = 3;
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
-    let mut spec = absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
+    let mut spec = absolute::spec(config, &absolute::KEYS, &absolute::DEFAULTS, |_| {
+        Numbering::FromZero
+    })?;
     if config.flag("use_task_id")? == Some(true) {
         let rows = absolute::key(Axis::TaskTypes);
         spec.embeddings.task_types = match config.get(rows) {

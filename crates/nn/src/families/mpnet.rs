@@ -15,10 +15,9 @@ pub(super) static FAMILY: Family = Family {
 };
 
 const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
     token_types: 0,
     padding: PADDING,
-    dropout: 0.1,
+    ..absolute::DEFAULTS
 };
 
 /// The class counts from this token on, whatever config.json says.
@@ -64,5 +63,48 @@ fn key(axis: Axis) -> &'static str {
     match axis {
         Axis::Distances => "relative_attention_num_buckets",
         other => absolute::key(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(key: &str, value: Value) -> Result<EncoderSpec, NnError> {
+        let mut config = json!({
+            "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "intermediate_size": 48, "hidden_act": "gelu", "max_position_embeddings": 64,
+        });
+        config[key] = value;
+        spec(&Object::new(Path::new("config.json"), config)?)
+    }
+
+    #[test]
+    fn positions_are_counted_from_one_whatever_the_padding_token() {
+        for padding in [json!(0), json!(1), json!(5), Value::Null] {
+            let spec = read("pad_token_id", padding).unwrap();
+            let positions = spec.embeddings.positions.unwrap();
+            assert_eq!(positions.numbering, Numbering::AfterPadding(1));
+            assert_eq!((spec.max_tokens, spec.embeddings.padding), (62, Some(1)));
+        }
+    }
+
+    #[test]
+    fn the_table_may_have_more_rows_than_there_are_buckets() {
+        let rows = |rows: usize| {
+            let spec = read("relative_attention_num_buckets", json!(rows));
+            spec.map(|spec| spec.blocks[0].attention.relative.unwrap())
+        };
+        let found = rows(40).unwrap();
+        assert_eq!((found.rows, found.buckets), (40, 32));
+        let message = rows(31).unwrap_err().to_string();
+        assert!(
+            message.contains("`relative_attention_num_buckets` is 31"),
+            "{message}"
+        );
     }
 }

@@ -16,10 +16,8 @@ pub(super) static FAMILY: Family = Family {
 };
 
 const DEFAULTS: absolute::Defaults = absolute::Defaults {
-    norm_eps: 1e-12,
-    token_types: 2,
     padding: 1,
-    dropout: 0.1,
+    ..absolute::DEFAULTS
 };
 
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {

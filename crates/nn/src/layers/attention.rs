@@ -81,10 +81,10 @@ impl Attention {
             out: builder.linear(ParamId::AttentionOut(place.weights), out)?,
             shape: spec.shape,
             rotary: spec.rotary.map(|rotary| builder.rotary(rotary, spec.shape)),
-            relative: match spec.relative {
-                Some(relative) => Some(builder.relative(relative, spec.shape)?),
-                None => None,
-            },
+            relative: spec
+                .relative
+                .map(|relative| builder.relative(relative, spec.shape))
+                .transpose()?,
             dropout: (dropout.probabilities, dropout.attention_out),
         })
     }
