@@ -13,6 +13,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 BERT_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 XLM_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 MPNET_TOKENS = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "[UNK]", "mask": "<mask>"}
+T5_TOKENS = {"pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<extra_id_0>"}
 METASPACE = {"replacement": "▁", "prepend_scheme": "always"}
 
 
@@ -132,7 +133,7 @@ def unigram(texts: list[str], size: int) -> TinyTokenizer:
 
     NFKC stands for the Precompiled map of published files, which is 300 kB.
     """
-    tokenizer = Tokenizer(models.Unigram(unigram_vocabulary(texts, size - 1), unk_id=3))
+    tokenizer = Tokenizer(models.Unigram(unigram_vocabulary(texts, size - 1, XLM_IDS), unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**METASPACE)])
     tokenizer.decoder = decoders.Metaspace(**METASPACE)
@@ -143,7 +144,24 @@ def unigram(texts: list[str], size: int) -> TinyTokenizer:
     return TinyTokenizer(tokenizer, XLM_TOKENS, token_types=False)
 
 
-def unigram_vocabulary(texts: list[str], size: int) -> list[tuple[str, float]]:
+def t5_unigram(texts: list[str], size: int) -> TinyTokenizer:
+    """As T5 has: `A </s>`, `A </s> B </s>`, padding id 0, two of the sentinels that stand at the end in falling order."""
+    sentinels = ["<extra_id_1>", "<extra_id_0>"]
+    special = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    tokenizer = Tokenizer(models.Unigram(unigram_vocabulary(texts, size - len(sentinels), special), unk_id=2))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**METASPACE)])
+    tokenizer.decoder = decoders.Metaspace(**METASPACE)
+    tokenizer.add_special_tokens(["<pad>", "</s>", "<unk>", *sentinels])
+    end = [("</s>", tokenizer.token_to_id("</s>"))]
+    tokenizer.post_processor = processors.TemplateProcessing("$A </s>", "$A </s> $B </s>", end)
+    return TinyTokenizer(tokenizer, T5_TOKENS, token_types=False)
+
+
+XLM_IDS = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
+
+
+def unigram_vocabulary(texts: list[str], size: int, special: dict[str, int]) -> list[tuple[str, float]]:
     """Pieces and scores from sentencepiece, since the trainer of tokenizers gives others in each run."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
@@ -151,10 +169,7 @@ def unigram_vocabulary(texts: list[str], size: int) -> list[tuple[str, float]]:
         model_writer=model,
         vocab_size=size,
         normalization_rule_name="nfkc",
-        bos_id=0,
-        pad_id=1,
-        eos_id=2,
-        unk_id=3,
+        **special,
         num_threads=1,
         minloglevel=2,
     )
@@ -162,4 +177,11 @@ def unigram_vocabulary(texts: list[str], size: int) -> list[tuple[str, float]]:
     return [(pieces.id_to_piece(id), pieces.get_score(id)) for id in range(pieces.get_piece_size())]
 
 
-KINDS = {"wordpiece": wordpiece, "bpe": byte_level_bpe, "roberta-bpe": roberta_bpe, "mpnet": mpnet_wordpiece, "unigram": unigram}
+KINDS = {
+    "wordpiece": wordpiece,
+    "bpe": byte_level_bpe,
+    "roberta-bpe": roberta_bpe,
+    "mpnet": mpnet_wordpiece,
+    "unigram": unigram,
+    "t5": t5_unigram,
+}

@@ -48,12 +48,14 @@ PADDING_TOLERANCE = 1e-5
 class Family:
     """A class of transformers, what its configuration says beyond SIZES, and a kind of families_tokenizers.py.
 
-    Ids of special tokens come from the tokenizer unless they are given.
+    Ids of special tokens come from the tokenizer unless they are given. The model's class is that of the configuration unless it
+    is given, as for an encoder that is part of a larger model.
     """
 
     config: str
     tokenizer: str
     values: dict
+    model: str | None = None
 
 
 SIZES = {"hidden_size": WIDTH, "initializer_range": 0.15}
@@ -78,6 +80,15 @@ DISTILBERT = {
     "dropout": 0.0,
     "attention_dropout": 0.0,
     "sinusoidal_pos_embds": True,
+}
+# A head is not the width over the number of heads.
+T5 = {
+    "d_kv": 12,
+    "d_ff": 64,
+    "num_layers": 3,
+    "num_heads": 4,
+    "dropout_rate": 0.0,
+    "initializer_range": 0.1,
 }
 MODERNBERT = {
     "num_hidden_layers": 4,
@@ -113,6 +124,20 @@ FAMILIES = {
     "mpnet": Family("MPNetConfig", "mpnet", MPNET),
     "distilbert": Family("DistilBertConfig", "wordpiece", DISTILBERT),
     "ernie": Family("ErnieConfig", "wordpiece", BERT | {"use_task_id": True}),
+    "t5": Family("T5Config", "t5", T5, "T5EncoderModel"),
+    # Gated, as T5 is from version 1.1 on; no value is the default of its key.
+    "mt5": Family(
+        "MT5Config",
+        "t5",
+        T5
+        | {
+            "feed_forward_proj": "gated-gelu",
+            "relative_attention_num_buckets": 16,
+            "relative_attention_max_distance": 40,
+            "layer_norm_epsilon": 1e-5,
+        },
+        "MT5EncoderModel",
+    ),
     "modernbert": Family(
         "ModernBertConfig",
         "bpe",
@@ -150,16 +175,16 @@ def config_of(family: Family, tokenizer: TinyTokenizer):
     """The configuration, with the tokenizer's ids for those special tokens that the class knows."""
     config_class = getattr(transformers, family.config)
     roles = {"pad": "pad", "cls": "cls", "sep": "sep", "bos": "cls", "eos": "sep"}
-    ids = {f"{name}_token_id": tokenizer.id(role) for name, role in roles.items()}
+    ids = {f"{name}_token_id": tokenizer.id(role) for name, role in roles.items() if role in tokenizer.tokens}
     defaults = config_class()
     known = {name: value for name, value in ids.items() if getattr(defaults, name, None) is not None}
     size = tokenizer.tokenizer.get_vocab_size()
     return config_class(**SIZES | {"vocab_size": size} | known | family.values)
 
 
-def random_model(config):
+def random_model(family: Family, config):
     """A model of which no value is what initialisation gives: padding rows, norms and biases are random, too."""
-    model = AutoModel.from_config(config)
+    model = getattr(transformers, family.model)(config) if family.model else AutoModel.from_config(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1:
@@ -479,7 +504,7 @@ def make(name: str, folder: Path):
     shutil.rmtree(folder, ignore_errors=True)
     tokenizer = KINDS[family.tokenizer](finance_texts(), VOCABULARY)
     tokenizer.tokenizer.enable_truncation(MAX_TOKENS)
-    model = random_model(config_of(family, tokenizer))
+    model = random_model(family, config_of(family, tokenizer))
     write_model(folder / "model", model, tokenizer)
     write_both_forms(folder, family, model)
     values, about = goldens(Encoder(folder / "model", tokenizer))

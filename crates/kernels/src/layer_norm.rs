@@ -1,4 +1,5 @@
-//! Layer normalisation of rows (Ba, Kiros & Hinton 2016) and its backward.
+//! Layer normalisation of rows (Ba, Kiros & Hinton 2016) and its backward; not centred, it is RMSNorm (Zhang & Sennrich 2019), in which the
+//! mean is taken for 0 throughout.
 //!
 //! ```text
 //! y = (x - mean) * rstd * gamma + beta,   rstd = 1 / sqrt(var + eps), var biased
@@ -33,6 +34,8 @@ pub struct LayerNorm<'a> {
     pub beta: Option<&'a [f32]>,
     /// Added to the variance.
     pub eps: f32,
+    /// Whether the mean is subtracted first.
+    pub centred: bool,
 }
 
 /// Arguments of [`layer_norm_bwd`].
@@ -52,6 +55,8 @@ pub struct LayerNormBackward<'a> {
     pub stats: MatRef<'a>,
     /// As in the forward.
     pub gamma: &'a [f32],
+    /// As in the forward.
+    pub centred: bool,
     /// Added to `dx` last: the gradient that reaches `x` by another way, as in a pre-norm block; `[t, d]`.
     pub residual: Option<MatRef<'a>>,
 }
@@ -65,6 +70,7 @@ pub fn layer_norm(level: Level, args: LayerNorm<'_>) {
         gamma,
         beta,
         eps,
+        centred,
     } = args;
     let (rows, cols) = (x.rows(), x.cols());
     assert_eq!(
@@ -99,6 +105,7 @@ pub fn layer_norm(level: Level, args: LayerNorm<'_>) {
             gamma,
             beta,
             eps,
+            centred,
         });
     });
 }
@@ -110,6 +117,7 @@ struct Forward<'a> {
     gamma: &'a [f32],
     beta: Option<&'a [f32]>,
     eps: f32,
+    centred: bool,
 }
 
 /// Sum of a row.
@@ -139,7 +147,10 @@ impl Kernel for Forward<'_> {
         let cols = self.x.cols();
         for r in 0..self.x.rows() {
             let x = self.x.row(r);
-            let mean = sum::<V>(x) / cols as f32;
+            let mean = match self.centred {
+                true => sum::<V>(x) / cols as f32,
+                false => 0.0,
+            };
             let rstd = 1.0 / (squared_differences::<V>(x, mean) / cols as f32 + self.eps).sqrt();
             self.stats[2 * r] = mean;
             self.stats[2 * r + 1] = rstd;
@@ -174,6 +185,7 @@ pub fn layer_norm_bwd(level: Level, args: LayerNormBackward<'_>) {
         x,
         stats,
         gamma,
+        centred,
         residual,
     } = args;
     let (rows, cols) = (x.rows(), x.cols());
@@ -213,6 +225,7 @@ pub fn layer_norm_bwd(level: Level, args: LayerNormBackward<'_>) {
             x,
             stats,
             gamma,
+            centred,
             residual: residual.map(|m| m.row_range(start, end)),
         });
     });
@@ -239,6 +252,7 @@ struct Backward<'a> {
     x: MatRef<'a>,
     stats: MatRef<'a>,
     gamma: &'a [f32],
+    centred: bool,
     residual: Option<MatRef<'a>>,
 }
 
@@ -265,10 +279,11 @@ impl Kernel for Backward<'_> {
                 g.add(V::load_at(self.dbeta, i, 0.0))
                     .store_at(self.dbeta, i);
             }
-            let (a, b) = (
-                V::splat(sum_h.sum() / cols as f32),
-                V::splat(sum_hn.sum() / cols as f32),
-            );
+            let mean_h = match self.centred {
+                true => sum_h.sum() / cols as f32,
+                false => 0.0,
+            };
+            let (a, b) = (V::splat(mean_h), V::splat(sum_hn.sum() / cols as f32));
             let dx = &mut self.dx[r * cols..(r + 1) * cols];
             for i in 0..vectors {
                 let n = V::load_at(x, i, 0.0).sub(mean).mul(rstd);

@@ -99,9 +99,9 @@ fn layer_norms() {
     at_every_level(|level| {
         for cols in lengths().filter(|&cols| cols > 0) {
             for rows in in_time([1, 3, 130], |rows| 100 * rows) {
-                for optional in [true, false] {
-                    one_layer_norm(level, rows, cols, optional);
-                    one_layer_norm_bwd(level, rows, cols, optional);
+                for (optional, centred) in [(true, true), (false, true), (false, false)] {
+                    one_layer_norm(level, rows, cols, optional, centred);
+                    one_layer_norm_bwd(level, rows, cols, optional, centred);
                 }
             }
         }
@@ -109,7 +109,7 @@ fn layer_norms() {
 }
 
 /// With `beta` or without.
-fn one_layer_norm(level: Level, rows: usize, cols: usize, with_beta: bool) {
+fn one_layer_norm(level: Level, rows: usize, cols: usize, with_beta: bool, centred: bool) {
     let x = Strided::new(rows, cols, 1);
     let (gamma, beta) = (pseudo_random(cols, 3), pseudo_random(cols, 4));
     let args = |y, stats| LayerNorm {
@@ -119,18 +119,22 @@ fn one_layer_norm(level: Level, rows: usize, cols: usize, with_beta: bool) {
         gamma: &gamma,
         beta: with_beta.then_some(beta.as_slice()),
         eps: 1e-3,
+        centred,
     };
     let (mut y, mut stats) = (Guarded::unset(rows, cols), Guarded::unset(rows, 2));
     layer_norm(level, args(y.view_mut(), stats.view_mut()));
     let (mut expected, mut expected_stats) = (Mat::zeros(rows, cols), Mat::zeros(rows, 2));
     scalar::layer_norm(args(expected.view_mut(), expected_stats.view_mut()));
-    let what = format!("{} {rows} x {cols}, beta {with_beta}", level.name());
+    let what = format!(
+        "{} {rows} x {cols}, beta {with_beta}, centred {centred}",
+        level.name()
+    );
     agree(y.check(), expected.data(), 3e-6, &what);
     agree(stats.check(), expected_stats.data(), 2e-6, &what);
 }
 
 /// With a residual or without.
-fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: bool) {
+fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: bool, centred: bool) {
     let x = Strided::new(rows, cols, 1);
     let dy = Strided::new(rows, cols, 2);
     let residual = Strided::new(rows, cols, 7);
@@ -143,6 +147,7 @@ fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: boo
         gamma: &gamma,
         beta: None,
         eps: 1e-3,
+        centred,
     });
     let args = |dx, dgamma, dbeta| LayerNormBackward {
         dx,
@@ -152,6 +157,7 @@ fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: boo
         x: x.view(),
         stats: stats.view(),
         gamma: &gamma,
+        centred,
         residual: with_residual.then(|| residual.view()),
     };
     let mut expected_sums = [pseudo_random(cols, 5), pseudo_random(cols, 6)];
@@ -164,7 +170,10 @@ fn one_layer_norm_bwd(level: Level, rows: usize, cols: usize, with_residual: boo
     let mut expected = Mat::zeros(rows, cols);
     let [dgamma, dbeta] = expected_sums.each_mut().map(Vec::as_mut_slice);
     scalar::layer_norm_bwd(args(expected.view_mut(), dgamma, dbeta));
-    let what = format!("{} {rows} x {cols}, residual {with_residual}", level.name());
+    let what = format!(
+        "{} {rows} x {cols}, residual {with_residual}, centred {centred}",
+        level.name()
+    );
     agree(dx.check(), expected.data(), 5e-6, &what);
     for (sums, expected) in sums.iter_mut().zip(&expected_sums) {
         agree(sums.check(), expected, 5e-6, &what);

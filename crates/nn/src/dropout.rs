@@ -20,12 +20,15 @@ pub(crate) enum Site {
     FeedForwardOut,
     /// Between the two layers of the feed-forward network.
     FeedForwardInner,
+    /// On the last hidden states.
+    Last,
 }
 
 /// Sites that are numbered block by block. Later sites are numbered apart from them, so that the masks of earlier
 /// versions, and with them trainings that are resumed, stay what they are.
 const SITES: u64 = 4;
 const LATER_SITES: u64 = 1 << 32;
+const LAST_SITE: u64 = 1 << 33;
 
 impl Site {
     /// A number of its own for each site of each block.
@@ -37,6 +40,7 @@ impl Site {
             Self::AttentionOut => block * SITES + 2,
             Self::FeedForwardOut => block * SITES + 3,
             Self::FeedForwardInner => LATER_SITES + block,
+            Self::Last => LAST_SITE + block,
         }
     }
 }
@@ -95,12 +99,13 @@ mod tests {
 
     use super::*;
 
-    const SITES_OF_A_BLOCK: [Site; 5] = [
+    const SITES_OF_A_BLOCK: [Site; 6] = [
         Site::Embeddings,
         Site::Probabilities,
         Site::AttentionOut,
         Site::FeedForwardOut,
         Site::FeedForwardInner,
+        Site::Last,
     ];
 
     fn batch() -> TokenBatch {

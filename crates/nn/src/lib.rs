@@ -35,7 +35,7 @@ pub use modules::{
 pub use network::{Activations, ModulePlace, Network, widths};
 pub use spec::{
     AttentionSpec, BlockSpec, DropoutSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec,
-    Numbering, Placement, PositionSpec, RelativeSpec, RotarySpec,
+    Numbering, Placement, PositionSpec, RelativeSpec, RotarySpec, UNLIMITED, limit,
 };
 pub use weights::{
     Builder, Entry, Frozen, Grads, Layout, Params, ProductParam, TableParam, TablePlace, TableRows,

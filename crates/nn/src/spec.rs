@@ -5,12 +5,20 @@
 
 use matryo_ops::{Activation, AttentionShape};
 
+/// Longest input of an encoder that has no longest input.
+pub const UNLIMITED: usize = usize::MAX;
+
+/// The longest input in tokens, `None` if it is [`UNLIMITED`].
+pub fn limit(tokens: usize) -> Option<usize> {
+    (tokens != UNLIMITED).then_some(tokens)
+}
+
 /// A transformer encoder: an embedding stage, blocks, and possibly a normalisation at the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncoderSpec {
     /// Width of the hidden states.
     pub dim: usize,
-    /// Tokens of the longest input, special tokens included.
+    /// Tokens of the longest input, special tokens included; possibly [`UNLIMITED`].
     pub max_tokens: usize,
     /// How token ids become the first hidden states.
     pub embeddings: EmbeddingSpec,
@@ -134,13 +142,15 @@ pub struct FeedForwardSpec {
     pub bias: bool,
 }
 
-/// Layer normalisation.
+/// Layer normalisation (Ba et al. 2016); not centred and without a shift it is RMSNorm (Zhang & Sennrich 2019).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormSpec {
     /// Added to the variance.
     pub eps: f32,
     /// Whether it has a shift besides its scale.
     pub bias: bool,
+    /// Whether the mean is subtracted first.
+    pub centred: bool,
 }
 
 /// Dropout rates by place; all are 0 when a model is only used.
@@ -156,6 +166,8 @@ pub struct DropoutSpec {
     pub feed_forward_inner: f32,
     /// On the output of the feed-forward network.
     pub feed_forward_out: f32,
+    /// On the last hidden states, behind their normalisation.
+    pub last: f32,
 }
 
 impl DropoutSpec {

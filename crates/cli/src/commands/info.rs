@@ -1,7 +1,7 @@
 //! `matryo info`: what a model is, and how it runs here.
 
 use clap::Args;
-use matryo_model::{ModelFolder, SentenceEncoder, SimilarityFn};
+use matryo_model::{ModelFolder, SentenceEncoder, SimilarityFn, limit};
 use serde::Serialize;
 
 use super::{Context, Outcome};
@@ -31,7 +31,8 @@ struct Info {
     parameters: usize,
     dim: usize,
     truncate_dim: Option<usize>,
-    max_seq_length: usize,
+    /// `None` without a limit.
+    max_seq_length: Option<usize>,
     prompts: serde_json::Map<String, serde_json::Value>,
     default_prompt_name: Option<String>,
     similarity: &'static str,
@@ -65,7 +66,7 @@ impl Info {
             parameters: parameters(folder)?,
             dim: folder.dim(),
             truncate_dim: settings.truncate_dim,
-            max_seq_length: model.max_seq_length(),
+            max_seq_length: limit(model.max_seq_length()),
             prompts: settings
                 .prompts
                 .iter()
@@ -90,7 +91,8 @@ impl Info {
         lines.push(("modules", self.modules.join(", ")));
         lines.push(("parameters", grouped(self.parameters as u64)));
         lines.push(("dimensions", self.describe_dim()));
-        lines.push(("longest text", format!("{} tokens", self.max_seq_length)));
+        let longest = self.max_seq_length.map(|tokens| format!("{tokens} tokens"));
+        lines.push(("longest text", longest.unwrap_or("no limit".into())));
         lines.extend(
             self.prompts
                 .iter()

@@ -1,4 +1,4 @@
-//! Layer normalisation (Ba et al. 2016) of each row, with biased variance.
+//! Layer normalisation (Ba et al. 2016) of each row, with biased variance; not centred, with 0 for the mean.
 
 use crate::{LayerNorm, LayerNormBackward};
 
@@ -11,9 +11,10 @@ pub fn layer_norm(args: LayerNorm<'_>) {
         gamma,
         beta,
         eps,
+        centred,
     } = args;
     for row in 0..x.rows() {
-        let (mean, inverse) = moments(x.row(row), eps);
+        let (mean, inverse) = moments(x.row(row), eps, centred);
         for (col, y) in y.row(row).iter_mut().enumerate() {
             let standard = (f64::from(x.row(row)[col]) - mean) * inverse;
             let shift = beta.map_or(0.0, |beta| f64::from(beta[col]));
@@ -27,8 +28,9 @@ pub fn layer_norm(args: LayerNorm<'_>) {
     }
 }
 
-fn moments(x: &[f32], eps: f32) -> (f64, f64) {
-    let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
+fn moments(x: &[f32], eps: f32, centred: bool) -> (f64, f64) {
+    let sum = x.iter().map(|&x| f64::from(x)).sum::<f64>();
+    let mean = if centred { sum / x.len() as f64 } else { 0.0 };
     let variance = x
         .iter()
         .map(|&x| (f64::from(x) - mean).powi(2))
@@ -37,7 +39,7 @@ fn moments(x: &[f32], eps: f32) -> (f64, f64) {
     (mean, 1.0 / (variance + f64::from(eps)).sqrt())
 }
 
-/// With `h = dy * gamma` and `s` the standardised row: `dx = (h - mean(h) - s * mean(h * s)) / deviation + residual`,
+/// With `h = dy * gamma` and `s` the standardised row: `dx = (h - mean(h) - s * mean(h * s)) / deviation + residual`, without `mean(h)` if not centred,
 /// `dgamma += sum of dy * s`, `dbeta += sum of dy`.
 pub fn layer_norm_bwd(args: LayerNormBackward<'_>) {
     let LayerNormBackward {
@@ -48,6 +50,7 @@ pub fn layer_norm_bwd(args: LayerNormBackward<'_>) {
         x,
         stats,
         gamma,
+        centred,
         residual,
     } = args;
     let width = x.cols();
@@ -57,7 +60,8 @@ pub fn layer_norm_bwd(args: LayerNormBackward<'_>) {
         };
         let s = |col: usize| f64::from((x.row(row)[col] - mean) * inverse);
         let h = |col: usize| f64::from(dy.row(row)[col]) * f64::from(gamma[col]);
-        let mean_h = (0..width).map(h).sum::<f64>() / width as f64;
+        let sum_h = (0..width).map(h).sum::<f64>();
+        let mean_h = if centred { sum_h / width as f64 } else { 0.0 };
         let mean_hs = (0..width).map(|col| h(col) * s(col)).sum::<f64>() / width as f64;
         for col in 0..width {
             let own = f64::from(inverse) * (h(col) - mean_h - s(col) * mean_hs);

@@ -12,6 +12,7 @@ use matryo_base::files::{FileError, write_file, write_folder};
 use matryo_nn::{
     FolderLayout, ModuleClass, Params, WriteConfig,
     config::{Object, read_json},
+    limit,
 };
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
@@ -135,8 +136,14 @@ fn write_tokenizer(
     } else {
         json!({})
     };
-    let length = options.max_seq_length;
-    config["model_max_length"] = json!(length.unwrap_or(source.input.max_seq_length));
+    // Without a limit the file says so already, or nothing, which means the same.
+    if let Some(tokens) = limit(
+        options
+            .max_seq_length
+            .unwrap_or(source.input.max_seq_length),
+    ) {
+        config["model_max_length"] = json!(tokens);
+    }
     write_json(&dir.join("tokenizer_config.json"), &config, 2)
 }
 

@@ -77,6 +77,7 @@ pub(super) fn spec(
             None => defaults.norm_eps as f32,
         },
         bias: true,
+        centred: true,
     };
     let feed_forward = FeedForwardSpec {
         dim: config.positive(keys.feed_forward)?,
@@ -163,6 +164,7 @@ fn dropout(config: &Object, keys: &Keys, default: f64) -> Result<DropoutSpec, Nn
         attention_out: hidden,
         feed_forward_inner: 0.0,
         feed_forward_out: hidden,
+        last: 0.0,
     })
 }
 
@@ -197,7 +199,10 @@ pub(super) fn tensors(id: ParamId) -> Vec<String> {
         ParamId::FeedForwardOut(i) => vec![layer(i, "output.dense")],
         ParamId::FeedForwardNorm(i) => vec![layer(i, "output.LayerNorm")],
         ParamId::TaskTypes => vec!["embeddings.task_type_embeddings".into()],
-        ParamId::EmbeddingProjection | ParamId::RelativeBias | ParamId::FinalNorm => Vec::new(),
+        ParamId::EmbeddingProjection
+        | ParamId::RelativeBias
+        | ParamId::GatedIn(_)
+        | ParamId::FinalNorm => Vec::new(),
     }
 }
 
@@ -208,7 +213,7 @@ pub(super) fn key(axis: Axis) -> &'static str {
         Axis::Positions => "max_position_embeddings",
         Axis::TokenTypes => "type_vocab_size",
         Axis::TaskTypes => "task_type_vocab_size",
-        Axis::Embedding | Axis::Dim | Axis::Distances => "hidden_size",
+        Axis::Embedding | Axis::Dim | Axis::Attention | Axis::Distances => "hidden_size",
         Axis::FeedForward => "intermediate_size",
     }
 }

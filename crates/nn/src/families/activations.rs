@@ -21,9 +21,16 @@ const ACTIVATIONS: [(&str, Activation); 10] = [
 /// The activation that `key` names; `gelu` without it.
 pub(super) fn activation(config: &Object, key: &str) -> Result<Activation, NnError> {
     let name = config.text(key)?.unwrap_or("gelu");
+    named(name).ok_or_else(|| config.wrong(key, &format!("one of {}", names())))
+}
+
+/// The activation of this name.
+pub(super) fn named(name: &str) -> Option<Activation> {
     let known = ACTIVATIONS.iter().find(|(known, _)| *known == name);
-    let names = ACTIVATIONS.map(|(name, _)| name).join(", ");
-    known
-        .map(|(_, activation)| *activation)
-        .ok_or_else(|| config.wrong(key, &format!("one of {names}")))
+    known.map(|(_, activation)| *activation)
+}
+
+/// All names, for messages.
+pub(super) fn names() -> String {
+    ACTIVATIONS.map(|(name, _)| name).join(", ")
 }

@@ -53,7 +53,7 @@ fn tensors(id: ParamId) -> Vec<String> {
 
 fn key(axis: Axis) -> &'static str {
     match axis {
-        Axis::Embedding | Axis::Dim => KEYS.dim,
+        Axis::Embedding | Axis::Dim | Axis::Attention => KEYS.dim,
         Axis::FeedForward => KEYS.feed_forward,
         other => absolute::key(other),
     }

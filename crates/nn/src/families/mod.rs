@@ -10,6 +10,7 @@ mod electra;
 mod ernie;
 mod modernbert;
 mod mpnet;
+mod t5;
 mod xlm_roberta;
 
 use serde_json::{Map, Value};
@@ -28,6 +29,7 @@ static FAMILIES: &[&Family] = &[
     &ernie::FAMILY,
     &modernbert::FAMILY,
     &mpnet::FAMILY,
+    &t5::FAMILY,
     &xlm_roberta::FAMILY,
 ];
 
@@ -76,6 +78,8 @@ pub enum ParamId {
     AttentionNorm(usize),
     /// First layer of a block's feed-forward network.
     FeedForwardIn(usize),
+    /// First layer of a block's gated feed-forward network, activated half first: one tensor, or two.
+    GatedIn(usize),
     /// Second layer of a block's feed-forward network.
     FeedForwardOut(usize),
     /// Normalisation of a block's feed-forward network.
@@ -101,6 +105,8 @@ pub enum Axis {
     Embedding,
     /// Width of the hidden states.
     Dim,
+    /// Width of all heads together.
+    Attention,
     /// Width inside a feed-forward network.
     FeedForward,
 }

@@ -56,6 +56,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     let norm = NormSpec {
         eps: config.epsilon("norm_eps", 1e-5)?,
         bias: config.flag("norm_bias")?.unwrap_or(false),
+        centred: true,
     };
     let full_block = block(config, dim, norm)?;
     let mut sliding_block = full_block.clone();
@@ -206,6 +207,7 @@ fn dropout(config: &Object) -> Result<DropoutSpec, NnError> {
         attention_out: attention,
         feed_forward_inner: config.rate("mlp_dropout", 0.0)?,
         feed_forward_out: 0.0,
+        last: 0.0,
     })
 }
 
@@ -217,7 +219,7 @@ fn tensors(id: ParamId) -> Vec<String> {
         ParamId::Qkv(i) => layer(i, "attn.Wqkv"),
         ParamId::AttentionOut(i) => layer(i, "attn.Wo"),
         ParamId::AttentionNorm(i) => layer(i, "attn_norm"),
-        ParamId::FeedForwardIn(i) => layer(i, "mlp.Wi"),
+        ParamId::GatedIn(i) => layer(i, "mlp.Wi"),
         ParamId::FeedForwardOut(i) => layer(i, "mlp.Wo"),
         ParamId::FeedForwardNorm(i) => layer(i, "mlp_norm"),
         ParamId::FinalNorm => vec!["final_norm".into()],
@@ -225,6 +227,7 @@ fn tensors(id: ParamId) -> Vec<String> {
         | ParamId::TokenTypes
         | ParamId::TaskTypes
         | ParamId::RelativeBias
+        | ParamId::FeedForwardIn(_)
         | ParamId::EmbeddingProjection => Vec::new(),
     }
 }

@@ -66,13 +66,13 @@ impl Attention {
     ) -> Result<Self, NnError> {
         let width = spec.shape.width();
         let qkv = LinearShape {
-            out: (Axis::Dim, 3 * width),
+            out: (Axis::Attention, 3 * width),
             input: (Axis::Dim, dim),
             bias: spec.bias,
         };
         let out = LinearShape {
             out: (Axis::Dim, dim),
-            input: (Axis::Dim, width),
+            input: (Axis::Attention, width),
             bias: spec.bias,
         };
         Ok(Self {

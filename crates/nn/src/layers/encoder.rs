@@ -13,6 +13,7 @@ use super::{
 use crate::{
     EncoderSpec, Family, NnError,
     arena::{self, Buffer},
+    dropout::Site,
     families::{Axis, ParamId},
     pass::{Backward, Pass},
     weights::Builder,
@@ -27,6 +28,8 @@ pub(crate) struct Encoder {
     embeddings: Embeddings,
     blocks: Vec<Block>,
     final_norm: Option<Norm>,
+    /// Rate on the last hidden states.
+    dropout: f32,
     trained: Trained,
 }
 
@@ -101,6 +104,7 @@ impl Encoder {
             embeddings,
             blocks,
             final_norm,
+            dropout: spec.dropout.last,
             trained,
         })
     }
@@ -143,7 +147,8 @@ impl Encoder {
             x = y;
             tap(&x);
         }
-        let (hidden, last) = self.normalized(pass, x, keep);
+        let (mut hidden, last) = self.normalized(pass, x, keep);
+        pass.drop(&mut hidden, pass.masks.at(self.dropout, 0, Site::Last));
         let kept = keep.then_some(KeptEncoder {
             embeddings,
             input,
@@ -175,13 +180,15 @@ impl Encoder {
     }
 
     /// Adds the gradients of all that is trained, given that of the last hidden state.
-    pub(crate) fn backward(&self, cx: &mut Backward<'_>, kept: KeptEncoder, d_hidden: Buffer) {
+    pub(crate) fn backward(&self, cx: &mut Backward<'_>, kept: KeptEncoder, mut d_hidden: Buffer) {
         let KeptEncoder {
             embeddings,
             input,
             mut blocks,
             last,
         } = kept;
+        let dropout = cx.pass.masks.at(self.dropout, 0, Site::Last);
+        cx.pass.drop(&mut d_hidden, dropout);
         let mut dy = match (self.final_norm, last) {
             (Some(norm), Some((x, stats))) => norm.backward(cx, &d_hidden, &x, &stats, None),
             _ => d_hidden,

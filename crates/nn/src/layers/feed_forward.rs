@@ -64,9 +64,13 @@ impl FeedForward {
             input: (Axis::FeedForward, spec.dim),
             bias: spec.bias,
         };
+        let first = match spec.gated {
+            true => ParamId::GatedIn,
+            false => ParamId::FeedForwardIn,
+        };
         Ok(Self {
             block: place.index,
-            input: builder.linear(ParamId::FeedForwardIn(place.weights), input)?,
+            input: builder.linear(first(place.weights), input)?,
             output: builder.linear(ParamId::FeedForwardOut(place.weights), output)?,
             activation: spec.activation,
             gated: spec.gated,

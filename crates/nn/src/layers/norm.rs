@@ -1,4 +1,4 @@
-//! Layer normalisation of each row (Ba et al. 2016), with or without a shift.
+//! Layer normalisation of each row (Ba et al. 2016), with or without a shift, or RMSNorm (Zhang & Sennrich 2019).
 //!
 //! Its backward needs the input, which the layer around it keeps, and mean and deviation of each row, `[t, 2]`.
 
@@ -19,6 +19,7 @@ pub(crate) struct Norm {
     pub(crate) gamma: VectorParam,
     pub(crate) beta: Option<VectorParam>,
     pub(crate) eps: f32,
+    pub(crate) centred: bool,
 }
 
 impl Norm {
@@ -48,6 +49,7 @@ impl Norm {
             gamma: pass.weights.vector(self.gamma),
             beta: self.beta.map(|beta| pass.weights.vector(beta)),
             eps: self.eps,
+            centred: self.centred,
         });
         y
     }
@@ -73,6 +75,7 @@ impl Norm {
                 x: x.view(),
                 stats: stats.view(),
                 gamma,
+                centred: self.centred,
                 residual,
             });
         });

@@ -73,7 +73,8 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         let table = self.builder.vector(&ParamSpec {
             names: self.names(ParamId::RelativeBias, &["weight"]),
             shape: vec![self.extent((Axis::Distances, spec.rows)), heads],
-            decay: Decay::Yes,
+            // Upstream tells by its name, `relative_attention_bias`.
+            decay: Decay::No,
         })?;
         Ok(Relative {
             table,
@@ -156,6 +157,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
                 None
             },
             eps: spec.eps,
+            centred: spec.centred,
         }))
     }
 
@@ -184,7 +186,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
 /// have the table under the latter's name alone.
 fn prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Result<&'static str, NnError> {
     let prefixed = format!("{}{words}", family.prefix);
-    if checkpoint.has(&prefixed) && checkpoint.has(words) {
+    if !family.prefix.is_empty() && checkpoint.has(&prefixed) && checkpoint.has(words) {
         return Err(NnError::TensorTwice {
             path: checkpoint.path().to_owned(),
             names: [words.to_owned(), prefixed],

@@ -16,6 +16,7 @@ use crate::{
     families,
     features::FeatureGradients,
     layers::encoder::{Encoder, KeptEncoder},
+    limit,
     pass::{Backward, Pass},
     weights::Builder,
 };
@@ -207,7 +208,7 @@ impl Transformer {
     fn written_module(&self, options: &WriteConfig) -> Value {
         if options.layout == FolderLayout::Old {
             let length = options.max_seq_length.unwrap_or(self.max_seq_length);
-            return json!({"max_seq_length": length, "do_lower_case": self.do_lower_case});
+            return json!({"max_seq_length": limit(length), "do_lower_case": self.do_lower_case});
         }
         let mut config = Value::Object(
             task()

@@ -113,8 +113,8 @@ fn check(network: &Network, texts: &[Vec<u32>], extent: &Extent, what: &str) {
     let alone: Vec<Vec<usize>> = (0..texts.len()).map(|i| vec![i]).collect();
     let expected = on_threads(1, || embed(network, texts, &alone, 0));
     assert!(expected.data().iter().all(|x| x.is_finite()));
-    for threads in [1, 2] {
-        for seed in 0..extent.partitions {
+    let agrees = |threads: usize, seeds: &mut dyn Iterator<Item = u64>| {
+        for seed in seeds {
             let batches = partition(texts.len(), seed);
             let found = on_threads(threads, || embed(network, texts, &batches, seed));
             assert_eq!(
@@ -122,7 +122,15 @@ fn check(network: &Network, texts: &[Vec<u32>], extent: &Extent, what: &str) {
                 "{what}, {threads} threads, partition {seed}"
             );
         }
-    }
+    };
+    agrees(2, &mut (0..extent.partitions));
+    // A single thread leaves a core of two idle: half the partitions each, side by side.
+    std::thread::scope(|scope| {
+        for half in 0..2 {
+            let mut seeds = (half..extent.partitions).step_by(2);
+            scope.spawn(move || agrees(1, &mut seeds));
+        }
+    });
     // Four callers at once, each with a partition of its own, on one pool.
     on_threads(2, || {
         std::thread::scope(|scope| {

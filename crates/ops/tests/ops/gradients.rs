@@ -217,13 +217,14 @@ fn embeddings() {
 fn layer_norm() {
     for with_beta in [true, false] {
         for with_residual in [true, false] {
-            one_layer_norm(with_beta, with_residual);
+            one_layer_norm(with_beta, with_residual, true);
+            one_layer_norm(with_beta, with_residual, false);
         }
     }
 }
 
 /// With a residual the forward is `layer_norm(x) . g + x . residual`, as in a pre-norm block.
-fn one_layer_norm(with_beta: bool, with_residual: bool) {
+fn one_layer_norm(with_beta: bool, with_residual: bool, centred: bool) {
     let (rows, cols) = (70, 33);
     let (x, gamma, beta, g, residual) = (
         mat(rows, cols, 1),
@@ -246,6 +247,7 @@ fn one_layer_norm(with_beta: bool, with_residual: bool) {
                 gamma,
                 beta: Some(beta).filter(|_| with_beta),
                 eps: 1e-5,
+                centred,
             });
         };
         let forward = |x: MatRef<'_>, gamma: MatRef<'_>, beta: MatRef<'_>| {
@@ -267,6 +269,7 @@ fn one_layer_norm(with_beta: bool, with_residual: bool) {
             x: x.view(),
             stats: stats.view(),
             gamma: gamma.data(),
+            centred,
             residual: with_residual.then(|| residual.view()),
         });
         if with_residual {

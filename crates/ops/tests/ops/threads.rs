@@ -168,6 +168,7 @@ fn rows_and_columns() {
             gamma: &gamma,
             beta: Some(&gamma),
             eps: 1e-12,
+            centred: true,
         });
         ops.layer_norm_bwd(LayerNormBackward {
             dx: dx.view_mut(),
@@ -177,6 +178,7 @@ fn rows_and_columns() {
             x: x.view(),
             stats: stats.view(),
             gamma: &gamma,
+            centred: true,
             residual: Some(dy.view()),
         });
         ops.dropout(

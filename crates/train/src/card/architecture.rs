@@ -1,6 +1,6 @@
 //! What the model is: the facts of its modules, and how either version of sentence-transformers prints them.
 
-use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig, pooling_modes};
+use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig, limit, pooling_modes};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -211,10 +211,15 @@ impl Architecture {
             ),
             Compat::V3_0 => format!(
                 "Transformer({{'max_seq_length': {}, 'do_lower_case': {}}}) with Transformer model: {class}",
-                self.max_seq_length,
+                self.longest("None"),
                 python_bool(self.do_lower_case)
             ),
         }
+    }
+
+    /// The longest input in tokens, or what Python prints without a limit.
+    pub(super) fn longest(&self, without: &str) -> String {
+        limit(self.max_seq_length).map_or(without.to_owned(), |tokens| tokens.to_string())
     }
 
     /// The similarity in words.

@@ -27,7 +27,7 @@ pub(super) fn details(card: &CardData) -> Option<Value> {
     Some(context! {
         base => card.base_model.as_ref().map(link),
         base_revision => card.base_model.as_ref().and_then(|base| base.revision.as_deref()).map(inline),
-        max_seq_length => card.architecture.max_seq_length,
+        max_seq_length => card.architecture.longest("inf"),
         dim => card.architecture.dim,
         dim_unit => match card.compat { Compat::Current => "dimensions", Compat::V3_0 => "tokens" },
         similarity => card.architecture.similarity_name(),

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use matryo_model::HubProgress;
+use matryo_model::{HubProgress, limit};
 use matryo_train::{
     Event, Observer, TrainOutcome,
     events::{MemoryPlan, RunPlan, StepEvent},
@@ -95,7 +95,7 @@ fn plan(plan: &RunPlan) -> Value {
         "dim": plan.dim,
         "parameters": plan.parameters,
         "trainable": plan.trainable,
-        "max_seq_length": plan.max_seq_length,
+        "max_seq_length": limit(plan.max_seq_length),
         "rows": plan.rows,
         "columns": plan.columns,
         "queries": plan.evaluation.map(|(queries, _)| queries),

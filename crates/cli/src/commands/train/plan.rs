@@ -1,5 +1,6 @@
 //! What is going to run, in a few lines.
 
+use matryo_model::limit;
 use matryo_train::{
     config::Prompts,
     events::{MemoryPlan, RunPlan},
@@ -33,12 +34,15 @@ fn model(plan: &RunPlan) -> String {
     } else {
         format!("{} trained", grouped(plan.trainable as u64))
     };
+    let longest = match limit(plan.max_seq_length) {
+        Some(tokens) => format!("texts up to {tokens} tokens"),
+        None => "texts of any length".to_owned(),
+    };
     format!(
-        "{} ({} wide, {} parameters, {trained}, texts up to {} tokens)",
+        "{} ({} wide, {} parameters, {trained}, {longest})",
         plan.config.model,
         plan.dim,
         grouped(plan.parameters as u64),
-        plan.max_seq_length
     )
 }
 
