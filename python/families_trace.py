@@ -101,7 +101,7 @@ def record(repository: Path, folder: Path):
     model.eval()
     values["final"] = torch.tensor(model.encode(probes))
     before = load_file(folder / "model/model.safetensors")
-    values |= final_weights(before, model[0].auto_model.state_dict())
+    values |= final_weights(before, getattr(model[0], "auto_model", model[0]).state_dict())
     save_file(values, folder / "trace.safetensors")
     (folder / "trace.json").write_text(json.dumps(course(trainer, result), indent=1) + "\n")
 
@@ -133,7 +133,7 @@ def final_weights(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor
     values = {}
     for name, old in before.items():
         changed = (after[name] != old).reshape(len(old), -1).any(dim=1).nonzero()[:, 0]
-        if name.endswith("embeddings.weight") and len(changed) < len(old):
+        if name.endswith(("embeddings.weight", "embedding.weight")) and len(changed) < len(old):
             values[f"rows.{name}"] = changed.to(torch.int32)
             values[f"weights.{name}"] = after[name][changed].clone()
         else:

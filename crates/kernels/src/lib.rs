@@ -8,6 +8,7 @@ mod activation;
 mod adamw;
 mod aligned;
 mod attention;
+mod bag;
 mod cache;
 mod cpu;
 mod dropout;
@@ -48,6 +49,7 @@ pub use attention::{
     Attention, AttentionBackward, AttentionMask, AttentionShape, RelativeBias, Spans, attention,
     attention_bwd,
 };
+pub use bag::{bag, bag_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};
 pub use dropout::{Dropout, dropout};
 pub use embed::{Lookup, LookupGradient, embed, embed_bwd};

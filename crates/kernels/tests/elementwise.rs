@@ -5,8 +5,8 @@ mod common;
 use common::{Guarded, Strided, agree, at_every_level, in_time};
 use matryo_kernels::{
     Activation, AdamW, Epilogue, LayerNorm, LayerNormBackward, Level, Lookup, LookupGradient, Mat,
-    MatRef, Rotary, Touched, Weight, activation_bwd, adamw, add, embed, embed_bwd, gate, gate_bwd,
-    layer_norm, layer_norm_bwd, linear, rotary, scalar, sum_squares,
+    MatRef, Rotary, Spans, Touched, Weight, activation_bwd, adamw, add, bag, bag_bwd, embed,
+    embed_bwd, gate, gate_bwd, layer_norm, layer_norm_bwd, linear, rotary, scalar, sum_squares,
 };
 use matryo_testkit::{Tolerance, assert_close, assert_value, pseudo_random};
 
@@ -320,6 +320,38 @@ fn embeddings() {
         }
         embeddings_bwd(cols, rows);
     }
+}
+
+/// Texts of no token, of one and of many; row 1 is frozen.
+#[test]
+fn bags() {
+    at_every_level(|level| {
+        for cols in lengths().filter(|&cols| cols > 0) {
+            let bounds = [0, 0, 1, 2, 40, 90];
+            let spans = Spans { bounds: &bounds };
+            let rows: Vec<u32> = (0..90).map(|r| r * r % 7).collect();
+            let table = Strided::new(7, cols, 1);
+            let lookup = Lookup {
+                table: table.view(),
+                rows: &rows,
+            };
+            let (mut y, mut expected) = (Guarded::unset(5, cols), Mat::zeros(5, cols));
+            bag(level, y.view_mut(), lookup, spans);
+            scalar::bag(expected.view_mut(), lookup, spans);
+            agree(y.check(), expected.data(), 4e-7, "bag");
+            let dy = Strided::new(5, cols, 2);
+            let mut expected = Mat::from_vec(7, cols, pseudo_random(7 * cols, 3));
+            let mut d = Guarded::new(7, cols, expected.data());
+            let gradient = |d_table| LookupGradient {
+                d_table,
+                rows: &rows,
+                frozen_row: Some(1),
+            };
+            bag_bwd(gradient(d.view_mut()), dy.view(), spans);
+            scalar::bag_bwd(gradient(expected.view_mut()), dy.view(), spans);
+            agree(d.check(), expected.data(), 2e-6, "bag_bwd");
+        }
+    });
 }
 
 /// Row 1 of the first table is frozen.

@@ -185,6 +185,18 @@ pub enum NnError {
         /// Rows there are.
         rows: usize,
     },
+    /// A token for which a table's `mapping` names a row that the table does not have.
+    #[error("`mapping` leads token {token} to row {found}, but the table has {rows}\n  in {}", path.display())]
+    MappedRow {
+        /// The file.
+        path: PathBuf,
+        /// The token.
+        token: usize,
+        /// The row.
+        found: i64,
+        /// Rows there are.
+        rows: usize,
+    },
     /// A model of a family that there is no code for.
     #[error("`model_type` is \"{found}\", which is not supported\n  in {}", path.display())]
     UnknownFamily {

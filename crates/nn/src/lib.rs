@@ -30,7 +30,7 @@ pub use families::{Axis, Family, ParamId, model_types};
 pub use features::{Feature, Features, Widths};
 pub use modules::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleSource, TextInput,
-    WriteConfig, default_modules, pooling_modes,
+    TokenRules, WriteConfig, default_modules, pooling_modes,
 };
 pub use network::{Activations, ModulePlace, Network, widths};
 pub use spec::{

@@ -287,7 +287,7 @@ fn open_checkpoints(places: &[ModulePlace]) -> Result<Vec<Option<Checkpoint>>, N
         place
             .module
             .has_weights()
-            .then(|| Checkpoint::open(&place.dir))
+            .then(|| place.module.checkpoint(&place.dir))
             .transpose()
     };
     places.iter().map(open).collect()

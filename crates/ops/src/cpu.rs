@@ -156,6 +156,14 @@ impl Ops for Cpu {
         kernels::embed_bwd(dy, gradients);
     }
 
+    fn bag(&self, y: MatMut<'_>, lookup: Lookup<'_>, spans: Spans<'_>) {
+        kernels::bag(self.level(), y, lookup, spans);
+    }
+
+    fn bag_bwd(&self, gradient: LookupGradient<'_>, dy: MatRef<'_>, spans: Spans<'_>) {
+        kernels::bag_bwd(gradient, dy, spans);
+    }
+
     fn layer_norm(&self, args: LayerNorm<'_>) {
         kernels::layer_norm(self.level(), args);
     }

@@ -42,6 +42,12 @@ pub trait Ops: Send + Sync {
     /// Backward of [`Ops::embed`]: `d_table[rows[r]] += dy[r]` for each table, in the order of the rows, but for frozen rows.
     fn embed_bwd(&self, dy: MatRef<'_>, gradients: &mut [LookupGradient<'_>]);
 
+    /// Mean of a table's rows for each text, 0 for a text without tokens: `y` `[n, d]`.
+    fn bag(&self, y: MatMut<'_>, lookup: Lookup<'_>, spans: Spans<'_>);
+
+    /// Backward of [`Ops::bag`]: `d_table[rows[r]] += dy[i] / tokens of i` for each token `r` of text `i`, but for the frozen row.
+    fn bag_bwd(&self, gradient: LookupGradient<'_>, dy: MatRef<'_>, spans: Spans<'_>);
+
     /// Layer normalisation of each row of `x` (biased variance).
     fn layer_norm(&self, args: LayerNorm<'_>);
 

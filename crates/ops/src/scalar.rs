@@ -58,6 +58,14 @@ impl Ops for Scalar {
         scalar::embed_bwd(dy, gradients);
     }
 
+    fn bag(&self, y: MatMut<'_>, lookup: Lookup<'_>, spans: Spans<'_>) {
+        scalar::bag(y, lookup, spans);
+    }
+
+    fn bag_bwd(&self, gradient: LookupGradient<'_>, dy: MatRef<'_>, spans: Spans<'_>) {
+        scalar::bag_bwd(gradient, dy, spans);
+    }
+
     fn layer_norm(&self, args: LayerNorm<'_>) {
         scalar::layer_norm(args);
     }

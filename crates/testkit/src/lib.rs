@@ -30,7 +30,16 @@ pub struct FamilyGolden {
 impl FamilyGolden {
     /// Every tiny model there is, by name.
     pub fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("families");
+        Self::below("families")
+    }
+
+    /// Static models, which have no family, made by `python/goldens_static.py`.
+    pub fn of_static_models() -> Vec<Self> {
+        Self::below("static")
+    }
+
+    fn below(place: &str) -> Vec<Self> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
         let entries = std::fs::read_dir(&folder).expect("the families can be listed");
         let mut all: Vec<Self> = entries
             .map(|entry| entry.expect("an entry").path())

@@ -7,6 +7,7 @@
 
 mod activation;
 mod attention;
+mod bag;
 mod embed;
 mod gate;
 mod layer_norm;
@@ -17,6 +18,7 @@ mod scan;
 
 pub use activation::{activate, activation_bwd, derivative};
 pub use attention::{attention, attention_bwd};
+pub use bag::{bag, bag_bwd};
 pub use embed::{embed, embed_bwd};
 pub use gate::{gate, gate_bwd};
 pub use layer_norm::{layer_norm, layer_norm_bwd};

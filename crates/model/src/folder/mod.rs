@@ -112,8 +112,8 @@ impl ModelFolder {
     /// # Errors
     /// The module has no weights, or has them only as a pickle.
     pub fn checkpoint(&self, module: usize) -> Result<Checkpoint, ModelError> {
-        let dir = self.path.join(&self.modules[module].path);
-        Ok(Checkpoint::open(&dir)?)
+        let FolderModule { module, path } = &self.modules[module];
+        Ok(module.checkpoint(&self.path.join(path))?)
     }
 
     /// Indices of the modules that have weights.

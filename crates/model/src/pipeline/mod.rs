@@ -63,7 +63,8 @@ impl Pipeline {
             max_seq_length: folder.input.max_seq_length,
             cache: TokenCache::default(),
         };
-        pipeline.set_max_seq_length(folder.input.max_seq_length)?;
+        let limit = pipeline.tokenizer.limit().unwrap_or(usize::MAX);
+        pipeline.set_max_seq_length(folder.input.max_seq_length.min(limit))?;
         Ok(pipeline)
     }
 

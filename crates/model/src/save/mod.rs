@@ -10,9 +10,7 @@ use std::{
 
 use matryo_base::files::{FileError, write_file, write_folder};
 use matryo_nn::{
-    FolderLayout, ModuleClass, Params, WriteConfig,
-    config::{Object, read_json},
-    limit,
+    FolderLayout, ModuleClass, Params, TokenRules, WriteConfig, config::Object, limit,
 };
 use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
@@ -118,6 +116,10 @@ fn write_tokenizer(
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
     let from = source.text_dir();
+    let longest = options
+        .max_seq_length
+        .unwrap_or(source.input.max_seq_length);
+    let cut = limit(longest).filter(|_| source.input.rules != TokenRules::Encoder);
     for name in TOKENIZER_FILES {
         let path = from.join(name);
         if path.exists() {
@@ -125,24 +127,21 @@ fn write_tokenizer(
             write_file(&dir.join(name), |file| file.write_all(&bytes))?;
         }
     }
-    if !from.join("tokenizer.json").exists() {
-        let text = tokenizer_json(&from)?;
+    if cut.is_some() || !from.join("tokenizer.json").exists() {
+        let text = tokenizer_json(&from, cut)?;
         let path = dir.join("tokenizer.json");
         write_file(&path, |file| file.write_all(text.as_bytes()))?;
     }
     let path = from.join("tokenizer_config.json");
-    let mut config = if path.exists() {
-        Object::new(&path, read_json(&path)?)?.into_value()
-    } else {
-        json!({})
-    };
+    let config = Object::read_if_present(&path)?.map(Object::into_value);
     // Without a limit the file says so already, or nothing, which means the same.
-    if let Some(tokens) = limit(
-        options
-            .max_seq_length
-            .unwrap_or(source.input.max_seq_length),
-    ) {
-        config["model_max_length"] = json!(tokens);
+    let length = limit(longest).filter(|_| cut.is_none());
+    if config.is_none() && length.is_none() {
+        return Ok(());
+    }
+    let mut config = config.unwrap_or(json!({}));
+    if let Some(length) = length {
+        config["model_max_length"] = json!(length);
     }
     write_json(&dir.join("tokenizer_config.json"), &config, 2)
 }

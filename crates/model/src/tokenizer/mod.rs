@@ -1,5 +1,6 @@
 //! Texts to token ids, cut to a length that includes the special tokens.
 
+mod bag;
 mod vocab;
 
 use std::path::Path;
@@ -22,6 +23,8 @@ pub struct Tokenizer {
     cut: TruncationDirection,
     special_tokens: usize,
     special_tokens_of_pair: usize,
+    /// `None` for a model that reads whole templates.
+    bag: Option<bag::Rules>,
 }
 
 /// One text as token ids.
@@ -40,9 +43,11 @@ pub struct TokenIds {
 impl Tokenizer {
     /// Opens tokenizer.json, or else vocab.txt, of a model folder.
     ///
-    /// The file's own truncation and padding are ignored: the length comes with each call, and nothing is padded.
+    /// The file's own truncation and padding are ignored: the length comes with each call, and nothing is padded. Only for static
+    /// embeddings does its truncation count, see [`Tokenizer::limit`].
     pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
         let dir = folder.text_dir();
+        let json = dir.join("tokenizer.json");
         let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
         let mut inner = open_inner(&dir, config.as_ref())?;
         if folder.input.do_lower_case {
@@ -50,18 +55,17 @@ impl Tokenizer {
             inner.with_normalizer(Some(lowered)).map_err(failed(&dir))?;
         }
         let cut = truncation_side(&inner, config.as_ref())?;
+        let bag = bag::Rules::of(&inner, &json, folder.input.rules)?;
         inner.with_truncation(None).map_err(failed(&dir))?;
         inner.with_padding(None);
-        let special = |pair| {
-            inner
-                .get_post_processor()
-                .map_or(0, |p| p.added_tokens(pair))
-        };
+        let template = inner.get_post_processor().filter(|_| bag.is_none());
+        let special = |pair| template.map_or(0, |p| p.added_tokens(pair));
         Ok(Self {
             special_tokens: special(false),
             special_tokens_of_pair: special(true),
             inner,
             cut,
+            bag,
         })
     }
 
@@ -124,6 +128,11 @@ impl Tokenizer {
         Ok(encoding.map_err(failed)?.get_offsets().to_vec())
     }
 
+    /// Tokens at which tokenizer.json cuts a text, where that counts.
+    pub fn limit(&self) -> Option<usize> {
+        self.bag.as_ref()?.limit
+    }
+
     /// Number of ids, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
@@ -141,12 +150,16 @@ impl Tokenizer {
     }
 
     fn try_encode(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
+        let text = self.bag.as_ref().map_or(text, |bag| bag.cut(text, max_len));
         let mut encoding = self.inner.encode_fast(text, false)?;
         let full_len = encoding.len() + self.special_tokens;
         let truncated = full_len > max_len && !encoding.is_empty();
         if truncated {
             encoding.truncate(max_len.saturating_sub(self.special_tokens), 0, self.cut);
             encoding.take_overflowing();
+        }
+        if let Some(bag) = &self.bag {
+            return Ok(bag.tokens(&encoding, full_len, truncated));
         }
         let encoding = self.inner.post_process(encoding, None, true)?;
         Ok(TokenIds::new(&encoding, full_len, truncated))
@@ -191,12 +204,20 @@ impl TokenIds {
     }
 }
 
-/// tokenizer.json of a folder without tokenizer.json, made from its vocab.txt.
-pub(crate) fn tokenizer_json(dir: &Path) -> Result<String, ModelError> {
+/// tokenizer.json of a folder, made from vocab.txt if there is none, with a length at which it cuts texts if one is given.
+pub(crate) fn tokenizer_json(dir: &Path, cut: Option<usize>) -> Result<String, ModelError> {
     let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
-    open_inner(dir, config.as_ref())?
-        .to_string(true)
-        .map_err(failed(dir))
+    let mut inner = open_inner(dir, config.as_ref())?;
+    if let Some(max_length) = cut {
+        let own = inner.get_truncation().cloned();
+        let truncation = TruncationParams {
+            max_length,
+            ..own.unwrap_or_default()
+        };
+        let cut = inner.with_truncation(Some(truncation));
+        cut.map_err(failed(dir))?;
+    }
+    inner.to_string(true).map_err(failed(dir))
 }
 
 fn open_inner(dir: &Path, config: Option<&Object>) -> Result<tokenizers::Tokenizer, ModelError> {

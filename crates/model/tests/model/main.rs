@@ -16,5 +16,6 @@ mod quantize;
 mod save;
 mod sentence_encoder;
 mod similarity;
+mod static_models;
 mod tiny;
 mod tokenizer;

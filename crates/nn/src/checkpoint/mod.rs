@@ -11,6 +11,7 @@ use std::{
 pub use convert::{to_f32, value_size};
 use file::ShardFile;
 use matryo_base::{digest::Digest, similar::nearest};
+use matryo_ops::MatRef;
 use safetensors::{Dtype, tensor::TensorInfo};
 
 use crate::{NnError, config::Object};
@@ -25,8 +26,24 @@ pub struct Checkpoint {
     /// The file, or the index of shards.
     path: PathBuf,
     files: Vec<ShardFile>,
-    /// Tensor to index in `files`.
-    tensors: BTreeMap<String, usize>,
+    tensors: BTreeMap<String, Place>,
+}
+
+/// Where a tensor is.
+#[derive(Debug)]
+enum Place {
+    /// In the file of this index.
+    File(usize),
+    /// In memory, computed from what the file holds.
+    Memory { info: TensorInfo, values: Vec<f32> },
+}
+
+/// A tensor that was looked up.
+struct Found<'a> {
+    path: &'a Path,
+    name: &'a str,
+    info: &'a TensorInfo,
+    bytes: &'a [u8],
 }
 
 /// Values that are looked at together for being 0: a page of memory, in most systems.
@@ -50,7 +67,8 @@ impl Checkpoint {
     /// Opens one safetensors file. Fails if its length or header is wrong.
     pub fn open_file(path: PathBuf) -> Result<Self, NnError> {
         let file = ShardFile::open(&path)?;
-        let tensors = file.tensors.keys().map(|name| (name.clone(), 0)).collect();
+        let tensors = file.tensors.keys();
+        let tensors = tensors.map(|name| (name.clone(), Place::File(0))).collect();
         Ok(Self {
             path,
             files: vec![file],
@@ -79,7 +97,7 @@ impl Checkpoint {
             if !file.tensors.contains_key(&name) {
                 return Err(missing(&file.path, &name, file.tensors.keys()));
             }
-            shards.tensors.insert(name, i);
+            shards.tensors.insert(name, Place::File(i));
         }
         Ok(shards)
     }
@@ -96,8 +114,8 @@ impl Checkpoint {
 
     /// The shape of a tensor, `None` if there is none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        let file = &self.files[*self.tensors.get(name)?];
-        Some(&file.tensors[name].shape)
+        let (name, place) = self.tensors.get_key_value(name)?;
+        Some(&self.at(name, place).info.shape)
     }
 
     /// The file, or the index of shards; for messages.
@@ -109,8 +127,8 @@ impl Checkpoint {
     ///
     /// Fails if the tensor is missing, of another shape, or not of a floating type.
     pub fn read(&self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<(), NnError> {
-        let (file, info) = self.of_shape(name, shape, out.len())?;
-        to_f32(info.dtype, file.bytes(info), out);
+        let found = self.of_shape(name, shape, out.len())?;
+        to_f32(found.info.dtype, found.bytes, out);
         Ok(())
     }
 
@@ -122,12 +140,12 @@ impl Checkpoint {
         shape: &[usize],
         out: &mut [f32],
     ) -> Result<(), NnError> {
-        let (file, info) = self.of_shape(name, shape, out.len())?;
-        let stride = ZERO_RUN * readable_size(file, name, info)?;
-        let runs = file.bytes(info).chunks(stride);
+        let found = self.of_shape(name, shape, out.len())?;
+        let stride = ZERO_RUN * found.readable_size()?;
+        let runs = found.bytes.chunks(stride);
         for (bytes, out) in runs.zip(out.chunks_mut(ZERO_RUN)) {
             if bytes.iter().any(|byte| *byte != 0) {
-                to_f32(info.dtype, bytes, out);
+                to_f32(found.info.dtype, bytes, out);
             }
         }
         Ok(())
@@ -137,26 +155,29 @@ impl Checkpoint {
     ///
     /// Only the pages that hold these rows are read from disk. Fails as [`Checkpoint::read`], and on a row outside.
     pub fn read_rows(&self, name: &str, ids: &[u32], out: &mut [f32]) -> Result<(), NnError> {
-        let (file, info) = self.find(name)?;
-        let (rows, width) = matrix_shape(file, name, info)?;
+        let found = self.find(name)?;
+        let (rows, width) = found.matrix_shape()?;
         assert_eq!(ids.len() * width, out.len(), "room for rows of `{name}`");
-        let stride = width * readable_size(file, name, info)?;
-        let bytes = file.bytes(info);
+        let stride = width * found.readable_size()?;
+        let bytes = found.bytes;
         if width == 0 {
             return Ok(());
         }
         for (&id, out) in ids.iter().zip(out.chunks_exact_mut(width)) {
             let row = id as usize;
             if row >= rows {
-                let (path, name) = (file.path.clone(), name.to_owned());
                 return Err(NnError::RowOutOfRange {
-                    path,
-                    name,
+                    path: found.path.to_owned(),
+                    name: name.to_owned(),
                     row: id,
                     rows,
                 });
             }
-            to_f32(info.dtype, &bytes[row * stride..(row + 1) * stride], out);
+            to_f32(
+                found.info.dtype,
+                &bytes[row * stride..(row + 1) * stride],
+                out,
+            );
         }
         Ok(())
     }
@@ -178,8 +199,39 @@ impl Checkpoint {
 
     /// Dtype, shape and bytes of a tensor, as they lie in the file.
     pub fn raw(&self, name: &str) -> Result<(Dtype, &[usize], &[u8]), NnError> {
-        let (file, info) = self.find(name)?;
-        Ok((info.dtype, &info.shape, file.bytes(info)))
+        let found = self.find(name)?;
+        Ok((found.info.dtype, &found.info.shape, found.bytes))
+    }
+
+    /// A matrix of `f32` where it lies; `None` if it is of another type, or does not lie where floats can.
+    ///
+    /// # Errors
+    /// The tensor is missing, or no matrix.
+    pub fn matrix(&self, name: &str) -> Result<Option<MatRef<'_>>, NnError> {
+        let found = self.find(name)?;
+        let (rows, cols) = found.matrix_shape()?;
+        let is_plain = found.info.dtype == Dtype::F32 && cfg!(target_endian = "little");
+        let values = is_plain.then(|| bytemuck::try_cast_slice(found.bytes).ok());
+        Ok(values
+            .flatten()
+            .map(|values| MatRef::new(rows, cols, values)))
+    }
+
+    /// Puts a tensor that was computed in the place of one of that name.
+    pub(crate) fn replace(&mut self, name: &str, shape: Vec<usize>, values: Vec<f32>) {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "`{name}`");
+        let info = TensorInfo {
+            dtype: Dtype::F32,
+            shape,
+            data_offsets: (0, size_of_val(&*values)),
+        };
+        self.tensors
+            .insert(name.to_owned(), Place::Memory { info, values });
+    }
+
+    /// Leaves a tensor out from now on.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.tensors.remove(name);
     }
 
     /// The error that there is no tensor of that name.
@@ -188,33 +240,69 @@ impl Checkpoint {
     }
 
     /// A tensor of a floating type and this shape, of `room` values.
-    fn of_shape(
-        &self,
-        name: &str,
-        shape: &[usize],
-        room: usize,
-    ) -> Result<(&ShardFile, &TensorInfo), NnError> {
+    fn of_shape(&self, name: &str, shape: &[usize], room: usize) -> Result<Found<'_>, NnError> {
         assert_eq!(shape.iter().product::<usize>(), room, "room for `{name}`");
-        let (file, info) = self.find(name)?;
-        if info.shape != shape {
-            let (found, expected) = (info.shape.clone(), shape.to_vec());
+        let found = self.find(name)?;
+        if found.info.shape != shape {
             return Err(NnError::TensorShape {
-                path: file.path.clone(),
+                path: found.path.to_owned(),
                 name: name.to_owned(),
-                found,
-                expected,
+                found: found.info.shape.clone(),
+                expected: shape.to_vec(),
             });
         }
-        readable_size(file, name, info)?;
-        Ok((file, info))
+        found.readable_size()?;
+        Ok(found)
     }
 
-    fn find(&self, name: &str) -> Result<(&ShardFile, &TensorInfo), NnError> {
-        let Some(i) = self.tensors.get(name) else {
-            return Err(self.missing(name));
-        };
-        let file = &self.files[*i];
-        Ok((file, &file.tensors[name]))
+    fn find(&self, name: &str) -> Result<Found<'_>, NnError> {
+        match self.tensors.get_key_value(name) {
+            Some((name, place)) => Ok(self.at(name, place)),
+            None => Err(self.missing(name)),
+        }
+    }
+
+    fn at<'a>(&'a self, name: &'a str, place: &'a Place) -> Found<'a> {
+        match place {
+            Place::File(i) => {
+                let file = &self.files[*i];
+                let info = &file.tensors[name];
+                Found {
+                    path: &file.path,
+                    name,
+                    info,
+                    bytes: file.bytes(info),
+                }
+            }
+            Place::Memory { info, values } => Found {
+                path: &self.path,
+                name,
+                info,
+                bytes: bytemuck::cast_slice(values),
+            },
+        }
+    }
+}
+
+impl Found<'_> {
+    /// Bytes of a value.
+    fn readable_size(&self) -> Result<usize, NnError> {
+        value_size(self.info.dtype).ok_or_else(|| NnError::TensorDtype {
+            path: self.path.to_owned(),
+            name: self.name.to_owned(),
+            found: self.info.dtype.to_string(),
+        })
+    }
+
+    fn matrix_shape(&self) -> Result<(usize, usize), NnError> {
+        match self.info.shape[..] {
+            [rows, width] => Ok((rows, width)),
+            _ => Err(NnError::TensorRank {
+                path: self.path.to_owned(),
+                name: self.name.to_owned(),
+                found: self.info.shape.clone(),
+            }),
+        }
     }
 }
 
@@ -229,29 +317,6 @@ fn weight_map(index: &Object) -> Result<Vec<(String, String)>, NnError> {
         file.map(|f| (name.clone(), f.to_owned())).ok_or_else(wrong)
     };
     map.iter().map(pair).collect()
-}
-
-fn readable_size(file: &ShardFile, name: &str, info: &TensorInfo) -> Result<usize, NnError> {
-    value_size(info.dtype).ok_or_else(|| NnError::TensorDtype {
-        path: file.path.clone(),
-        name: name.to_owned(),
-        found: info.dtype.to_string(),
-    })
-}
-
-fn matrix_shape(
-    file: &ShardFile,
-    name: &str,
-    info: &TensorInfo,
-) -> Result<(usize, usize), NnError> {
-    match info.shape[..] {
-        [rows, width] => Ok((rows, width)),
-        _ => Err(NnError::TensorRank {
-            path: file.path.clone(),
-            name: name.to_owned(),
-            found: info.shape.clone(),
-        }),
-    }
 }
 
 fn missing<'a>(path: &Path, name: &str, names: impl Iterator<Item = &'a String>) -> NnError {

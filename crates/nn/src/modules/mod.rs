@@ -5,6 +5,7 @@
 mod dense;
 mod normalize;
 mod pooling;
+mod static_embedding;
 mod transformer;
 
 pub use pooling::pooling_modes;
@@ -14,7 +15,7 @@ use std::{any::Any, fmt, path::Path, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    Feature, Features, NnError, TokenBatch, Widths,
+    Checkpoint, Feature, Features, NnError, TokenBatch, Widths,
     features::FeatureGradients,
     pass::{Backward, Pass},
     weights::Builder,
@@ -23,6 +24,7 @@ use crate::{
 /// Every class there is.
 static CLASSES: &[&ModuleClass] = &[
     &transformer::CLASS,
+    &static_embedding::CLASS,
     &pooling::CLASS,
     &dense::CLASS,
     &normalize::CLASS,
@@ -77,6 +79,21 @@ pub struct TextInput {
     pub do_lower_case: bool,
     /// Whether equal texts can have different embeddings in training.
     pub drops: bool,
+    /// Which tokens of a text count.
+    pub rules: TokenRules,
+}
+
+/// Which tokens of a text a module reads, and what cuts the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRules {
+    /// An encoder's: the tokenizer's template with its special tokens, cut to a length of the model's; what tokenizer.json says
+    /// of a length is passed over.
+    Encoder,
+    /// A static embedding's in sentence-transformers: no special tokens, cut as tokenizer.json says, the unknown token counts.
+    Bag,
+    /// As model2vec has it: no special tokens, cut to a length in tokens, and before that to as many characters as so many tokens of median
+    /// length have; the unknown token does not count.
+    KnownBag,
 }
 
 /// A file that says what a module is.
@@ -115,6 +132,14 @@ pub trait Module: fmt::Debug + Send + Sync {
     /// Whether its folder holds weights.
     fn has_weights(&self) -> bool {
         false
+    }
+
+    /// Opens its weights in its folder; only for a module that has some.
+    ///
+    /// # Errors
+    /// Weights that are missing, or not of the form that they should have.
+    fn checkpoint(&self, dir: &Path) -> Result<Checkpoint, NnError> {
+        Checkpoint::open(dir)
     }
 
     /// Whether it leaves the tokens of a prompt out.
@@ -266,7 +291,7 @@ impl ModuleClass {
         // `models.Pooling.Pooling`, but `base.modules.pooling.Pooling`.
         let is_module = |module: &str| match package {
             "models" => module == name,
-            _ => module == name.to_ascii_lowercase(),
+            _ => module == snake(name),
         };
         module.is_none_or(is_module).then_some(*class)
     }
@@ -279,7 +304,7 @@ impl ModuleClass {
             FolderLayout::New => format!(
                 "sentence_transformers.{}.modules.{}.{name}",
                 self.family,
-                name.to_ascii_lowercase()
+                snake(name)
             ),
         }
     }
@@ -332,6 +357,18 @@ impl ModuleClass {
     }
 }
 
+/// `StaticEmbedding` to `static_embedding`.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for (i, letter) in name.char_indices() {
+        if letter.is_ascii_uppercase() && i > 0 {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
 /// A file of a module below the model's folder, which each layout indents in its own way.
 fn module_file(name: &'static str, value: Value, layout: FolderLayout) -> ConfigFile {
     let indent = match layout {
@@ -345,10 +382,11 @@ fn module_file(name: &'static str, value: Value, layout: FolderLayout) -> Config
     }
 }
 
-/// The modules of a folder without modules.json: an encoder and mean pooling, as sentence-transformers makes them.
+/// The modules of a folder without modules.json: an encoder and mean pooling, as sentence-transformers makes them, or a static
+/// embedding of model2vec.
 ///
 /// # Errors
-/// As reading the encoder's module.
+/// As reading the first module.
 pub fn default_modules(
     dir: &Path,
     notes: &mut Vec<String>,
@@ -358,6 +396,9 @@ pub fn default_modules(
         before: Widths::default(),
         notes,
     };
+    if let Some(modules) = static_embedding::of_model2vec(&mut source)? {
+        return Ok(modules);
+    }
     let encoder = transformer::CLASS.read(&mut source)?;
     let pooling = pooling::mean_over(encoder.widths(Widths::default()));
     notes.push("no modules.json: mean pooling over all tokens".into());
@@ -371,7 +412,7 @@ mod tests {
     #[test]
     fn types_of_every_version_and_no_others() {
         for class in CLASSES {
-            let (name, lower) = (class.name, class.name.to_ascii_lowercase());
+            let (name, lower) = (class.name, snake(class.name));
             for path in [
                 format!("models.{name}"),
                 format!("models.{name}.{name}"),
@@ -402,10 +443,17 @@ mod tests {
         let tokens = Widths::default().with(Feature::Tokens, 3);
         let followers = [Widths::default(), tokens, tokens.with(Feature::Sentence, 3)]
             .map(ModuleClass::followers);
-        assert_eq!(followers, ["Transformer", "Pooling", "Dense or Normalize"]);
+        assert_eq!(
+            followers,
+            [
+                "Transformer or StaticEmbedding",
+                "Pooling",
+                "Dense or Normalize"
+            ]
+        );
         assert_eq!(
             ModuleClass::names(),
-            "Transformer, Pooling, Dense and Normalize"
+            "Transformer, StaticEmbedding, Pooling, Dense and Normalize"
         );
     }
 }

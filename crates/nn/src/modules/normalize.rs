@@ -29,6 +29,11 @@ struct Normalize {
     dim: usize,
 }
 
+/// Behind a module that writes sentence embeddings of this width.
+pub(super) fn of(dim: usize) -> Arc<dyn Module> {
+    Arc::new(Normalize { dim })
+}
+
 /// The old layout writes no config.json.
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     if let Some(config) = Object::read_if_present(&source.dir.join("config.json"))? {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, TextInput, WriteConfig, module_file,
+    ModuleSource, TextInput, TokenRules, WriteConfig, module_file,
 };
 use crate::{
     AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
@@ -244,6 +244,7 @@ impl Module for Transformer {
             token_types: self.spec.embeddings.token_types,
             do_lower_case: self.do_lower_case,
             drops: !self.spec.dropout.is_none(),
+            rules: TokenRules::Encoder,
         })
     }
 

@@ -108,7 +108,11 @@ impl Weights for Frozen {
             }
             Table::Mapped { module, name, cols } => {
                 let checkpoint = of_module(&self.checkpoints, *module);
-                TableRows::Gathered(gather(checkpoint, name, ids, *cols, arena))
+                // Floats that lie aligned need no copy.
+                match checkpoint.matrix(name) {
+                    Ok(Some(table)) => TableRows::Whole(table),
+                    _ => TableRows::Gathered(gather(checkpoint, name, ids, *cols, arena)),
+                }
             }
         }
     }

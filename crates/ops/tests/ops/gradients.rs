@@ -13,9 +13,10 @@ use matryo_testkit::{
 };
 
 /// Test of every backward of [`Ops`]; `rotary` and `dropout` are their own.
-const TESTS: [(&str, fn()); 10] = [
+const TESTS: [(&str, fn()); 11] = [
     ("linear_bwd", linear),
     ("embed_bwd", embeddings),
+    ("bag_bwd", bags),
     ("layer_norm_bwd", layer_norm),
     ("activation_bwd", activations),
     ("gate_bwd", gate),
@@ -210,6 +211,41 @@ fn embeddings() {
         );
         dw.row_mut(3).fill(0.0);
         assert_eq!(gradients(Some(3)), [dw, dp, dt], "all but the frozen row");
+    }
+}
+
+/// Row 3 is frozen; a row comes twice in one text and in two texts, and one text is empty.
+#[test]
+fn bags() {
+    let rows: Vec<u32> = (0..TOKENS as u32).map(|r| r * r % 11).collect();
+    let spans = Spans { bounds: &BOUNDS };
+    let (table, g) = (mat(12, 70, 1), mat(4, 70, 2));
+    for ops in devices() {
+        let forward = |table: MatRef<'_>| {
+            let mut y = Mat::zeros(4, 70);
+            let lookup = Lookup { table, rows: &rows };
+            ops.bag(y.view_mut(), lookup, spans);
+            y
+        };
+        let gradient = |frozen_row| {
+            let mut d = Mat::zeros(12, 70);
+            let gradient = LookupGradient {
+                d_table: d.view_mut(),
+                rows: &rows,
+                frozen_row,
+            };
+            ops.bag_bwd(gradient, g.view(), spans);
+            d
+        };
+        assert_eq!(
+            *forward(table.view()).row(2),
+            [0.0; 70],
+            "a text without tokens"
+        );
+        let mut d = gradient(None);
+        check("table", forward, &g, &table, d.data());
+        d.row_mut(3).fill(0.0);
+        assert_eq!(gradient(Some(3)), d, "all but the frozen row");
     }
 }
 

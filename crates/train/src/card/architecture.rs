@@ -2,22 +2,22 @@
 
 use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig, limit, pooling_modes};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Compat;
 
 /// The facts of a sentence-embedding model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
-    /// Class of the transformer: `BertModel`.
-    pub transformer: String,
+    /// Class of the transformer: `BertModel`; `None` for a model without one.
+    pub transformer: Option<String>,
     /// Most tokens of a text, with the special ones.
     pub max_seq_length: usize,
     /// Whether texts are lower-cased before the tokenizer.
     pub do_lower_case: bool,
     /// Width of the embedding that leaves the last module.
     pub dim: usize,
-    /// Modules behind the transformer, in order.
+    /// Modules behind the transformer, or all of them without one, in order.
     pub modules: Vec<ModuleCard>,
     /// `cosine`, `dot`, `euclidean` or `manhattan`; `None` means cosine.
     pub similarity: Option<String>,
@@ -82,6 +82,11 @@ impl ModuleCard {
                 activation: texts(&config["activation_function"]).concat(),
             },
             "Normalize" => Self::Normalize,
+            // Its config.json, if it has one, is model2vec's, which upstream does not read.
+            "StaticEmbedding" => Self::Other {
+                class: module.class().to_owned(),
+                config: json!({}),
+            },
             class => Self::Other {
                 class: class.to_owned(),
                 config,
@@ -172,10 +177,17 @@ fn python_bool(value: bool) -> &'static str {
 impl Architecture {
     /// The facts of a model folder; the caller adds the number of parameters if it knows it.
     pub fn of(folder: &ModelFolder) -> Self {
-        // The first module is the transformer, which has a line of its own.
-        let modules = folder.modules.iter().skip(1);
+        let transformer = match folder.encoder_config() {
+            Value::Null => None,
+            config => Some(transformer_class(config)),
+        };
+        // The transformer has a line of its own.
+        let modules = folder
+            .modules
+            .iter()
+            .skip(usize::from(transformer.is_some()));
         Self {
-            transformer: transformer_class(folder.encoder_config()),
+            transformer,
             max_seq_length: folder.input.max_seq_length,
             do_lower_case: folder.input.do_lower_case,
             dim: folder.dim(),
@@ -193,7 +205,10 @@ impl Architecture {
     /// The model as `print(model)` shows it in Python, without a final newline.
     pub fn describe(&self, compat: Compat) -> String {
         let modules = self.modules.iter().map(|module| module.describe(compat));
-        let lines: String = std::iter::once(self.describe_transformer(compat))
+        let transformer = self.transformer.as_ref();
+        let lines: String = transformer
+            .map(|class| self.describe_transformer(class, compat))
+            .into_iter()
             .chain(modules)
             .enumerate()
             .map(|(i, module)| format!("  ({i}): {module}\n"))
@@ -201,8 +216,7 @@ impl Architecture {
         format!("SentenceTransformer(\n{lines})")
     }
 
-    fn describe_transformer(&self, compat: Compat) -> String {
-        let class = &self.transformer;
+    fn describe_transformer(&self, class: &str, compat: Compat) -> String {
         match compat {
             Compat::Current => format!(
                 "Transformer({{'transformer_task': 'feature-extraction', 'modality_config': {{'text': {{'method': \

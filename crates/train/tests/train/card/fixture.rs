@@ -187,7 +187,7 @@ fn reports(value: &Value, compat: Compat) -> Vec<ReportCard> {
 /// all-MiniLM-L6-v2.
 fn minilm() -> Architecture {
     Architecture {
-        transformer: "BertModel".into(),
+        transformer: Some("BertModel".into()),
         max_seq_length: 256,
         do_lower_case: false,
         dim: 384,

@@ -150,3 +150,22 @@ fn write_model(path: &Path) {
         std::fs::write(file, content.to_string()).expect("written");
     }
 }
+
+/// As sentence-transformers 6.2 prints a model without a transformer.
+#[test]
+fn a_static_model_has_no_transformer() {
+    let goldens = matryo_testkit::FamilyGolden::of_static_models();
+    let root = goldens.iter().find(|golden| golden.name == "root").unwrap();
+    let architecture = Architecture::of(&ModelFolder::open(&root.model()).expect("a model"));
+    assert_eq!(
+        architecture.describe(Compat::Current),
+        "SentenceTransformer(\n  (0): StaticEmbedding({})\n  (1): Normalize({})\n)"
+    );
+    let mut data = card(&golden("tiny_long_st57"), Compat::Current);
+    data.architecture = architecture;
+    let text = render(&data).expect("a card");
+    assert!(
+        text.contains("**Maximum Sequence Length:** inf tokens"),
+        "{text}"
+    );
+}
