@@ -55,13 +55,20 @@ impl Rules {
     }
 
     pub(super) fn tokens(&self, encoding: &Encoding, full_len: usize, truncated: bool) -> TokenIds {
-        let ids = encoding.get_ids().iter().copied();
         TokenIds {
-            ids: ids.filter(|id| Some(*id) != self.unknown).collect(),
+            ids: self.counted(encoding.get_ids().to_vec()),
             types: Vec::new(),
             truncated,
             full_len,
         }
+    }
+
+    /// The ids without that of the unknown.
+    pub(super) fn counted(&self, mut ids: Vec<u32>) -> Vec<u32> {
+        if let Some(unknown) = self.unknown {
+            ids.retain(|id| *id != unknown);
+        }
+        ids
     }
 }
 

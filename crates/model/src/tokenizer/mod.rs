@@ -1,9 +1,11 @@
 //! Texts to token ids, cut to a length that includes the special tokens.
 
 mod bag;
+mod frame;
 mod vocab;
+mod wordpiece;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use matryo_nn::{NnError, config::Object};
 use rayon::prelude::*;
@@ -15,6 +17,8 @@ use tokenizers::{
 };
 
 use crate::{ModelError, ModelFolder};
+use frame::Frame;
+use wordpiece::FastWordPiece;
 
 /// A model's tokenizer. Encoding does not depend on the number of threads.
 #[derive(Clone, Debug)]
@@ -25,6 +29,15 @@ pub struct Tokenizer {
     special_tokens_of_pair: usize,
     /// `None` for a model that reads whole templates.
     bag: Option<bag::Rules>,
+    /// The short way for texts that need no other.
+    fast: Option<Arc<Fast>>,
+}
+
+/// WordPiece, and what the template puts around it.
+#[derive(Debug)]
+struct Fast {
+    pieces: FastWordPiece,
+    frame: Frame,
 }
 
 /// One text as token ids.
@@ -66,7 +79,9 @@ impl Tokenizer {
             inner,
             cut,
             bag,
-        })
+            fast: None,
+        }
+        .with_fast())
     }
 
     /// Encodes one text into at most `max_len` ids, but never fewer than the special tokens.
@@ -151,6 +166,11 @@ impl Tokenizer {
 
     fn try_encode(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
         let text = self.bag.as_ref().map_or(text, |bag| bag.cut(text, max_len));
+        if let Some(fast) = &self.fast
+            && let Some(ids) = fast.pieces.ids(text)
+        {
+            return Ok(self.framed(ids, max_len, &fast.frame));
+        }
         let mut encoding = self.inner.encode_fast(text, false)?;
         let full_len = encoding.len() + self.special_tokens;
         let truncated = full_len > max_len && !encoding.is_empty();
@@ -163,6 +183,42 @@ impl Tokenizer {
         }
         let encoding = self.inner.post_process(encoding, None, true)?;
         Ok(TokenIds::new(&encoding, full_len, truncated))
+    }
+
+    /// What [`Tokenizer::try_encode`] makes of the ids of a text.
+    fn framed(&self, mut ids: Vec<u32>, max_len: usize, frame: &Frame) -> TokenIds {
+        let full_len = ids.len() + self.special_tokens;
+        let truncated = full_len > max_len && !ids.is_empty();
+        if truncated {
+            let kept = max_len.saturating_sub(self.special_tokens);
+            match self.cut {
+                TruncationDirection::Right => ids.truncate(kept),
+                TruncationDirection::Left => drop(ids.drain(..ids.len() - kept)),
+            }
+        }
+        TokenIds {
+            ids: match &self.bag {
+                Some(bag) => bag.counted(ids),
+                None => frame.around(&ids),
+            },
+            types: Vec::new(),
+            truncated,
+            full_len,
+        }
+    }
+
+    /// This tokenizer with the short way, where there is one.
+    fn with_fast(mut self) -> Self {
+        let fast = || {
+            let pieces = FastWordPiece::of(&self.inner)?;
+            let frame = match self.bag {
+                Some(_) => Frame::default(),
+                None => Frame::of(&self.inner)?,
+            };
+            Some(Fast { pieces, frame })
+        };
+        self.fast = fast().map(Arc::new);
+        self
     }
 
     fn try_encode_pair(
