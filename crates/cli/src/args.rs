@@ -13,8 +13,8 @@ use matryo_ops::Precision;
 use crate::commands::{index, search};
 use crate::{
     commands::{
-        card, classify, cluster, completions, duplicates, encode, eval, info, man, mine, save,
-        similarity, sts, train,
+        card, classify, cluster, completions, distill, duplicates, encode, eval, info, man, mine,
+        save, similarity, sts, train,
     },
     console::Color,
 };
@@ -130,6 +130,7 @@ pub enum Command {
     Info(info::InfoArgs),
     Card(card::CardArgs),
     Save(save::SaveArgs),
+    Distill(distill::DistillArgs),
     #[cfg(feature = "collections")]
     Index(index::IndexArgs),
     #[cfg(feature = "collections")]

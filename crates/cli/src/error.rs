@@ -7,6 +7,7 @@ use matryo_classify::ClassifyError;
 #[cfg(feature = "collections")]
 use matryo_collection::CollectionError;
 use matryo_data::DataError;
+use matryo_distill::DistillError;
 use matryo_eval::EvalError;
 use matryo_mining::MiningError;
 use matryo_model::ModelError;
@@ -55,6 +56,9 @@ pub enum CliError {
     /// From a classifier.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// From distilling.
+    #[error(transparent)]
+    Distill(#[from] DistillError),
     /// From the model card.
     #[error(transparent)]
     Card(#[from] CardError),
@@ -210,6 +214,7 @@ impl CliError {
             Self::MethodIgnores { option, of, .. } => Some(format!("{option} belongs to {of}")),
             Self::Train(error) => error.hint(),
             Self::Classify(error) => error.hint(),
+            Self::Distill(error) => error.hint(),
             Self::Card(error) => error.hint(),
             #[cfg(feature = "collections")]
             Self::Collection(error) => error.hint(),

@@ -14,6 +14,7 @@ pub use matryo_classify as classify;
 #[cfg(feature = "collections")]
 pub use matryo_collection as collection;
 pub use matryo_data as data;
+pub use matryo_distill as distill;
 pub use matryo_eval as eval;
 pub use matryo_index as index;
 pub use matryo_losses as losses;

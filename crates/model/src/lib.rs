@@ -26,8 +26,8 @@ pub use folder::{FolderModule, ModelFolder, Settings, SimilarityFn, UnknownSimil
 pub use hub::{HubOptions, HubProgress, resolve};
 pub use matryo_nn::{
     Activations, BatchSize, Checkpoint, Entry, FolderLayout, Frozen, Grads, Layout, Module,
-    Network, NnError, Params, TablePlace, TokenBatch, Trainable, UNLIMITED, Weights, WriteConfig,
-    limit, pooling_modes,
+    Network, NnError, Params, TablePlace, TokenBatch, TokenRules, Trainable, UNLIMITED, Weights,
+    WriteConfig, limit, pooling_modes,
 };
 pub use matryo_ops::Precision;
 pub use pipeline::{BYTES_BESIDE_IDS, Pipeline, Prompt, PromptChoice, TextOrPair, Tokens, batches};

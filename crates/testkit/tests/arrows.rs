@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("collection", &["model", "index", "data", "ops", "base"]),
     ("train", &["model", "losses", "data", "eval", "ops", "base"]),
     ("classify", &["train", "model", "data", "ops", "base"]),
+    ("distill", &["model", "ops", "base"]),
     ("cli", &["*"]),
     ("matryo", &["*"]),
     ("testkit", &["base"]),

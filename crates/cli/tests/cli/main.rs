@@ -2,6 +2,7 @@
 
 mod classify;
 mod common;
+mod distill;
 mod encode;
 mod errors;
 mod eval;

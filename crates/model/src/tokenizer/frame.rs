@@ -5,8 +5,8 @@ use tokenizers::{PostProcessor, PostProcessorWrapper, Tokenizer};
 /// Ids before and after a text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frame {
-    before: Vec<u32>,
-    after: Vec<u32>,
+    pub(super) before: Vec<u32>,
+    pub(super) after: Vec<u32>,
 }
 
 impl Frame {

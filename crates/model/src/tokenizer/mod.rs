@@ -148,6 +148,22 @@ impl Tokenizer {
         self.bag.as_ref()?.limit
     }
 
+    /// The ids that are put before and after a text; `None` if they are not the same for every text, or have types.
+    pub fn frame(&self) -> Option<(Vec<u32>, Vec<u32>)> {
+        let frame = Frame::of(&self.inner)?;
+        Some((frame.before, frame.after))
+    }
+
+    /// tokenizer.json.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn to_json(&self) -> Result<String, ModelError> {
+        self.inner
+            .to_string(false)
+            .map_err(failed(Path::new("tokenizer.json")))
+    }
+
     /// Number of ids, added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
