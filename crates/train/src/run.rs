@@ -331,11 +331,12 @@ impl<'a> Run<'a> {
     }
 
     /// How the model is written.
-    pub fn save_options(&self) -> SaveOptions<'static> {
+    pub fn save_options(&self) -> SaveOptions<'_> {
         let config = &self.trainer.config;
         SaveOptions {
             layout: config.layout,
             max_seq_length: config.max_seq_length,
+            matryoshka: config.matryoshka_dims.as_deref(),
             ..SaveOptions::default()
         }
     }

@@ -31,6 +31,8 @@ pub struct SaveOptions<'a> {
     pub card: Option<&'a str>,
     /// Longest input, instead of the source's.
     pub max_seq_length: Option<usize>,
+    /// Widths that the embeddings were trained to be cut to; config.json lists them and the whole width, for other servers.
+    pub matryoshka: Option<&'a [usize]>,
     /// Prompts, similarity and truncation, instead of the source's.
     pub settings: Option<&'a Settings>,
 }
@@ -153,9 +155,17 @@ fn write_modules(
     params: &Params,
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
+    let widths = options.matryoshka.map(|dims| {
+        let mut widths = dims.to_vec();
+        widths.push(source.dim());
+        widths.sort_unstable_by(|a, b| b.cmp(a));
+        widths.dedup();
+        widths
+    });
     let written = WriteConfig {
         layout: options.layout,
         max_seq_length: options.max_seq_length,
+        matryoshka: widths.as_deref(),
     };
     for (index, place) in source.modules.iter().enumerate() {
         let module = &place.module;

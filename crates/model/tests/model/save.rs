@@ -15,6 +15,7 @@ use matryo_testkit::{self as common, copy_folder, copy_of_tiny, edit, json};
 use serde_json::{Value, json as value};
 
 const NEW: SaveOptions<'_> = SaveOptions {
+    matryoshka: None,
     layout: FolderLayout::New,
     card: None,
     max_seq_length: None,
@@ -322,6 +323,7 @@ fn settings_card_and_length_are_written() {
             card: Some("# card\n"),
             max_seq_length: Some(64),
             settings: Some(&settings),
+            matryoshka: None,
         };
         let saved = resave(&tiny_bert(), &dir.path().join("model"), &options);
         assert_eq!(
@@ -370,4 +372,26 @@ fn a_source_without_weights_leaves_the_target_alone() {
         "old"
     );
     assert!(!target.path().join(".saving.tmp").exists());
+}
+
+/// With the whole width, from the largest to the smallest; without dimensions config.json stays as it was read.
+#[test]
+fn trained_widths_stand_in_the_configuration() {
+    let dir = tempfile::tempdir().unwrap();
+    let written = |dims: Option<&[usize]>, source: &Path| {
+        let target = dir.path().join(format!("{dims:?}"));
+        let options = SaveOptions {
+            matryoshka: dims,
+            ..SaveOptions::default()
+        };
+        resave(source, &target, &options);
+        (json(&target, "config.json"), target)
+    };
+    let (config, target) = written(Some(&[8, 16]), &tiny_bert());
+    assert_eq!(config["is_matryoshka"], true);
+    assert_eq!(config["matryoshka_dimensions"], value!([32, 16, 8]));
+    let (again, _) = written(None, &target);
+    assert_eq!(again, config);
+    let (plain, _) = written(Some(&[]), &tiny_bert());
+    assert_eq!(plain["matryoshka_dimensions"], value!([32]));
 }

@@ -156,7 +156,7 @@ impl Module for Dense {
         true
     }
 
-    fn files(&self, options: &WriteConfig) -> Vec<ConfigFile> {
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
         let mut value = json!({
             "in_features": self.in_features,
             "out_features": self.out_features,

@@ -109,11 +109,13 @@ pub struct ConfigFile {
 
 /// How modules are written.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct WriteConfig {
+pub struct WriteConfig<'a> {
     /// The layout.
     pub layout: FolderLayout,
     /// Longest input, instead of the module's own.
     pub max_seq_length: Option<usize>,
+    /// Widths that the embeddings were trained to be cut to, for readers that ask config.json; `None` leaves what it says.
+    pub matryoshka: Option<&'a [usize]>,
 }
 
 /// One module of a model: its configuration, from which the module itself is built.
@@ -158,7 +160,7 @@ pub trait Module: fmt::Debug + Send + Sync {
     }
 
     /// The files that describe it, as they are written.
-    fn files(&self, options: &WriteConfig) -> Vec<ConfigFile>;
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile>;
 
     /// Text of the settings that change the model's vectors; it goes into the model's digest beside the weights.
     fn digest_text(&self) -> String;

@@ -59,7 +59,7 @@ impl Module for Normalize {
     }
 
     /// It has nothing to say in either layout.
-    fn files(&self, _: &WriteConfig) -> Vec<ConfigFile> {
+    fn files(&self, _: &WriteConfig<'_>) -> Vec<ConfigFile> {
         Vec::new()
     }
 

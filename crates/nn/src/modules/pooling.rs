@@ -198,7 +198,7 @@ impl Module for Pooling {
 
     /// The keys of one form, never of both. A concatenation that the old form cannot say is written in the new one in either
     /// layout, since old readers would silently put the parts into another order.
-    fn files(&self, options: &WriteConfig) -> Vec<ConfigFile> {
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
         let mut config = Map::new();
         if options.layout == FolderLayout::Old && self.is_in_old_order() {
             config.insert("word_embedding_dimension".into(), json!(self.dim));

@@ -297,7 +297,7 @@ impl Module for StaticEmbedding {
     }
 
     /// model2vec's own file, true of the table that is written.
-    fn files(&self, _: &WriteConfig) -> Vec<ConfigFile> {
+    fn files(&self, _: &WriteConfig<'_>) -> Vec<ConfigFile> {
         let Some(Value::Object(mut config)) = self.config.clone() else {
             return Vec::new();
         };

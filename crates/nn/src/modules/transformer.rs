@@ -189,9 +189,9 @@ fn tokenizer_length(folder: &Path) -> Result<Option<usize>, NnError> {
 impl Transformer {
     /// config.json as it was read, completed for other readers, saying under the key that readers of the layout know that the
     /// weights are `f32`.
-    fn written_config(&self, layout: FolderLayout) -> Value {
+    fn written_config(&self, options: &WriteConfig<'_>) -> Value {
         let mut config = self.config.clone();
-        let (key, other) = match layout {
+        let (key, other) = match options.layout {
             FolderLayout::Old => ("torch_dtype", "dtype"),
             FolderLayout::New => ("dtype", "torch_dtype"),
         };
@@ -199,13 +199,18 @@ impl Transformer {
             (self.family.complete)(map);
             map.shift_remove(other);
             map.insert(key.into(), json!("float32"));
+            // vLLM refuses to cut embeddings of a model that does not say this.
+            if let Some(widths) = options.matryoshka {
+                map.insert("is_matryoshka".into(), json!(true));
+                map.insert("matryoshka_dimensions".into(), json!(widths));
+            }
         }
         config
     }
 
     /// sentence_bert_config.json. The new layout has the longest input in tokenizer_config.json; it knows lower-casing as an
     /// argument only, which is written where it is needed, since without it the ids would change.
-    fn written_module(&self, options: &WriteConfig) -> Value {
+    fn written_module(&self, options: &WriteConfig<'_>) -> Value {
         if options.layout == FolderLayout::Old {
             let length = options.max_seq_length.unwrap_or(self.max_seq_length);
             return json!({"max_seq_length": limit(length), "do_lower_case": self.do_lower_case});
@@ -252,10 +257,10 @@ impl Module for Transformer {
         Some(&self.config)
     }
 
-    fn files(&self, options: &WriteConfig) -> Vec<ConfigFile> {
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
         let config = ConfigFile {
             name: "config.json",
-            value: self.written_config(options.layout),
+            value: self.written_config(options),
             indent: 2,
         };
         let module = self.written_module(options);

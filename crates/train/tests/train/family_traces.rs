@@ -44,6 +44,13 @@ fn follows_its_trace(golden: &FamilyGolden) {
     let (outcome, recorder) = train(&flags(golden, dir.path()));
     compare::course(&trace, &recorder);
     compare::probes(&trace, "final", &outcome.output_dir);
+    if let Ok(config) = std::fs::read_to_string(outcome.output_dir.join("config.json")) {
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        assert_eq!(
+            config["matryoshka_dimensions"],
+            serde_json::json!([32, 16, 8])
+        );
+    }
     let facts = golden.facts();
     let listed = facts["zero_gradients"].as_array();
     let is_zero =
