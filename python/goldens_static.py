@@ -6,7 +6,7 @@ The repository's OUTPUT_FOLDER is crates/testkit/static; set HF_HUB_OFFLINE=1. O
   model/                  a model folder
   golden.json             texts, and the library that embedded them
   golden.safetensors      embeddings
-  trace.json, .safetensors  five optimizer steps, described in families_trace.py; of models that sentence-transformers wrote
+  trace.json, .safetensors  five optimizer steps, described in families_trace.py; of `root` alone
 
 Made with sentence-transformers 6.2.0, model2vec 0.10, tokenizers 0.23.3, torch 2.15 on a CPU.
 """

@@ -13,8 +13,8 @@ use matryo_ops::Precision;
 use crate::commands::{index, search};
 use crate::{
     commands::{
-        card, classify, cluster, completions, distill, duplicates, encode, eval, info, man, mine,
-        save, similarity, sts, train,
+        card, classify, cluster, completions, convert, distill, duplicates, encode, eval, info,
+        man, mine, save, similarity, sts, train,
     },
     console::Color,
 };
@@ -131,6 +131,7 @@ pub enum Command {
     Card(card::CardArgs),
     Save(save::SaveArgs),
     Distill(distill::DistillArgs),
+    Convert(convert::ConvertArgs),
     #[cfg(feature = "collections")]
     Index(index::IndexArgs),
     #[cfg(feature = "collections")]

@@ -159,6 +159,12 @@ pub enum CliError {
         /// The file asked for.
         path: PathBuf,
     },
+    /// A place where no folder can be made: a file, a link to nowhere, or below a file.
+    #[error("no folder can be made at {}", path.display())]
+    NoFolder {
+        /// The place.
+        path: PathBuf,
+    },
     /// A folder that is to be written has something in it.
     #[error("the folder {} is not empty", path.display())]
     NotEmpty {
@@ -253,6 +259,7 @@ impl CliError {
                 Some("-k N is a number of clusters, --threshold T a cosine from -1 to 1")
             }
             Self::NoOutputFolder { .. } => Some("create it first; nothing was computed"),
+            Self::NoFolder { .. } => Some("give the name of a new folder; nothing was computed"),
             Self::NotEmpty { .. } => {
                 Some("give a new folder, or empty this one; nothing was overwritten")
             }

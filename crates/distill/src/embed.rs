@@ -6,7 +6,7 @@ use matryo_ops::Mat;
 
 use crate::DistillError;
 
-/// The mean of the hidden states of each input, special tokens included, `[inputs, width]`; what is not a number is 0.
+/// The mean of the hidden states of each input, special tokens included, `[inputs, width]`; what is not finite is 0.
 pub(crate) fn tokens(
     model: &SentenceEncoder,
     inputs: &[Vec<u32>],

@@ -19,7 +19,7 @@ pub enum DistillError {
     #[error("cannot keep 0 main components, expected at least 1")]
     Dims,
     /// A factor by rank that is none.
-    #[error("the SIF coefficient is {found}, expected a number above 0 and below 1")]
+    #[error("the SIF coefficient is {found}, expected a number from 1e-12 to below 1")]
     Sif {
         /// What was asked for.
         found: f64,

@@ -27,7 +27,7 @@ use vocabulary::Vocabulary;
 pub struct Options {
     /// Main components that are kept, at most as many as the encoder's hidden states are wide; `None` leaves those as they are.
     pub dims: Option<usize>,
-    /// Strength of the factor by rank, above 0 and below 1: the larger, the less common tokens lose. `None` for no factor.
+    /// Strength of the factor by rank, at least 1e-12 and below 1: the larger, the less common tokens lose. `None` for no factor.
     pub sif: Option<f64>,
     /// Words that become tokens besides those of the tokenizer. A word that the tokenizer would split is found in texts as a whole.
     pub words: Vec<String>,
@@ -52,9 +52,9 @@ pub struct StaticModel {
     pub tokenizer: Value,
     /// What was done otherwise than asked, for the user to read.
     pub notes: Vec<String>,
+    /// Name of the model it was made from, for its card: that of the folder, unless the caller knows a better one.
+    pub base: String,
     options: Options,
-    /// Name of the model it was made from.
-    base: String,
 }
 
 /// Makes a static model from an encoder. Progress counts tokens.
@@ -87,12 +87,15 @@ pub fn distill(
     })
 }
 
+/// Below it the rows of common tokens would be 0 in single precision.
+const LEAST_SIF: f64 = 1e-12;
+
 fn check(options: &Options) -> Result<(), DistillError> {
     if options.dims == Some(0) {
         return Err(DistillError::Dims);
     }
     match options.sif {
-        Some(found) if !(found > 0.0 && found < 1.0) => Err(DistillError::Sif { found }),
+        Some(found) if !(LEAST_SIF..1.0).contains(&found) => Err(DistillError::Sif { found }),
         _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashSet, path::Path};
 
-use matryo_model::{ModelFolder, SentenceEncoder, TokenRules, Tokenizer};
+use matryo_model::{ModelError, ModelFolder, SentenceEncoder, TokenRules, Tokenizer};
 use serde_json::{Map, Value, json};
 use tokenizers::{
     NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
@@ -32,12 +32,14 @@ struct Token {
     score: Value,
 }
 
-/// A word of the user's, normalised.
-enum Word {
-    /// A token of its own.
-    Whole(String),
-    /// More than one to the tokenizer: found in texts as a whole.
-    Phrase(String),
+/// A word of the user's.
+struct Word {
+    /// As it was given.
+    given: String,
+    /// As the tokenizer sees it.
+    text: String,
+    /// Whether it is more than one word to the tokenizer: an added token, found in texts as a whole.
+    is_phrase: bool,
 }
 
 impl Vocabulary {
@@ -56,14 +58,20 @@ impl Vocabulary {
         let mut notes = Vec::new();
         let added = source.words(words, &kept, &mut notes)?;
         for word in &added {
-            let (Word::Whole(text) | Word::Phrase(text)) = word;
-            let ids = model.tokenizer().encode(text, model.max_seq_length())?.ids;
+            let ids = model
+                .tokenizer()
+                .encode(&word.text, model.max_seq_length())?
+                .ids;
             tokens.push(ids);
         }
         if tokens.is_empty() {
             return Err(DistillError::Empty);
         }
+        check_ids(model, &tokens)?;
+        let words: Vec<String> = added.iter().map(|word| word.given.clone()).collect();
+        let first = kept.len();
         let tokenizer = source.written(kept, added)?;
+        notes.extend(never_found(&tokenizer, first, &words));
         Ok(Self {
             tokenizer,
             tokens,
@@ -103,11 +111,13 @@ impl Source {
             Some(id) => json["model"]["vocab"][id as usize][0].as_str(),
             None => json["model"]["unk_token"].as_str(),
         };
-        let config = Config::beside(&path);
-        let padding = json["padding"]["pad_token"].as_str();
+        let dir = folder.text_dir();
+        let named = |key| Tokenizer::special_token(&dir, key);
+        let unknown = unknown.map(str::to_owned).or(named("unk_token")?);
+        let padding = named("pad_token")?.or_else(|| padding(&path, &json));
         Ok(Self {
-            unknown: unknown.map(str::to_owned).or(config.token("unk_token")),
-            padding: config.token("pad_token").or(padding.map(str::to_owned)),
+            unknown,
+            padding,
             frame,
             inner,
             path,
@@ -193,24 +203,21 @@ impl Source {
         let mut left_out = 0;
         for word in words {
             let parts = self.parts(word)?;
-            let new = match &parts[..] {
-                [] => None,
-                [one] => Some(Word::Whole(one.clone())),
-                _ => Some(Word::Phrase(self.normalized(word)?.trim().to_owned())),
+            let (text, is_phrase) = match &parts[..] {
+                [] => (String::new(), false),
+                [one] => (one.clone(), false),
+                _ => (self.normalized(word)?.trim().to_owned(), true),
             };
-            match new {
-                Some(Word::Whole(text)) if known.contains(&text) || is_unused(&text) => {
-                    left_out += 1
-                }
-                Some(Word::Phrase(text)) if text.is_empty() || known.contains(&text) => {
-                    left_out += 1
-                }
-                Some(word) => {
-                    let (Word::Whole(text) | Word::Phrase(text)) = &word;
-                    known.insert(text.clone());
-                    added.push(word);
-                }
-                None => left_out += 1,
+            let is_new = !text.is_empty() && !is_unused(&text) && known.insert(text.clone());
+            if is_new {
+                let given = word.clone();
+                added.push(Word {
+                    given,
+                    text,
+                    is_phrase,
+                });
+            } else {
+                left_out += 1;
             }
         }
         if left_out > 0 {
@@ -220,7 +227,7 @@ impl Source {
             ));
         }
         // Phrases are added tokens, which come last.
-        added.sort_by_key(|word| matches!(word, Word::Phrase(_)));
+        added.sort_by_key(|word| word.is_phrase);
         Ok(added)
     }
 
@@ -254,13 +261,9 @@ impl Source {
             .map(|(id, token)| added_token(id, &token.text, true))
             .collect();
         let first_word = kept.len();
-        let phrases: Vec<Value> = added
-            .iter()
-            .enumerate()
-            .filter_map(|(i, word)| match word {
-                Word::Phrase(text) => Some(added_token(first_word + i, text, false)),
-                Word::Whole(_) => None,
-            })
+        let phrases = added.iter().enumerate().filter(|(_, word)| word.is_phrase);
+        let phrases: Vec<Value> = phrases
+            .map(|(i, word)| added_token(first_word + i, &word.text, false))
             .collect();
         let unknown = self.unknown.as_deref();
         let unknown = kept.iter().position(|token| Some(&*token.text) == unknown);
@@ -271,15 +274,11 @@ impl Source {
             let pieces = kept
                 .into_iter()
                 .map(|token| json!([token.text, token.score]));
-            let words = added
-                .iter()
-                .map(|(Word::Whole(text) | Word::Phrase(text))| json!([text, least]));
+            let words = added.iter().map(|word| json!([word.text, least]));
             pieces.chain(words).collect()
         } else {
             let texts = kept.into_iter().map(|token| token.text);
-            let words = added
-                .into_iter()
-                .map(|(Word::Whole(text) | Word::Phrase(text))| text);
+            let words = added.into_iter().map(|word| word.text);
             let entries = texts.chain(words).enumerate();
             Value::Object(
                 entries
@@ -330,21 +329,50 @@ fn prefix_spaces(pre_tokenizer: &mut Value) {
     }
 }
 
-/// tokenizer_config.json, which names special tokens that tokenizer.json may leave out.
-struct Config(Value);
+/// The padding token of a folder whose small files do not name it: that of tokenizer.json, or an added token of the usual spelling.
+fn padding(path: &Path, json: &Value) -> Option<String> {
+    let bytes = std::fs::read(path).ok();
+    let file: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let named = file.and_then(|file| Some(file["padding"]["pad_token"].as_str()?.to_owned()));
+    let added = json["added_tokens"].as_array().into_iter().flatten();
+    let mut added = added.filter_map(|token| token["content"].as_str());
+    named.or_else(|| {
+        added
+            .find(|token| ["[PAD]", "<pad>"].contains(token))
+            .map(str::to_owned)
+    })
+}
 
-impl Config {
-    /// An empty one if there is none that can be read.
-    fn beside(path: &Path) -> Self {
-        let bytes = std::fs::read(path.with_file_name("tokenizer_config.json")).ok();
-        let config = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Self(config.unwrap_or_default())
-    }
+/// A note of how many words the tokenizer itself cuts up before it looks for them, as BERT's does with Chinese. `first` is the id of
+/// the first word.
+fn never_found(tokenizer: &Value, first: usize, words: &[String]) -> Option<String> {
+    let tokenizer: tokenizers::Tokenizer = tokenizer.to_string().parse().ok()?;
+    let is_lost = |(i, word): &(usize, &String)| {
+        let encoding = tokenizer.encode_fast(word.as_str(), false);
+        encoding.is_ok_and(|encoding| encoding.get_ids() != [(first + i) as u32])
+    };
+    let lost = words.iter().enumerate().filter(is_lost).count();
+    let all = words.len();
+    (lost > 0).then(|| {
+        format!("{lost} of {all} words are never found in a text: the tokenizer cuts it up before it looks for tokens")
+    })
+}
 
-    /// A token is a string, or an object with `content`.
-    fn token(&self, key: &str) -> Option<String> {
-        let value = &self.0[key];
-        let token = value.as_str().or(value["content"].as_str());
-        token.map(str::to_owned)
+/// Fails on a token that the table has no row for: a tokenizer may know more tokens than the weights do.
+fn check_ids(model: &SentenceEncoder, tokens: &[Vec<u32>]) -> Result<(), DistillError> {
+    let rows = model.folder().input.vocab;
+    match tokens.iter().flatten().find(|id| **id as usize >= rows) {
+        None => Ok(()),
+        Some(&id) => {
+            let token = model.tokenizer().token(id).unwrap_or_default();
+            let text = token.clone();
+            Err(ModelError::TokenBeyondTable {
+                text,
+                token,
+                id,
+                rows,
+            }
+            .into())
+        }
     }
 }

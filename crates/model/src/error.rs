@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use matryo_base::files::FileError;
 use matryo_nn::NnError;
+use matryo_pickle::PickleError;
 
 /// Everything that opening, saving, downloading or running a model can report.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,20 @@ pub enum ModelError {
     /// A configuration, module or tensor is not what it should be.
     #[error(transparent)]
     Nn(#[from] NnError),
+    /// A pickle of torch that is not read.
+    #[error("{source}\n  in {}", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PickleError,
+    },
+    /// A folder without weights that could be converted.
+    #[error("there is no pytorch_model.bin without a model.safetensors beside it\n  in {}", folder.display())]
+    NothingToConvert {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A path that should be a model folder is not there, or is not a folder.
     #[error("no model folder at {}", path.display())]
     NoFolder {

@@ -9,6 +9,7 @@
 //! # }
 //! ```
 
+mod convert;
 mod embed;
 mod error;
 mod folder;
@@ -20,6 +21,7 @@ mod sentence_encoder;
 mod similarity;
 mod tokenizer;
 
+pub use convert::{Converted, convert};
 pub use embed::{Embed, Role};
 pub use error::ModelError;
 pub use folder::{FolderModule, ModelFolder, Settings, SimilarityFn, UnknownSimilarity};

@@ -27,6 +27,14 @@ pub enum NnError {
         /// Name of the file.
         file: String,
     },
+    /// Weights exist, but only in a form of another program.
+    #[error("the weights are only there as `{file}`, and not as safetensors\n  in {}", folder.display())]
+    OtherWeights {
+        /// The folder.
+        folder: PathBuf,
+        /// Name of the file.
+        file: String,
+    },
     /// A file is not JSON, or not of the form it should have.
     #[error("not valid JSON: {source}\n  in {}", path.display())]
     Json {
@@ -163,8 +171,8 @@ pub enum NnError {
         /// Its shape.
         found: Vec<usize>,
     },
-    /// A tensor holds numbers that cannot be read as `f32`.
-    #[error("tensor `{name}` has dtype {found}, expected F32, F16 or BF16\n  in {}", path.display())]
+    /// A tensor holds numbers of a type that is not read there.
+    #[error("tensor `{name}` has dtype {found}, expected {expected}\n  in {}", path.display())]
     TensorDtype {
         /// The file.
         path: PathBuf,
@@ -172,6 +180,8 @@ pub enum NnError {
         name: String,
         /// Its dtype.
         found: String,
+        /// Types that are read.
+        expected: &'static str,
     },
     /// A row of a table was asked for that it does not have.
     #[error("token id {row} is outside of tensor `{name}` with {rows} rows\n  in {}", path.display())]
@@ -247,9 +257,12 @@ impl NnError {
             Self::File(error) => error.hint(),
             Self::MissingFile { file, .. } => missing_file_hint(file),
             Self::PickledWeights { .. } => Some(
-                "load the model in Python and save it again, `model.save_pretrained(path)`; that writes safetensors"
+                "`matryo convert FOLDER` writes safetensors beside them, without running what a pickle may hold"
                     .into(),
             ),
+            Self::OtherWeights { .. } => {
+                Some("take the model that this was made from, in the form of transformers".into())
+            }
             Self::UnknownKey { similar, .. } => Some(match similar {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => "a key that is not understood could change every embedding, so it is not passed over".into(),

@@ -336,7 +336,8 @@ impl<'a> Run<'a> {
         SaveOptions {
             layout: config.layout,
             max_seq_length: config.max_seq_length,
-            matryoshka: config.matryoshka_dims.as_deref(),
+            // A training without such widths leaves no promise of an earlier one.
+            matryoshka: Some(config.matryoshka_dims.as_deref().unwrap_or_default()),
             ..SaveOptions::default()
         }
     }

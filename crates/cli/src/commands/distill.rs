@@ -1,6 +1,6 @@
 //! `matryo distill`: a static model from any encoder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use matryo_base::Progress;
@@ -77,7 +77,11 @@ pub fn run(args: &DistillArgs, context: &Context) -> Result<Outcome, CliError> {
     };
     let made = distill(&encoder, &options, Progress::new(&advance));
     bar.finish_and_clear();
-    let made = made?;
+    let mut made = made?;
+    // The folder of a hub model in the cache is named after a commit.
+    if !Path::new(&args.model.model).is_dir() {
+        made.base = args.model.model.clone();
+    }
     for note in &made.notes {
         console.note(note);
     }

@@ -4,6 +4,7 @@ pub mod card;
 pub mod classify;
 pub mod cluster;
 pub mod completions;
+pub mod convert;
 pub mod distill;
 pub mod duplicates;
 pub mod encode;
@@ -60,6 +61,7 @@ pub fn run(command: &Command, context: &Context) -> Result<Outcome, CliError> {
         Command::Search(args) => search::run(args, context),
         Command::Save(args) => save::run(args, context),
         Command::Distill(args) => distill::run(args, context),
+        Command::Convert(args) => convert::run(args, context),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -56,8 +56,17 @@ pub fn run(args: &SaveArgs, context: &Context) -> Result<Outcome, CliError> {
     Ok(Outcome::Done)
 }
 
-/// Fails if something lies in the target, which saving would mix with the model.
+/// Fails if something lies in the target, which saving would mix with the model, or if no folder can be there.
 pub(super) fn check_empty(target: &Path) -> Result<(), CliError> {
+    let is_link = target.symlink_metadata().is_ok();
+    let ancestor = target.ancestors().skip(1).find(|path| path.exists());
+    let under_a_file = ancestor.is_some_and(|path| !path.is_dir());
+    // `..` names no folder that could be made.
+    if is_link && !target.is_dir() || under_a_file || target.ends_with("..") {
+        return Err(CliError::NoFolder {
+            path: target.to_owned(),
+        });
+    }
     let occupied = match std::fs::read_dir(target) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => target.exists(),

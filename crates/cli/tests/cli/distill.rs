@@ -86,6 +86,16 @@ fn nothing_is_written_where_something_is_or_goes_wrong() {
     ])
     .fails_with(&["none.txt"]);
     run(&["distill", &model(), "-o", &at("static")]).ok();
+    for place in ["full/file", "full/file/below", "full/new/.."] {
+        run(&["distill", &model(), "-o", &at(place)])
+            .fails_with(&["no folder can be made", "hint"]);
+    }
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(at("nowhere"), at("link")).unwrap();
+        run(&["distill", &model(), "-o", &at("link")])
+            .fails_with(&["no folder can be made", "hint"]);
+    }
     run(&["distill", &at("static"), "-o", &at("new")]).fails_with(&["no token embeddings", "hint"]);
     assert!(!dir.path().join("new").exists());
 }

@@ -2,6 +2,7 @@
 
 mod classify;
 mod common;
+mod convert;
 mod distill;
 mod encode;
 mod errors;

@@ -32,20 +32,18 @@ fn made(name: &str, facts: &Value) -> StaticModel {
     distill(&encoder(name), &options, Progress::none()).unwrap()
 }
 
-/// Cosine of each row with each.
-fn cosines(table: &Mat) -> Mat {
+/// Product of each row with each: it sees lengths and angles, and not how components of nearly one variance are turned.
+fn products(table: &Mat) -> Mat {
     let ops = matryo_ops::cpu_in(Some(Precision::F32));
-    let mut unit = table.clone();
-    ops.normalize(unit.view_mut(), &mut vec![0.0; table.rows()]);
-    let mut cosines = Mat::zeros(table.rows(), table.rows());
-    let (a, b) = (unit.view(), unit.view());
+    let mut products = Mat::zeros(table.rows(), table.rows());
+    let (a, b) = (table.view(), table.view());
     ops.matmul(
-        cosines.view_mut(),
+        products.view_mut(),
         matryo_ops::Operand::Normal(a),
         matryo_ops::Operand::Transposed(b),
         1.0,
     );
-    cosines
+    products
 }
 
 #[test]
@@ -73,13 +71,78 @@ fn tables_and_tokens_are_those_of_model2vec() {
         let (rows, cols) = expected.rows_cols();
         let expected = Mat::from_vec(rows, cols, expected.data.clone());
         assert_eq!((made.table.rows(), made.table.cols()), (rows, cols));
-        // Components of nearly one variance may be turned within their plane, which cosines do not see.
-        let (found, expected) = (cosines(&made.table), cosines(&expected));
+        let (found, expected) = (products(&made.table), products(&expected));
+        let scale = expected.data().iter().fold(0.0_f32, |a, x| a.max(x.abs()));
         let pairs = found.data().iter().zip(expected.data());
-        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let largest = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / scale;
         println!("{name}: {largest:.1e}");
         assert!(largest < 1e-4, "{name}: {largest}");
     }
+}
+
+/// Against the formula, which the tables above hold to model2vec's.
+#[test]
+fn common_tokens_count_less() {
+    let encoder = encoder("bert");
+    let made = |sif| {
+        let options = Options {
+            dims: None,
+            sif,
+            words: Vec::new(),
+        };
+        distill(&encoder, &options, Progress::none()).unwrap().table
+    };
+    let (plain, weighed) = (made(None), made(Some(1e-3)));
+    let sum: f64 = (0..plain.rows())
+        .map(|rank| 1.0 / (rank as f64 + 2.0))
+        .sum();
+    for rank in [0, 1, 100, plain.rows() - 1] {
+        let share = 1.0 / (rank as f64 + 2.0) / sum;
+        let factor = 1e-3 / (1e-3 + share);
+        for (found, value) in weighed.row(rank).iter().zip(plain.row(rank)) {
+            assert!((f64::from(*found) - factor * f64::from(*value)).abs() < 1e-6);
+        }
+    }
+}
+
+/// Special tokens that only special_tokens_map.json names, or nothing but their usual spelling, stay.
+#[test]
+fn padding_stays_wherever_it_is_named() {
+    let families = FamilyGolden::all();
+    let family = families
+        .iter()
+        .find(|family| family.name == "bert")
+        .unwrap();
+    let first = |folder: &Path| {
+        let encoder = SentenceEncoder::open_in(folder, Precision::F32).unwrap();
+        let made = distill(&encoder, &Options::default(), Progress::none()).unwrap();
+        made.tokenizer["added_tokens"].clone()
+    };
+    let expected = first(&family.model());
+    assert_eq!(expected[0]["content"], "[PAD]");
+    let folder = matryo_testkit::copy_of(&family.model());
+    std::fs::remove_file(folder.path().join("tokenizer_config.json")).unwrap();
+    assert_eq!(first(folder.path()), expected);
+    let map = serde_json::json!({"pad_token": {"content": "[PAD]"}});
+    matryo_testkit::put(folder.path(), "special_tokens_map.json", &map);
+    assert_eq!(first(folder.path()), expected);
+}
+
+/// A tokenizer may know more tokens than the table has rows.
+#[test]
+fn a_token_beyond_the_table_is_an_error() {
+    let families = FamilyGolden::all();
+    let family = families
+        .iter()
+        .find(|family| family.name == "bert")
+        .unwrap();
+    let folder = matryo_testkit::copy_of(&family.model());
+    matryo_testkit::edit(folder.path(), "tokenizer.json", |json| {
+        json["model"]["vocab"]["beyond"] = 500.into();
+    });
+    let encoder = SentenceEncoder::open_in(folder.path(), Precision::F32).unwrap();
+    let error = distill(&encoder, &Options::default(), Progress::none()).unwrap_err();
+    assert!(error.to_string().contains("`beyond` has id 500"), "{error}");
 }
 
 #[test]
@@ -152,6 +215,18 @@ fn what_cannot_be_distilled() {
     let again = SentenceEncoder::open(dir.path().join("static")).unwrap();
     let error = distill(&again, &Options::default(), Progress::none()).unwrap_err();
     assert!(matches!(error, DistillError::NoTokens { .. }), "{error}");
+}
+
+/// BERT's splitting takes Chinese apart before it looks for tokens.
+#[test]
+fn words_that_are_never_found_are_told() {
+    let options = Options {
+        words: vec!["中文".into(), "ebitda".into()],
+        ..Options::default()
+    };
+    let made = distill(&encoder("bert"), &options, Progress::none()).unwrap();
+    let found = |note: &String| note.starts_with("1 of 2 words are never found");
+    assert!(made.notes.iter().any(found), "{:?}", made.notes);
 }
 
 /// A table of more tokens than a batch has, in batches of all lengths.

@@ -15,6 +15,7 @@ impl ModelError {
                  `tokenizer.save_pretrained(path)`; that writes tokenizer.json"
                     .into(),
             ),
+            Self::Pickle { source, .. } => source.hint(),
             Self::TokenBeyondTable { .. } | Self::TokenTypeBeyondTable { .. } => {
                 Some("are the tokenizer and the weights from the same model?".into())
             }

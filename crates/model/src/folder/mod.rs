@@ -9,7 +9,7 @@ use std::{
 };
 
 use matryo_base::{digest::Digest, similar::nearest};
-use matryo_nn::{Checkpoint, Feature, Module, ModulePlace, TextInput, Widths, widths};
+use matryo_nn::{Checkpoint, Feature, Module, ModulePlace, TextInput, TokenRules, Widths, widths};
 use serde_json::Value;
 
 pub(crate) use settings::written as written_settings;
@@ -62,6 +62,17 @@ impl ModelFolder {
         };
         folder.check_truncation()?;
         Ok(folder)
+    }
+
+    /// This model as its copy will be: a static model that had no modules.json then has one, and unknown tokens count. A training that
+    /// left them out would measure another model than the one it writes.
+    #[must_use]
+    pub(crate) fn into_saved_form(mut self) -> Self {
+        if self.input.rules == TokenRules::KnownBag {
+            self.input.rules = TokenRules::Bag;
+            self.notes.push("unknown tokens count from here on".into());
+        }
+        self
     }
 
     /// Folder of the module that reads texts: encoder and tokenizer.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Value, json, ser::PrettyFormatter};
 
 pub use tensors::write_tensors;
+pub(crate) use tensors::{RawTensor, write_raw};
 
 use crate::{
     FolderModule, ModelError, ModelFolder, Settings, folder::written_settings,
@@ -31,7 +32,8 @@ pub struct SaveOptions<'a> {
     pub card: Option<&'a str>,
     /// Longest input, instead of the source's.
     pub max_seq_length: Option<usize>,
-    /// Widths that the embeddings were trained to be cut to; config.json lists them and the whole width, for other servers.
+    /// Widths that the embeddings were trained to be cut to; config.json lists them and the whole width, for other servers. An empty list takes back
+    /// what it says, `None` leaves it.
     pub matryoshka: Option<&'a [usize]>,
     /// Prompts, similarity and truncation, instead of the source's.
     pub settings: Option<&'a Settings>,
@@ -157,7 +159,9 @@ fn write_modules(
 ) -> Result<(), ModelError> {
     let widths = options.matryoshka.map(|dims| {
         let mut widths = dims.to_vec();
-        widths.push(source.dim());
+        if !widths.is_empty() {
+            widths.push(source.dim());
+        }
         widths.sort_unstable_by(|a, b| b.cmp(a));
         widths.dedup();
         widths

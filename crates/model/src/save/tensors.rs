@@ -76,14 +76,34 @@ pub fn write_tensors(
 }
 
 fn write_all(path: &Path, tensors: &[Tensor<'_>]) -> Result<(), ModelError> {
+    Ok(write_file(path, |file| write_to(file, tensors))?)
+}
+
+fn write_to(file: &mut impl Write, tensors: &[Tensor<'_>]) -> io::Result<()> {
     let header = header(tensors);
-    Ok(write_file(path, |file| {
-        file.write_all(&(header.len() as u64).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
-        tensors
-            .iter()
-            .try_for_each(|tensor| write_tensor(file, tensor))
-    })?)
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(header.as_bytes())?;
+    tensors
+        .iter()
+        .try_for_each(|tensor| write_tensor(file, tensor))
+}
+
+/// A tensor as its bytes.
+pub(crate) struct RawTensor<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: &'a [usize],
+    pub(crate) bytes: &'a [u8],
+}
+
+/// Writes a safetensors file, byte for byte, in the order given.
+pub(crate) fn write_raw(file: &mut impl Write, tensors: &[RawTensor<'_>]) -> io::Result<()> {
+    let tensors = tensors.iter().map(|tensor| Tensor {
+        name: tensor.name,
+        shape: tensor.shape,
+        source: Source::Bytes(tensor.dtype, tensor.bytes),
+    });
+    write_to(file, &tensors.collect::<Vec<_>>())
 }
 
 /// Parameters of a module, each under its name and under those of the tensors that are tied to it.

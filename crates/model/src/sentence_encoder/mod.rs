@@ -66,7 +66,7 @@ impl SentenceEncoder<Frozen> {
 }
 
 impl SentenceEncoder<Trainable> {
-    /// Opens a model folder for training; see [`Network::for_training`] for `frozen`.
+    /// Opens a model folder for training; see [`Network::for_training`] for `frozen`. Texts are read as a copy that is saved will read them.
     ///
     /// # Errors
     /// As [`SentenceEncoder::open`] and [`Network::for_training`].
@@ -75,7 +75,7 @@ impl SentenceEncoder<Trainable> {
         ops: Arc<dyn Ops>,
         frozen: &[String],
     ) -> Result<Self, ModelError> {
-        let folder = ModelFolder::open(path.as_ref())?;
+        let folder = ModelFolder::open(path.as_ref())?.into_saved_form();
         let pipeline = Pipeline::open(&folder)?;
         let network = Network::for_training(&folder.places(), ops, frozen)?;
         Ok(Self {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use matryo_nn::{TokenRules, config::read_json};
+use matryo_nn::{NnError, TokenRules, config::read_json};
 use tokenizers::{Encoding, ModelWrapper, Tokenizer};
 
 use crate::{ModelError, TokenIds};
@@ -29,7 +29,7 @@ impl Rules {
         Ok(match rules {
             TokenRules::Encoder => None,
             TokenRules::Bag => Some(Self {
-                limit: inner.get_truncation().map(|t| t.max_length),
+                limit: limit(inner, json)?,
                 unknown: None,
                 characters: None,
             }),
@@ -69,6 +69,21 @@ impl Rules {
             ids.retain(|id| *id != unknown);
         }
         ids
+    }
+}
+
+/// Tokens at which tokenizer.json cuts.
+fn limit(inner: &Tokenizer, json: &Path) -> Result<Option<usize>, ModelError> {
+    let limit = inner.get_truncation().map(|t| t.max_length);
+    match limit {
+        Some(0) => Err(NnError::ConfigValue {
+            path: json.to_owned(),
+            key: "truncation.max_length".into(),
+            found: "0".into(),
+            expected: "at least 1".into(),
+        }
+        .into()),
+        limit => Ok(limit),
     }
 }
 

@@ -7,11 +7,11 @@ mod wordpiece;
 
 use std::{path::Path, sync::Arc};
 
-use matryo_nn::{NnError, config::Object};
+use matryo_nn::{NnError, TokenRules, config::Object};
 use rayon::prelude::*;
 use tokenizers::{
-    Encoding, ModelWrapper, NormalizerWrapper, PostProcessor, TruncationDirection,
-    TruncationParams, TruncationStrategy,
+    Encoding, ModelWrapper, NormalizerWrapper, PostProcessor, PostProcessorWrapper,
+    TruncationDirection, TruncationParams, TruncationStrategy,
     normalizers::{Lowercase, Sequence},
     truncate_encodings,
 };
@@ -49,7 +49,7 @@ pub struct TokenIds {
     pub types: Vec<u32>,
     /// Whether tokens were cut off.
     pub truncated: bool,
-    /// Tokens before cutting, special tokens included.
+    /// Tokens before cutting, special tokens included; of a text that model2vec's rules cut by characters first, those of what is left.
     pub full_len: usize,
 }
 
@@ -61,13 +61,20 @@ impl Tokenizer {
     pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
         let dir = folder.text_dir();
         let json = dir.join("tokenizer.json");
-        let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
+        // Static models are read from tokenizer.json alone.
+        let config = match folder.input.rules {
+            TokenRules::Encoder => Object::read_if_present(&dir.join("tokenizer_config.json"))?,
+            _ => None,
+        };
         let mut inner = open_inner(&dir, config.as_ref())?;
         if folder.input.do_lower_case {
             let lowered = lower_first(inner.get_normalizer());
             inner.with_normalizer(Some(lowered)).map_err(failed(&dir))?;
         }
-        let cut = truncation_side(&inner, config.as_ref())?;
+        let cut = match folder.input.rules {
+            TokenRules::KnownBag => TruncationDirection::Right,
+            _ => truncation_side(&inner, config.as_ref())?,
+        };
         let bag = bag::Rules::of(&inner, &json, folder.input.rules)?;
         inner.with_truncation(None).map_err(failed(&dir))?;
         inner.with_padding(None);
@@ -154,7 +161,15 @@ impl Tokenizer {
         Some((frame.before, frame.after))
     }
 
-    /// tokenizer.json.
+    /// A special token that the folder's small files name by its role: `pad_token`.
+    ///
+    /// # Errors
+    /// A file that is no JSON.
+    pub fn special_token(folder: &Path, key: &str) -> Result<Option<String>, ModelError> {
+        vocab::named(folder, key)
+    }
+
+    /// tokenizer.json as it is used here: without truncation and padding.
     ///
     /// # Errors
     /// None that is known.
@@ -181,7 +196,14 @@ impl Tokenizer {
     }
 
     fn try_encode(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
+        let whole = text;
         let text = self.bag.as_ref().map_or(text, |bag| bag.cut(text, max_len));
+        let mut tokens = self.encode_cut(text, max_len)?;
+        tokens.truncated |= text.len() < whole.len();
+        Ok(tokens)
+    }
+
+    fn encode_cut(&self, text: &str, max_len: usize) -> tokenizers::Result<TokenIds> {
         if let Some(fast) = &self.fast
             && let Some(ids) = fast.pieces.ids(text)
         {
@@ -278,16 +300,25 @@ impl TokenIds {
 
 /// tokenizer.json of a folder, made from vocab.txt if there is none, with a length at which it cuts texts if one is given.
 pub(crate) fn tokenizer_json(dir: &Path, cut: Option<usize>) -> Result<String, ModelError> {
-    let config = Object::read_if_present(&dir.join("tokenizer_config.json"))?;
+    let config = match cut {
+        // A static model's, see `Tokenizer::open`.
+        Some(_) => None,
+        None => Object::read_if_present(&dir.join("tokenizer_config.json"))?,
+    };
     let mut inner = open_inner(dir, config.as_ref())?;
     if let Some(max_length) = cut {
         let own = inner.get_truncation().cloned();
         let truncation = TruncationParams {
             max_length,
+            stride: 0,
             ..own.unwrap_or_default()
         };
+        // The crate leaves room for the template's tokens, which a static model does not have.
+        let template = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
         let cut = inner.with_truncation(Some(truncation));
         cut.map_err(failed(dir))?;
+        inner.with_post_processor(template);
     }
     inner.to_string(true).map_err(failed(dir))
 }

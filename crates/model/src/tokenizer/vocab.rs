@@ -28,8 +28,10 @@ const SPECIAL: [(&str, &str); 5] = [
 pub(super) fn open(folder: &Path, config: Option<&Object>) -> Result<Tokenizer, ModelError> {
     let path = folder.join("vocab.txt");
     let special_map = Object::read_if_present(&folder.join("special_tokens_map.json"))?;
-    let special =
-        SPECIAL.map(|(key, default)| special_token(key, default, config, special_map.as_ref()));
+    let special = SPECIAL.map(|(key, default)| {
+        let named = special_token(key, config, special_map.as_ref());
+        named.unwrap_or_else(|| default.to_owned())
+    });
     let [_, unknown, cls, sep, _] = &special;
     let build = || {
         let text = std::fs::read(&path)?;
@@ -76,22 +78,26 @@ fn template(tokenizer: &Tokenizer, cls: &str, sep: &str) -> tokenizers::Result<T
     Ok(builder.special_tokens(special).build()?)
 }
 
+/// A special token that a tokenizer's folder names by its role: `pad_token`.
+pub(super) fn named(folder: &Path, key: &str) -> Result<Option<String>, ModelError> {
+    let read = |file: &str| Object::read_if_present(&folder.join(file));
+    let (config, map) = (
+        read("tokenizer_config.json")?,
+        read("special_tokens_map.json")?,
+    );
+    Ok(special_token(key, config.as_ref(), map.as_ref()))
+}
+
 /// A special token is a string, or an object with `content`; tokenizer_config.json wins over special_tokens_map.json.
-fn special_token(
-    key: &str,
-    default: &str,
-    config: Option<&Object>,
-    map: Option<&Object>,
-) -> String {
+fn special_token(key: &str, config: Option<&Object>, map: Option<&Object>) -> Option<String> {
     let content = |value: &Value| {
         value
             .as_str()
             .or_else(|| value.get("content")?.as_str())
             .map(str::to_owned)
     };
-    let found = [config, map]
+    let objects = [config, map].into_iter().flatten();
+    objects
         .into_iter()
-        .flatten()
-        .find_map(|object| content(object.get(key)?));
-    found.unwrap_or_else(|| default.to_owned())
+        .find_map(|object| content(object.get(key)?))
 }

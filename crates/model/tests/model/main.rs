@@ -1,5 +1,6 @@
 //! Model folders, the hub, the tokenizer and the encoder, on a tiny model.
 
+mod convert;
 mod encoder_errors;
 mod encoder_forward;
 mod encoder_frozen;

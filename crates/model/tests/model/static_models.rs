@@ -220,3 +220,111 @@ fn tables_that_do_not_fit() {
     });
     assert!(error(folder.path()).contains("`embedding.weight`"));
 }
+
+/// Both libraries cut a copy where it was asked for: sentence-transformers reads tokenizer.json, model2vec config.json.
+#[test]
+fn a_length_is_saved_for_both_libraries() {
+    let golden = golden("folded");
+    let ops = matryo_ops::cpu_in(None);
+    let model = SentenceEncoder::open_for_training(golden.model(), ops, &[]).unwrap();
+    for length in [1, 7, 600] {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("saved");
+        let options = SaveOptions {
+            max_seq_length: Some(length),
+            ..SaveOptions::default()
+        };
+        save(&target, model.folder(), model.network().params(), &options).unwrap();
+        assert_eq!(json(&target, "config.json")["max_length"], length);
+        assert_eq!(
+            json(&target, "tokenizer.json")["truncation"]["max_length"],
+            length
+        );
+        assert!(!target.join("tokenizer_config.json").exists());
+        let again = SentenceEncoder::open(&target).unwrap();
+        assert_eq!(again.max_seq_length(), length);
+    }
+}
+
+/// Neither library reads tokenizer_config.json of a static model.
+#[test]
+fn tokenizer_json_alone_counts() {
+    let golden = golden("root");
+    let folder = copy_of(&golden.model());
+    let config = json!({"do_lower_case": false, "truncation_side": "left", "model_max_length": 3});
+    matryo_testkit::put(folder.path(), "tokenizer_config.json", &config);
+    let model = SentenceEncoder::open(folder.path()).unwrap();
+    let source = SentenceEncoder::open(golden.model()).unwrap();
+    let texts = texts(&golden);
+    assert_eq!(
+        model.encode(&texts).unwrap(),
+        source.encode(&texts).unwrap()
+    );
+}
+
+/// What model2vec cuts off by characters is told as well.
+#[test]
+fn a_text_cut_by_characters_is_cut() {
+    let model = SentenceEncoder::open(golden("model2vec").model()).unwrap();
+    // Twelve tokens of a median length of few characters, in a text of one token and many spaces.
+    let text = format!("revenue{}profit", " ".repeat(500));
+    let tokens = model
+        .tokenizer()
+        .encode(&text, model.max_seq_length())
+        .unwrap();
+    assert!(tokens.truncated && tokens.ids.len() < 12, "{tokens:?}");
+}
+
+/// A training measures the model that it saves: with unknown tokens, which a folder without modules.json leaves out.
+#[test]
+fn a_model_is_trained_as_it_is_saved() {
+    for name in ["model2vec", "model2vec-unigram"] {
+        let golden = golden(name);
+        let ops = matryo_ops::cpu_in(None);
+        let model = SentenceEncoder::open_for_training(golden.model(), ops, &[]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("saved");
+        let params = model.network().params();
+        save(&target, model.folder(), params, &SaveOptions::default()).unwrap();
+        let again = SentenceEncoder::open(&target).unwrap();
+        let texts = texts(&golden);
+        assert_eq!(again.encode(&texts).unwrap(), model.encode(&texts).unwrap());
+    }
+}
+
+/// model2vec cuts on the right, whatever tokenizer.json says.
+#[test]
+fn model2vec_cuts_on_the_right() {
+    let golden = golden("model2vec");
+    let folder = copy_of(&golden.model());
+    edit(folder.path(), "tokenizer.json", |json| {
+        json["truncation"]["direction"] = json!("Left");
+    });
+    let texts = texts(&golden);
+    let [changed, source] = [folder.path(), &golden.model()]
+        .map(|path| SentenceEncoder::open(path).unwrap().encode(&texts).unwrap());
+    assert_eq!(changed, source);
+}
+
+#[test]
+fn lengths_and_tables_of_nothing() {
+    let folder = copy_of(&golden("root").model());
+    edit(folder.path(), "tokenizer.json", |json| {
+        json["truncation"]["max_length"] = json!(0);
+    });
+    assert!(error(folder.path()).contains("`truncation.max_length` is 0"));
+    let folder = copy_of(&golden("root").model());
+    rewrite(folder.path(), |tensors| {
+        tensors.insert(
+            "embedding.weight".into(),
+            (Dtype::F32, vec![500, 0], Vec::new()),
+        );
+    });
+    assert!(error(folder.path()).contains("[500, 0]"));
+    let folder = copy_of(&golden("folded").model());
+    rewrite(folder.path(), |tensors| {
+        let mapping = &mut tensors.get_mut("mapping").unwrap().0;
+        *mapping = Dtype::U64;
+    });
+    assert!(error(folder.path()).contains("expected I64 or I32"));
+}

@@ -20,7 +20,8 @@ const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLES: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
 
-/// Named tensors of `f32`, `f16` or `bf16`, read on demand; nothing is copied until it is read.
+/// Named tensors of `f32`, `f16` or `bf16`, read on demand; nothing is copied until it is read, but for tensors that a module computes
+/// from what the file holds.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// The file, or the index of shards.
@@ -197,7 +198,7 @@ impl Checkpoint {
         self.files.iter().for_each(ShardFile::release);
     }
 
-    /// Dtype, shape and bytes of a tensor, as they lie in the file.
+    /// Dtype, shape and bytes of a tensor, as they lie in the file, or in memory if it was computed.
     pub fn raw(&self, name: &str) -> Result<(Dtype, &[usize], &[u8]), NnError> {
         let found = self.find(name)?;
         Ok((found.info.dtype, &found.info.shape, found.bytes))
@@ -291,6 +292,7 @@ impl Found<'_> {
             path: self.path.to_owned(),
             name: self.name.to_owned(),
             found: self.info.dtype.to_string(),
+            expected: "F32, F16 or BF16",
         })
     }
 
@@ -335,9 +337,37 @@ fn no_weights(folder: &Path) -> NnError {
             folder,
             file: (*file).to_owned(),
         },
-        None => NnError::MissingFile {
-            folder,
-            file: SINGLE.to_owned(),
+        None => match other_weights(&folder) {
+            Some(file) => NnError::OtherWeights { folder, file },
+            None => NnError::MissingFile {
+                folder,
+                file: SINGLE.to_owned(),
+            },
         },
     }
+}
+
+/// Weights in the form of ONNX Runtime, llama.cpp, OpenVINO, TensorFlow or Flax, in the folder or in those that its exporters make.
+fn other_weights(folder: &Path) -> Option<String> {
+    const NAMES: [&str; 2] = ["tf_model.h5", "flax_model.msgpack"];
+    const ENDS: [&str; 2] = [".onnx", ".gguf"];
+    const OPENVINO: &str = "openvino_model.bin";
+    ["", "onnx", "openvino"].into_iter().find_map(|below| {
+        let entries = std::fs::read_dir(folder.join(below)).ok()?.flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|e| e.file_name().into_string().ok())
+            .collect();
+        names.sort();
+        let is_other = |name: &String| {
+            NAMES.contains(&&**name)
+                || *name == OPENVINO
+                || ENDS.iter().any(|end| name.ends_with(end))
+        };
+        let name = names.into_iter().find(is_other)?;
+        Some(if below.is_empty() {
+            name
+        } else {
+            format!("{below}/{name}")
+        })
+    })
 }

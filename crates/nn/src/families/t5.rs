@@ -22,6 +22,7 @@ pub(super) static FAMILY: Family = Family {
 };
 
 const FEED_FORWARD_KEY: &str = "feed_forward_proj";
+const ACTIVATION_KEY: &str = "dense_act_fn";
 const MAX_DISTANCE_KEY: &str = "relative_attention_max_distance";
 const DEFAULT_BUCKETS: usize = 32;
 const DEFAULT_MAX_DISTANCE: usize = 128;
@@ -40,10 +41,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     };
     let shape = AttentionShape {
         scale: 1.0,
-        ..AttentionShape::new(
-            config.positive("num_heads")?,
-            config.positive(key(Axis::Attention))?,
-        )
+        ..AttentionShape::new(config.positive("num_heads")?, config.positive("d_kv")?)
     };
     let attention = AttentionSpec {
         shape,
@@ -109,9 +107,13 @@ fn relative(config: &Object) -> Result<RelativeSpec, NnError> {
     })
 }
 
-/// `relu`, or `gated-gelu` from version 1.1 on, whose GELU is the tanh form.
+/// `relu`, or `gated-gelu` from version 1.1 on, whose GELU is the tanh form. Newer files say both parts besides, and those count.
 fn feed_forward(config: &Object) -> Result<FeedForwardSpec, NnError> {
-    let name = config.text(FEED_FORWARD_KEY)?.unwrap_or("relu");
+    let default = match config.text("model_type")? {
+        Some("mt5") => "gated-gelu",
+        _ => "relu",
+    };
+    let name = config.text(FEED_FORWARD_KEY)?.unwrap_or(default);
     let (gated, function) = match name.strip_prefix("gated-") {
         Some(function) => (true, function),
         None => (false, name),
@@ -120,6 +122,11 @@ fn feed_forward(config: &Object) -> Result<FeedForwardSpec, NnError> {
         (true, "gelu") => Some(Activation::GeluTanh),
         _ => activations::named(function),
     };
+    let activation = match config.text(ACTIVATION_KEY)? {
+        Some(_) => Some(activations::activation(config, ACTIVATION_KEY)?),
+        None => activation,
+    };
+    let gated = config.flag("is_gated_act")?.unwrap_or(gated);
     let expected = || format!("one of {}, or `gated-` and one", activations::names());
     Ok(FeedForwardSpec {
         dim: config.positive(key(Axis::FeedForward))?,
@@ -156,7 +163,7 @@ fn key(axis: Axis) -> &'static str {
     match axis {
         Axis::Vocab => "vocab_size",
         Axis::Distances => "relative_attention_num_buckets",
-        Axis::Attention => "d_kv",
+        Axis::Attention => "num_heads * d_kv",
         Axis::FeedForward => "d_ff",
         Axis::Dim | Axis::Embedding | Axis::Positions | Axis::TokenTypes | Axis::TaskTypes => {
             "d_model"
@@ -226,6 +233,24 @@ mod tests {
             let message = message(json!({"feed_forward_proj": name}));
             assert!(message.contains("`feed_forward_proj`"), "{message}");
         }
+    }
+
+    #[test]
+    fn parts_that_are_said_apart_count() {
+        let read = |config: Value| {
+            let spec = read(config).unwrap();
+            let feed_forward = &spec.blocks[0].feed_forward;
+            (feed_forward.activation, feed_forward.gated)
+        };
+        let silu = json!({"feed_forward_proj": "gated-gelu", "dense_act_fn": "silu"});
+        assert_eq!(read(silu), (Activation::Silu, true));
+        let plain = json!({"feed_forward_proj": "gated-gelu", "is_gated_act": false});
+        assert_eq!(read(plain), (Activation::GeluTanh, false));
+        assert_eq!(
+            read(json!({"model_type": "mt5"})),
+            (Activation::GeluTanh, true)
+        );
+        assert_eq!(read(json!({"model_type": "t5"})), (Activation::Relu, false));
     }
 
     #[test]

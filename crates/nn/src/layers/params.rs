@@ -204,7 +204,10 @@ fn prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Result<&'sta
         return Err(NnError::TensorPrefix {
             path: checkpoint.path().to_owned(),
             found: found.to_owned(),
-            expected: format!("none or `{}`", family.prefix),
+            expected: match family.prefix {
+                "" => "none".to_owned(),
+                prefix => format!("none or `{prefix}`"),
+            },
         });
     }
     let is_prefixed = names.iter().any(|name| name.starts_with(family.prefix));

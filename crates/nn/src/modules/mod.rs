@@ -114,7 +114,8 @@ pub struct WriteConfig<'a> {
     pub layout: FolderLayout,
     /// Longest input, instead of the module's own.
     pub max_seq_length: Option<usize>,
-    /// Widths that the embeddings were trained to be cut to, for readers that ask config.json; `None` leaves what it says.
+    /// Widths that the embeddings were trained to be cut to, for readers that ask config.json: none of them if
+    /// empty; `None` leaves what it says.
     pub matryoshka: Option<&'a [usize]>,
 }
 

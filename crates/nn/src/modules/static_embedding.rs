@@ -113,7 +113,7 @@ fn open(dir: &Path, rules: TokenRules, config: Option<Object>) -> Result<StaticE
         MODEL2VEC_TABLE
     };
     let (rows, dim) = match checkpoint.shape(name) {
-        Some(&[rows, dim]) => (rows, dim),
+        Some(&[rows, dim]) if rows > 0 && dim > 0 => (rows, dim),
         Some(shape) => {
             return Err(NnError::TensorRank {
                 path: checkpoint.path().to_owned(),
@@ -129,7 +129,7 @@ fn open(dir: &Path, rules: TokenRules, config: Option<Object>) -> Result<StaticE
             .and_then(|shape| shape.first().copied())
     };
     let vocab = match name {
-        MODEL2VEC_TABLE => folded(MAPPING).or(folded(FACTORS)).unwrap_or(rows),
+        MODEL2VEC_TABLE => folded(MAPPING).unwrap_or(rows),
         _ => rows,
     };
     Ok(StaticEmbedding {
@@ -152,7 +152,7 @@ fn fold(checkpoint: &mut Checkpoint, name: &str) -> Result<(), NnError> {
         return Ok(());
     }
     let table = floats(checkpoint, name, dtype, bytes)?;
-    let tokens = mapping.as_ref().or(factors.as_ref()).map_or(rows, Vec::len);
+    let tokens = mapping.as_ref().map_or(rows, Vec::len);
     if let Some(factors) = factors.as_ref().filter(|factors| factors.len() != tokens) {
         return Err(NnError::TensorShape {
             path: checkpoint.path().to_owned(),
@@ -215,7 +215,14 @@ fn floats(
         Dtype::F16 => of_bytes(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
         Dtype::BF16 => of_bytes(bytes, |b| half::bf16::from_le_bytes(b).to_f32()),
         Dtype::I8 => of_bytes(bytes, |b| i8::from_le_bytes(b).into()),
-        _ => return Err(wrong_type(checkpoint, name, dtype)),
+        _ => {
+            return Err(wrong_type(
+                checkpoint,
+                name,
+                dtype,
+                "F64, F32, F16, BF16 or I8",
+            ));
+        }
     })
 }
 
@@ -244,7 +251,7 @@ fn integers(
     Ok(match dtype {
         Dtype::I64 => of_bytes(bytes, |b| i64::from_le_bytes(b) as f64),
         Dtype::I32 => of_bytes(bytes, |b| i32::from_le_bytes(b).into()),
-        _ => return Err(wrong_type(checkpoint, name, dtype)),
+        _ => return Err(wrong_type(checkpoint, name, dtype, "I64 or I32")),
     })
 }
 
@@ -253,11 +260,17 @@ fn of_bytes<const N: usize, T>(bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Ve
     values.map(|bytes| value(*bytes)).collect()
 }
 
-fn wrong_type(checkpoint: &Checkpoint, name: &str, dtype: Dtype) -> NnError {
+fn wrong_type(
+    checkpoint: &Checkpoint,
+    name: &str,
+    dtype: Dtype,
+    expected: &'static str,
+) -> NnError {
     NnError::TensorDtype {
         path: checkpoint.path().to_owned(),
         name: name.to_owned(),
         found: dtype.to_string(),
+        expected,
     }
 }
 
@@ -297,11 +310,14 @@ impl Module for StaticEmbedding {
     }
 
     /// model2vec's own file, true of the table that is written.
-    fn files(&self, _: &WriteConfig<'_>) -> Vec<ConfigFile> {
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
         let Some(Value::Object(mut config)) = self.config.clone() else {
             return Vec::new();
         };
         config.shift_remove("vocabulary_quantization");
+        if let Some(length) = options.max_seq_length {
+            config.insert("max_length".into(), json!(length));
+        }
         if config.contains_key("embedding_dtype") {
             config.insert("embedding_dtype".into(), json!("float32"));
         }

@@ -200,9 +200,16 @@ impl Transformer {
             map.shift_remove(other);
             map.insert(key.into(), json!("float32"));
             // vLLM refuses to cut embeddings of a model that does not say this.
-            if let Some(widths) = options.matryoshka {
-                map.insert("is_matryoshka".into(), json!(true));
-                map.insert("matryoshka_dimensions".into(), json!(widths));
+            match options.matryoshka {
+                None => {}
+                Some([]) => {
+                    map.shift_remove("is_matryoshka");
+                    map.shift_remove("matryoshka_dimensions");
+                }
+                Some(widths) => {
+                    map.insert("is_matryoshka".into(), json!(true));
+                    map.insert("matryoshka_dimensions".into(), json!(widths));
+                }
             }
         }
         config

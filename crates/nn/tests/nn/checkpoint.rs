@@ -248,5 +248,25 @@ fn pickles_and_nothing_at_all() {
     fs::write(folder.path().join("pytorch_model.bin"), b"").unwrap();
     let error = error(&folder);
     assert!(matches!(&error, NnError::PickledWeights { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("save_pretrained"));
+    assert!(error.hint().unwrap().contains("matryo convert"));
+}
+
+#[test]
+fn weights_of_other_programs_are_named() {
+    for name in [
+        "model-q8.gguf",
+        "onnx/model.onnx",
+        "openvino/openvino_model.bin",
+        "tf_model.h5",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+        let error = error(&folder);
+        assert!(
+            matches!(&error, NnError::OtherWeights { file, .. } if file == name),
+            "{error}"
+        );
+    }
 }

@@ -18,7 +18,7 @@ use pieces::Pieces;
 pub(super) struct FastWordPiece {
     characters: Characters,
     pieces: Pieces,
-    /// Added tokens by their first byte, none of them empty.
+    /// Added tokens, none of them empty, and the bytes that begin one.
     added: Vec<Box<str>>,
     starts_added: [bool; 256],
 }

@@ -1,0 +1,165 @@
+//! Weights that are only there as a pickle of torch, written as safetensors beside it.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use matryo_base::files::{FileError, write_atomic};
+use matryo_nn::{NnError, config::read_json};
+use matryo_pickle::{ElementType, Tensor, read};
+use safetensors::Dtype;
+use serde_json::{Value, json};
+
+use crate::{
+    ModelError,
+    save::{RawTensor, write_raw},
+};
+
+const PICKLE: &str = "pytorch_model.bin";
+const PICKLE_INDEX: &str = "pytorch_model.bin.index.json";
+const SAFE: &str = "model.safetensors";
+const SAFE_INDEX: &str = "model.safetensors.index.json";
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Converted {
+    /// The file.
+    pub path: PathBuf,
+    /// Tensors in it.
+    pub tensors: usize,
+}
+
+/// Writes model.safetensors beside each pytorch_model.bin of a model folder and its modules' folders, where there is none; shards stay
+/// shards. The pickles stay. Types of tensors stay. Memory holds a file and its tensors.
+///
+/// `key` names the entry that holds the tensors in files that hold more.
+///
+/// # Errors
+/// A folder without such files; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
+/// written before stays.
+pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, ModelError> {
+    let mut written = Vec::new();
+    for dir in folders(folder)? {
+        let has = |file: &str| dir.join(file).exists();
+        if has(SAFE) || has(SAFE_INDEX) {
+            continue;
+        }
+        if has(PICKLE) {
+            written.push(one(&dir.join(PICKLE), &dir.join(SAFE), key)?);
+        } else if has(PICKLE_INDEX) {
+            shards(&dir, key, &mut written)?;
+        }
+    }
+    if written.is_empty() {
+        return Err(ModelError::NothingToConvert {
+            folder: folder.to_owned(),
+        });
+    }
+    Ok(written)
+}
+
+/// The folder and those in it, by name.
+fn folders(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let read = |error| FileError::new("read", folder)(error);
+    let mut folders = vec![folder.to_owned()];
+    for entry in fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if path.is_dir() {
+            folders.push(path);
+        }
+    }
+    folders[1..].sort();
+    Ok(folders)
+}
+
+fn one(from: &Path, to: &Path, key: Option<&str>) -> Result<Converted, ModelError> {
+    let bytes = fs::read(from).map_err(FileError::new("read", from))?;
+    let tensors = read(&bytes, key).map_err(|source| ModelError::Pickle {
+        path: from.to_owned(),
+        source,
+    })?;
+    drop(bytes);
+    write(to, &tensors)?;
+    Ok(Converted {
+        path: to.to_owned(),
+        tensors: tensors.len(),
+    })
+}
+
+fn write(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), ModelError> {
+    let mut raw: Vec<RawTensor<'_>> = tensors
+        .iter()
+        .map(|(name, tensor)| RawTensor {
+            name,
+            dtype: dtype(tensor.element),
+            shape: &tensor.shape,
+            bytes: &tensor.bytes,
+        })
+        .collect();
+    raw.sort_by_key(|tensor| tensor.name);
+    Ok(write_atomic(path, |file| write_raw(file, &raw))?)
+}
+
+/// Each shard under the name that transformers gives its like, and the index of all.
+fn shards(dir: &Path, key: Option<&str>, written: &mut Vec<Converted>) -> Result<(), ModelError> {
+    let path = dir.join(PICKLE_INDEX);
+    let index = read_json(&path)?;
+    let wrong = || NnError::ConfigValue {
+        path: path.clone(),
+        key: "weight_map".into(),
+        found: index["weight_map"].to_string(),
+        expected: "an object from tensor to the name of a file beside it".into(),
+    };
+    let map = index["weight_map"].as_object().ok_or_else(wrong)?;
+    let mut names = BTreeMap::new();
+    for shard in map.values() {
+        let shard = shard.as_str().filter(|name| !name.contains(['/', '\\']));
+        let shard = shard.ok_or_else(wrong)?;
+        names.insert(shard.to_owned(), safe_name(shard));
+    }
+    for (from, to) in &names {
+        written.push(one(&dir.join(from), &dir.join(to), key)?);
+    }
+    let map: serde_json::Map<String, Value> = map
+        .iter()
+        .map(|(tensor, shard)| {
+            (
+                tensor.clone(),
+                json!(names[shard.as_str().unwrap_or_default()]),
+            )
+        })
+        .collect();
+    let mut safe = index.clone();
+    safe["weight_map"] = map.into();
+    let text = format!("{safe:#}\n");
+    write_atomic(&dir.join(SAFE_INDEX), |file| {
+        std::io::Write::write_all(file, text.as_bytes())
+    })?;
+    Ok(())
+}
+
+/// `pytorch_model-00001-of-00002.bin` to `model-00001-of-00002.safetensors`.
+fn safe_name(shard: &str) -> String {
+    let stem = shard.strip_suffix(".bin").unwrap_or(shard);
+    format!(
+        "{}.safetensors",
+        stem.strip_prefix("pytorch_").unwrap_or(stem)
+    )
+}
+
+fn dtype(element: ElementType) -> Dtype {
+    match element {
+        ElementType::F64 => Dtype::F64,
+        ElementType::F32 => Dtype::F32,
+        ElementType::F16 => Dtype::F16,
+        ElementType::BF16 => Dtype::BF16,
+        ElementType::I64 => Dtype::I64,
+        ElementType::I32 => Dtype::I32,
+        ElementType::I16 => Dtype::I16,
+        ElementType::I8 => Dtype::I8,
+        ElementType::U8 => Dtype::U8,
+        ElementType::Bool => Dtype::BOOL,
+    }
+}

@@ -1,0 +1,117 @@
+//! Folders with weights as pickles alone, made readable.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use matryo_model::{ModelError, SentenceEncoder, convert};
+use matryo_testkit::{FamilyGolden, copy_of, json, put, read_safetensors};
+use serde_json::json;
+
+fn pickled(name: &str) -> PathBuf {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    crates.join("pickle/tests/golden").join(name)
+}
+
+#[test]
+fn a_folder_is_opened_after_it_was_converted() {
+    let all = FamilyGolden::of_static_models();
+    let golden = all.iter().find(|golden| golden.name == "root").unwrap();
+    let folder = copy_of(&golden.model());
+    let at = |name: &str| folder.path().join(name);
+    fs::remove_file(at("model.safetensors")).unwrap();
+    fs::copy(pickled("static.bin"), at("pytorch_model.bin")).unwrap();
+    let error = SentenceEncoder::open(folder.path()).err().unwrap();
+    assert!(error.hint().unwrap().contains("matryo convert"));
+    let written = convert(folder.path(), None).unwrap();
+    assert_eq!(
+        (written.len(), &written[0].path, written[0].tensors),
+        (1, &at("model.safetensors"), 1)
+    );
+    assert_eq!(
+        read_safetensors(at("model.safetensors")),
+        read_safetensors(golden.model().join("model.safetensors"))
+    );
+    SentenceEncoder::open(folder.path()).unwrap();
+    let error = convert(folder.path(), None).unwrap_err();
+    assert!(
+        matches!(error, ModelError::NothingToConvert { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn modules_and_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let map = json!({"plain": "pytorch_model-00001-of-00002.bin", "rows": "pytorch_model-00002-of-00002.bin"});
+    put(
+        folder.path(),
+        "pytorch_model.bin.index.json",
+        &json!({"metadata": {"total_size": 9}, "weight_map": map}),
+    );
+    fs::copy(
+        pickled("tensors.bin"),
+        at("pytorch_model-00001-of-00002.bin"),
+    )
+    .unwrap();
+    fs::copy(
+        pickled("tensors.stream.bin"),
+        at("pytorch_model-00002-of-00002.bin"),
+    )
+    .unwrap();
+    fs::create_dir(at("2_Dense")).unwrap();
+    fs::copy(
+        pickled("tensors.stream.bin"),
+        at("2_Dense/pytorch_model.bin"),
+    )
+    .unwrap();
+    let written = convert(folder.path(), None).unwrap();
+    let paths: Vec<&PathBuf> = written.iter().map(|file| &file.path).collect();
+    let expected = [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "2_Dense/model.safetensors",
+    ];
+    assert_eq!(paths, expected.map(at).each_ref());
+    let index = json(folder.path(), "model.safetensors.index.json");
+    assert_eq!(
+        index,
+        json!({"metadata": {"total_size": 9}, "weight_map": {
+            "plain": "model-00001-of-00002.safetensors", "rows": "model-00002-of-00002.safetensors",
+        }})
+    );
+    let shards = matryo_model::Checkpoint::open(folder.path()).unwrap();
+    assert_eq!(shards.shape("rows"), Some(&[2, 8][..]));
+    // Types stay.
+    let (dtype, _, _) = matryo_model::Checkpoint::open(&at("2_Dense"))
+        .unwrap()
+        .raw("bf16")
+        .map(|(d, s, b)| (d, s.to_vec(), b.to_vec()))
+        .unwrap();
+    assert_eq!(dtype, safetensors::Dtype::BF16);
+}
+
+#[test]
+fn files_that_are_refused_leave_nothing() {
+    for (name, part) in [
+        ("hostile.bin", "posix.system"),
+        ("nested.bin", "no tensors at the top"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pytorch_model.bin");
+        fs::copy(pickled(name), &path).unwrap();
+        let error = convert(folder.path(), None).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+        assert!(error.to_string().contains("pytorch_model.bin"), "{error}");
+        assert!(error.hint().is_some());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let escape = json!({"weight_map": {"a": "../pytorch_model.bin"}});
+    put(folder.path(), "pytorch_model.bin.index.json", &escape);
+    let error = convert(folder.path(), None).unwrap_err().to_string();
+    assert!(error.contains("`weight_map`"), "{error}");
+    convert(Path::new("/nonexistent"), None).unwrap_err();
+}

@@ -1,0 +1,598 @@
+//! The stack machine of a pickle, protocols 2 to 5, as far as files of tensors need it.
+//!
+//! Objects lie in one list and refer to each other by number, so that neither cycles nor nesting of any depth can overflow a stack, and
+//! memory is a constant times the length of the pickle.
+
+use crate::{
+    PickleError,
+    tensor::{ElementType, Layout, Slice},
+};
+
+/// The functions and classes that a file may name: module, name.
+const ALLOWED: [(&str, &str); 5] = [
+    ("collections", "OrderedDict"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch", "Size"),
+];
+
+/// A value on the stack: small, or the number of an object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Value {
+    Nothing,
+    Bool(bool),
+    Integer(i64),
+    /// A number that plays no part.
+    Float,
+    /// An entry of `Machine::objects`.
+    Object(usize),
+    /// An entry of [`ALLOWED`].
+    Global(usize),
+    /// A class of storages.
+    Storage(ElementType),
+}
+
+#[derive(Debug)]
+enum Content {
+    Text(String),
+    Tuple(Vec<Value>),
+    List(Vec<Value>),
+    Dict(Vec<(Value, Value)>),
+    /// A storage that the file names: type, key, elements.
+    Stored(ElementType, String, u64),
+    /// What one of [`ALLOWED`] was called with.
+    Called(usize, Vec<Value>),
+}
+
+/// What a pickle describes.
+#[derive(Debug)]
+pub(crate) struct Object {
+    objects: Vec<Content>,
+    root: Value,
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value>,
+    marks: Vec<usize>,
+    memo: Vec<Option<Value>>,
+    objects: Vec<Content>,
+    /// Values that calls have copied.
+    copied: usize,
+}
+
+/// Runs one pickle. Gives what it describes, and the bytes it took.
+pub(crate) fn run(bytes: &[u8]) -> Result<(Object, usize), PickleError> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        memo: Vec::new(),
+        objects: Vec::new(),
+        copied: 0,
+    };
+    while machine.step()? {}
+    let root = machine.pop()?;
+    let object = Object {
+        objects: machine.objects,
+        root,
+    };
+    Ok((object, machine.at))
+}
+
+impl Machine<'_> {
+    fn damaged(&self, what: &'static str) -> PickleError {
+        PickleError::Damaged { at: self.at, what }
+    }
+
+    fn take(&mut self, len: usize) -> Result<&[u8], PickleError> {
+        let end = self
+            .at
+            .checked_add(len)
+            .filter(|end| *end <= self.bytes.len());
+        let Some(end) = end else {
+            return Err(PickleError::Short {
+                at: self.bytes.len(),
+            });
+        };
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    /// An unsigned number of so many bytes.
+    fn number(&mut self, len: usize) -> Result<u64, PickleError> {
+        let bytes = self.take(len)?;
+        Ok(bytes
+            .iter()
+            .rev()
+            .fold(0, |n, byte| n << 8 | u64::from(*byte)))
+    }
+
+    fn length(&mut self, len: usize) -> Result<usize, PickleError> {
+        let number = self.number(len)?;
+        usize::try_from(number).map_err(|_| self.damaged("a length"))
+    }
+
+    fn text(&mut self, len: usize) -> Result<String, PickleError> {
+        let bytes = self.take(len)?.to_vec();
+        String::from_utf8(bytes).map_err(|_| self.damaged("a text that is no UTF-8"))
+    }
+
+    /// Up to the end of a line.
+    fn line(&mut self) -> Result<String, PickleError> {
+        let rest = &self.bytes[self.at..];
+        let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {
+            return Err(PickleError::Short {
+                at: self.bytes.len(),
+            });
+        };
+        let line = self.text(len)?;
+        self.at += 1;
+        Ok(line)
+    }
+
+    fn pop(&mut self) -> Result<Value, PickleError> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        if self.stack.len() <= floor {
+            return Err(self.damaged("an empty stack"));
+        }
+        Ok(self.stack.pop().expect("more than the floor"))
+    }
+
+    /// What was pushed since the last mark.
+    fn pop_to_mark(&mut self) -> Result<Vec<Value>, PickleError> {
+        let mark = self.marks.pop().ok_or_else(|| self.damaged("no mark"))?;
+        if mark > self.stack.len() {
+            return Err(self.damaged("a mark above the stack"));
+        }
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn push_new(&mut self, content: Content) {
+        self.objects.push(content);
+        self.stack.push(Value::Object(self.objects.len() - 1));
+    }
+
+    /// The object on top of the stack, which stays there.
+    fn top(&mut self) -> Result<&mut Content, PickleError> {
+        let at = self.at;
+        match self.stack.last() {
+            Some(Value::Object(i)) => Ok(&mut self.objects[*i]),
+            _ => Err(PickleError::Damaged {
+                at,
+                what: "no object to add to",
+            }),
+        }
+    }
+
+    fn remember(&mut self, place: usize) -> Result<(), PickleError> {
+        let value = *self
+            .stack
+            .last()
+            .ok_or_else(|| self.damaged("an empty stack"))?;
+        // As many places as there are bytes: every one was written by an instruction.
+        if place > self.bytes.len() {
+            return Err(self.damaged("a place beyond all others"));
+        }
+        if self.memo.len() <= place {
+            self.memo.resize(place + 1, None);
+        }
+        self.memo[place] = Some(value);
+        Ok(())
+    }
+
+    fn recall(&mut self, place: usize) -> Result<(), PickleError> {
+        let value = self.memo.get(place).copied().flatten();
+        let value = value.ok_or_else(|| self.damaged("a place that was not written"))?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    /// One instruction; `false` after the last.
+    fn step(&mut self) -> Result<bool, PickleError> {
+        let at = self.at;
+        let code = self.take(1)?[0];
+        match code {
+            b'.' => return Ok(false),
+            // PROTO, FRAME: nothing depends on them.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.pop_to_mark()?),
+            b'2' => {
+                let value = self.pop()?;
+                self.stack.extend([value, value]);
+            }
+            b'N' => self.stack.push(Value::Nothing),
+            0x88 => self.stack.push(Value::Bool(true)),
+            0x89 => self.stack.push(Value::Bool(false)),
+            b'K' | b'M' | b'J' | 0x8a => self.integer(code)?,
+            b'G' => {
+                self.take(8)?;
+                self.stack.push(Value::Float);
+            }
+            b'X' | b'T' | 0x8d | 0x8c | b'U' | b'B' | b'C' | 0x8e => self.string(code)?,
+            b')' | 0x85 | 0x86 | 0x87 | b't' | b']' | b'l' | b'}' | b'd' => {
+                self.collection(code)?
+            }
+            b'a' | b'e' | b's' | b'u' => self.add(code)?,
+            b'q' | b'r' | 0x94 => {
+                let place = match code {
+                    b'q' => self.length(1)?,
+                    b'r' => self.length(4)?,
+                    _ => self.memo.len(),
+                };
+                self.remember(place)?;
+            }
+            b'h' => {
+                let place = self.length(1)?;
+                self.recall(place)?;
+            }
+            b'j' => {
+                let place = self.length(4)?;
+                self.recall(place)?;
+            }
+            b'c' | 0x93 => self.global(code)?,
+            b'Q' => self.persistent()?,
+            b'R' => self.call()?,
+            // BUILD: attributes of a dictionary, such as `_metadata`, hold no tensors.
+            b'b' => drop(self.pop()?),
+            _ => return Err(PickleError::Instruction { code, at }),
+        }
+        Ok(true)
+    }
+
+    fn integer(&mut self, code: u8) -> Result<(), PickleError> {
+        let value = match code {
+            b'K' => self.number(1)? as i64,
+            b'M' => self.number(2)? as i64,
+            b'J' => i64::from(self.number(4)? as u32 as i32),
+            _ => {
+                let len = self.length(1)?;
+                let bytes = self.take(len)?.to_vec();
+                signed(&bytes)
+            }
+        };
+        self.stack.push(Value::Integer(value));
+        Ok(())
+    }
+
+    fn string(&mut self, code: u8) -> Result<(), PickleError> {
+        let len = match code {
+            b'X' | b'T' | b'B' => self.length(4)?,
+            0x8d | 0x8e => self.length(8)?,
+            _ => self.length(1)?,
+        };
+        // Bytes (B, C) are never a name; what they hold plays no part.
+        let text = if matches!(code, b'B' | b'C' | 0x8e) {
+            self.take(len)?;
+            String::new()
+        } else {
+            self.text(len)?
+        };
+        self.push_new(Content::Text(text));
+        Ok(())
+    }
+
+    fn collection(&mut self, code: u8) -> Result<(), PickleError> {
+        let content = match code {
+            b')' => Content::Tuple(Vec::new()),
+            0x85..=0x87 => {
+                let mut values = Vec::new();
+                for _ in 0x85..=code {
+                    values.push(self.pop()?);
+                }
+                values.reverse();
+                Content::Tuple(values)
+            }
+            b't' => Content::Tuple(self.pop_to_mark()?),
+            b']' => Content::List(Vec::new()),
+            b'l' => Content::List(self.pop_to_mark()?),
+            b'}' => Content::Dict(Vec::new()),
+            _ => Content::Dict(pairs(&self.pop_to_mark()?)),
+        };
+        self.push_new(content);
+        Ok(())
+    }
+
+    fn add(&mut self, code: u8) -> Result<(), PickleError> {
+        let values = match code {
+            b'a' => vec![self.pop()?],
+            b's' => {
+                let value = self.pop()?;
+                vec![self.pop()?, value]
+            }
+            _ => self.pop_to_mark()?,
+        };
+        let wrong = self.damaged("what is added to is no collection");
+        match (self.top()?, code) {
+            (Content::List(items), b'a' | b'e') => items.extend(values),
+            (Content::Dict(entries), b's' | b'u') => entries.extend(pairs(&values)),
+            _ => return Err(wrong),
+        }
+        Ok(())
+    }
+
+    fn global(&mut self, code: u8) -> Result<(), PickleError> {
+        let (module, name) = if code == b'c' {
+            (self.line()?, self.line()?)
+        } else {
+            let (name, module) = (self.pop()?, self.pop()?);
+            match (self.text_of(module), self.text_of(name)) {
+                (Some(module), Some(name)) => (module, name),
+                _ => return Err(self.damaged("a global without a name")),
+            }
+        };
+        let place = ALLOWED
+            .iter()
+            .position(|allowed| *allowed == (&*module, &*name));
+        let storage = (module == "torch").then(|| ElementType::of_storage(&name));
+        let value = match (place, storage.flatten()) {
+            (Some(place), _) => Value::Global(place),
+            (None, Some(element)) => Value::Storage(element),
+            (None, None) => {
+                return Err(PickleError::Global {
+                    name: format!("{module}.{name}"),
+                });
+            }
+        };
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn text_of(&self, value: Value) -> Option<String> {
+        let Value::Object(i) = value else { return None };
+        match &self.objects[i] {
+            Content::Text(text) => Some(text.clone()),
+            _ => None,
+        }
+    }
+
+    /// A persistent id: `("storage", type, key, location, elements)`, and in older files a view, which only says `None`.
+    fn persistent(&mut self) -> Result<(), PickleError> {
+        let wrong = self.damaged("a persistent id that is no storage");
+        let Value::Object(i) = self.pop()? else {
+            return Err(wrong);
+        };
+        let Content::Tuple(parts) = &self.objects[i] else {
+            return Err(wrong);
+        };
+        let &[
+            kind,
+            Value::Storage(element),
+            key,
+            _,
+            Value::Integer(elements),
+            ref view @ ..,
+        ] = &parts[..]
+        else {
+            return Err(wrong);
+        };
+        let is_whole = view.iter().all(|view| *view == Value::Nothing);
+        let (kind, key) = (self.text_of(kind), self.text_of(key));
+        match (kind.as_deref(), key, u64::try_from(elements)) {
+            (Some("storage"), Some(key), Ok(elements)) if is_whole => {
+                self.push_new(Content::Stored(element, key, elements));
+                Ok(())
+            }
+            _ => Err(wrong),
+        }
+    }
+
+    fn call(&mut self) -> Result<(), PickleError> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let (Value::Object(i), Value::Global(function)) = (arguments, function) else {
+            return Err(self.damaged("a call of what is no function"));
+        };
+        let Content::Tuple(arguments) = &self.objects[i] else {
+            return Err(self.damaged("a call without arguments"));
+        };
+        let arguments = arguments.clone();
+        self.copied += arguments.len();
+        let content = match ALLOWED[function].1 {
+            "OrderedDict" => {
+                let entries = self.ordered(&arguments);
+                self.copied += entries.len();
+                Content::Dict(entries)
+            }
+            _ => Content::Called(function, arguments),
+        };
+        // A call is one byte, but may copy a long list, again and again.
+        if self.copied > self.bytes.len() {
+            return Err(self.damaged("calls with more arguments than the file can have"));
+        }
+        self.push_new(content);
+        Ok(())
+    }
+
+    /// The entries of a dictionary that is made from a list of pairs.
+    fn ordered(&self, arguments: &[Value]) -> Vec<(Value, Value)> {
+        let Some(Value::Object(i)) = arguments.first() else {
+            return Vec::new();
+        };
+        let Content::List(items) = &self.objects[*i] else {
+            return Vec::new();
+        };
+        let pair = |item: &Value| {
+            let Value::Object(i) = item else { return None };
+            match &self.objects[*i] {
+                Content::Tuple(parts) | Content::List(parts) => match parts[..] {
+                    [key, value] => Some((key, value)),
+                    _ => None,
+                },
+                _ => None,
+            }
+        };
+        items.iter().filter_map(pair).collect()
+    }
+}
+
+fn pairs(values: &[Value]) -> Vec<(Value, Value)> {
+    let (pairs, _) = values.as_chunks::<2>();
+    pairs.iter().map(|[key, value]| (*key, *value)).collect()
+}
+
+/// A number in two's complement of any length; 0 for one that does not fit, which no length or offset is.
+fn signed(bytes: &[u8]) -> i64 {
+    if bytes.len() > 8 {
+        return 0;
+    }
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut all = [if negative { 0xff } else { 0 }; 8];
+    all[..bytes.len()].copy_from_slice(bytes);
+    i64::from_le_bytes(all)
+}
+
+impl Object {
+    pub(crate) fn root(&self) -> Value {
+        self.root
+    }
+
+    fn content(&self, value: Value) -> Option<&Content> {
+        let Value::Object(i) = value else { return None };
+        Some(&self.objects[i])
+    }
+
+    fn text(&self, value: Value) -> Option<&str> {
+        match self.content(value)? {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Entries of a dictionary whose keys are texts; the last of equal keys counts, in the place of the first.
+    pub(crate) fn entries(&self, value: Value) -> Vec<(String, Value)> {
+        let Some(Content::Dict(entries)) = self.content(value) else {
+            return Vec::new();
+        };
+        let mut places = std::collections::HashMap::new();
+        let mut found: Vec<(String, Value)> = Vec::new();
+        for (key, value) in entries {
+            let Some(key) = self.text(*key) else { continue };
+            let place = *places.entry(key).or_insert(found.len());
+            match found.get_mut(place) {
+                Some(entry) => entry.1 = *value,
+                None => found.push((key.to_owned(), *value)),
+            }
+        }
+        found
+    }
+
+    /// An entry at the top.
+    pub(crate) fn entry(&self, key: &str) -> Option<Value> {
+        let mut entries = self.entries(self.root).into_iter();
+        entries
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+
+    /// Keys at the top.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.entries(self.root)
+            .into_iter()
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Keys at the top whose entries hold tensors, as many as a message can name.
+    pub(crate) fn keys_with_tensors(&self) -> Vec<String> {
+        let holds = |value: Value| {
+            let entries = self.entries(value);
+            entries
+                .iter()
+                .any(|(_, value)| self.tensor(*value).is_some())
+        };
+        const NAMED: usize = 10;
+        let entries = self.entries(self.root).into_iter().take(NAMED);
+        entries
+            .filter(|(_, value)| holds(*value))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// A list of texts, as the keys of storages are in older files.
+    pub(crate) fn texts(&self) -> Option<Vec<&str>> {
+        let Content::List(items) = self.content(self.root)? else {
+            return None;
+        };
+        items.iter().map(|item| self.text(*item)).collect()
+    }
+
+    /// All storages that the file names: type, key, elements.
+    pub(crate) fn storages(&self) -> impl Iterator<Item = (ElementType, &str, u64)> {
+        self.objects.iter().filter_map(|content| match content {
+            Content::Stored(element, key, elements) => Some((*element, &**key, *elements)),
+            _ => None,
+        })
+    }
+
+    /// A tensor or parameter; `None` for another value.
+    pub(crate) fn tensor(&self, value: Value) -> Option<Result<Layout, PickleError>> {
+        let Content::Called(function, arguments) = self.content(value)? else {
+            return None;
+        };
+        match ALLOWED[*function].1 {
+            "_rebuild_tensor" | "_rebuild_tensor_v2" => Some(self.layout(arguments)),
+            // One step, since a parameter of a parameter is nothing that torch writes.
+            "_rebuild_parameter" => match self.content(*arguments.first()?)? {
+                Content::Called(function, arguments)
+                    if ALLOWED[*function].1.starts_with("_rebuild_tensor") =>
+                {
+                    Some(self.layout(arguments))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Storage, offset, shape and strides.
+    fn layout(&self, arguments: &[Value]) -> Result<Layout, PickleError> {
+        let wrong = || PickleError::Damaged {
+            at: 0,
+            what: "a tensor without storage, offset, shape and strides",
+        };
+        let &[storage, Value::Integer(offset), shape, strides, ..] = arguments else {
+            return Err(wrong());
+        };
+        let Some(Content::Stored(element, key, elements)) = self.content(storage) else {
+            return Err(wrong());
+        };
+        let sizes = |value| {
+            let parts = match self.content(value) {
+                Some(Content::Tuple(parts)) => parts,
+                // `torch.Size([2, 3])`.
+                Some(Content::Called(_, arguments)) => {
+                    match arguments.first().and_then(|a| self.content(*a)) {
+                        Some(Content::Tuple(parts) | Content::List(parts)) => parts,
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            };
+            let size = |part: &Value| match part {
+                Value::Integer(size) => usize::try_from(*size).ok(),
+                _ => None,
+            };
+            parts.iter().map(size).collect::<Option<Vec<usize>>>()
+        };
+        let (Some(shape), Some(strides)) = (sizes(shape), sizes(strides)) else {
+            return Err(wrong());
+        };
+        Ok(Layout {
+            element: *element,
+            storage: key.clone(),
+            elements: *elements,
+            slice: Slice {
+                offset: usize::try_from(offset).map_err(|_| wrong())?,
+                shape,
+                strides,
+            },
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! A tensor's bytes out of its storage: offset and strides followed, values one after the other.
+
+use crate::{PickleError, container::Storages};
+
+/// Type of a tensor's elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum ElementType {
+    F64,
+    F32,
+    F16,
+    BF16,
+    I64,
+    I32,
+    I16,
+    I8,
+    U8,
+    Bool,
+}
+
+/// A tensor, its elements in the order of the last axis.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Type of the elements.
+    pub element: ElementType,
+    /// Lengths of the axes; empty for a single number.
+    pub shape: Vec<usize>,
+    /// The elements, little-endian.
+    pub bytes: Vec<u8>,
+}
+
+/// Where a tensor lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) element: ElementType,
+    /// Key of the storage, and how many elements the file says that it has.
+    pub(crate) storage: String,
+    pub(crate) elements: u64,
+    pub(crate) slice: Slice,
+}
+
+/// A part of a storage, in elements.
+#[derive(Clone, Debug)]
+pub(crate) struct Slice {
+    pub(crate) offset: usize,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
+}
+
+/// More axes than torch has.
+const MOST_AXES: usize = 64;
+
+impl ElementType {
+    const STORAGES: [(&'static str, Self); 10] = [
+        ("DoubleStorage", Self::F64),
+        ("FloatStorage", Self::F32),
+        ("HalfStorage", Self::F16),
+        ("BFloat16Storage", Self::BF16),
+        ("LongStorage", Self::I64),
+        ("IntStorage", Self::I32),
+        ("ShortStorage", Self::I16),
+        ("CharStorage", Self::I8),
+        ("ByteStorage", Self::U8),
+        ("BoolStorage", Self::Bool),
+    ];
+
+    /// The type of a class of `torch`.
+    pub(crate) fn of_storage(class: &str) -> Option<Self> {
+        let found = Self::STORAGES.iter().find(|(name, _)| *name == class);
+        found.map(|(_, element)| *element)
+    }
+
+    /// Bytes of an element.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F64 | Self::I64 => 8,
+            Self::F32 | Self::I32 => 4,
+            Self::F16 | Self::BF16 | Self::I16 => 2,
+            Self::I8 | Self::U8 | Self::Bool => 1,
+        }
+    }
+}
+
+/// Reads a tensor.
+pub(crate) fn read(
+    name: &str,
+    layout: &Layout,
+    storages: &Storages<'_>,
+) -> Result<Tensor, PickleError> {
+    let wrong = |what: String| PickleError::Tensor {
+        name: name.to_owned(),
+        what,
+    };
+    let Slice {
+        offset,
+        shape,
+        strides,
+    } = &layout.slice;
+    let size = layout.element.size();
+    let storage = storages
+        .get(&layout.storage)
+        .ok_or_else(|| wrong(format!("the file has no storage `{}`", layout.storage)))?;
+    let held = storage.len() / size;
+    if held as u64 != layout.elements {
+        let elements = layout.elements;
+        return Err(wrong(format!(
+            "its storage should have {elements} elements, but has {held}"
+        )));
+    }
+    if shape.len() != strides.len() || shape.len() > MOST_AXES {
+        return Err(wrong(format!(
+            "{} axes and {} strides",
+            shape.len(),
+            strides.len()
+        )));
+    }
+    let count = shape.iter().try_fold(1_usize, |n, len| n.checked_mul(*len));
+    // A tensor that repeats elements of its storage could be of any size.
+    let count = count.filter(|count| *count <= held.max(1)).ok_or_else(|| {
+        wrong(format!(
+            "{shape:?} are more elements than the {held} of its storage"
+        ))
+    })?;
+    if count == 0 {
+        return Ok(Tensor {
+            element: layout.element,
+            shape: shape.clone(),
+            bytes: Vec::new(),
+        });
+    }
+    let last = shape
+        .iter()
+        .zip(strides)
+        .try_fold(*offset, |last, (len, stride)| {
+            (len - 1).checked_mul(*stride)?.checked_add(last)
+        });
+    if last.is_none_or(|last| last >= held) {
+        return Err(wrong("it reaches beyond its storage".into()));
+    }
+    let bytes = match whole(shape, strides) {
+        true => storage[offset * size..(offset + count) * size].to_vec(),
+        false => gather(storage, &layout.slice, size, count),
+    };
+    Ok(Tensor {
+        element: layout.element,
+        shape: shape.clone(),
+        bytes,
+    })
+}
+
+/// Whether elements lie one after the other.
+fn whole(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    for (len, stride) in shape.iter().zip(strides).rev() {
+        if *len > 1 && *stride != expected {
+            return false;
+        }
+        expected *= len;
+    }
+    true
+}
+
+fn gather(storage: &[u8], slice: &Slice, size: usize, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count * size);
+    let mut place = vec![0; slice.shape.len()];
+    for _ in 0..count {
+        let steps = place
+            .iter()
+            .zip(&slice.strides)
+            .map(|(i, stride)| i * stride);
+        let start = (slice.offset + steps.sum::<usize>()) * size;
+        bytes.extend_from_slice(&storage[start..start + size]);
+        for (axis, i) in place.iter_mut().enumerate().rev() {
+            *i += 1;
+            if *i < slice.shape[axis] {
+                break;
+            }
+            *i = 0;
+        }
+    }
+    bytes
+}
