@@ -129,13 +129,15 @@ def course(trainer: RecordingTrainer, result) -> dict:
 
 
 def final_weights(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """All weights; of an embedding table only the rows that training changed."""
+    """All weights, by the names of the file; of an embedding table only the rows that training changed."""
     values = {}
     for name, old in before.items():
-        changed = (after[name] != old).reshape(len(old), -1).any(dim=1).nonzero()[:, 0]
+        # Names of TensorFlow, which transformers writes where it has read them.
+        new = after[name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")]
+        changed = (new != old).reshape(len(old), -1).any(dim=1).nonzero()[:, 0]
         if name.endswith(("embeddings.weight", "embedding.weight")) and len(changed) < len(old):
             values[f"rows.{name}"] = changed.to(torch.int32)
-            values[f"weights.{name}"] = after[name][changed].clone()
+            values[f"weights.{name}"] = new[changed].clone()
         else:
-            values[f"weights.{name}"] = after[name].clone()
+            values[f"weights.{name}"] = new.clone()
     return values

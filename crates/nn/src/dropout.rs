@@ -22,13 +22,19 @@ pub(crate) enum Site {
     FeedForwardInner,
     /// On the last hidden states.
     Last,
+    /// In a module of sentence embeddings, by the module's index.
+    Sentence,
 }
+
+/// Stands for a whole text where a token's place stands otherwise.
+const WHOLE_TEXT: u64 = u64::MAX;
 
 /// Sites that are numbered block by block. Later sites are numbered apart from them, so that the masks of earlier
 /// versions, and with them trainings that are resumed, stay what they are.
 const SITES: u64 = 4;
 const LATER_SITES: u64 = 1 << 32;
 const LAST_SITE: u64 = 1 << 33;
+const SENTENCE_SITE: u64 = 1 << 34;
 
 impl Site {
     /// A number of its own for each site of each block.
@@ -41,6 +47,7 @@ impl Site {
             Self::FeedForwardOut => block * SITES + 3,
             Self::FeedForwardInner => LATER_SITES + block,
             Self::Last => LAST_SITE + block,
+            Self::Sentence => SENTENCE_SITE + block,
         }
     }
 }
@@ -51,6 +58,8 @@ pub(crate) struct Masks<'a> {
     training: Option<(&'a TokenBatch, u64)>,
     /// One key per token, computed at the first site that drops.
     rows: OnceLock<Vec<u64>>,
+    /// One key per text, likewise.
+    texts: OnceLock<Vec<u64>>,
 }
 
 impl<'a> Masks<'a> {
@@ -59,6 +68,7 @@ impl<'a> Masks<'a> {
         Self {
             training: None,
             rows: OnceLock::new(),
+            texts: OnceLock::new(),
         }
     }
 
@@ -67,6 +77,7 @@ impl<'a> Masks<'a> {
         Self {
             training: Some((batch, seed)),
             rows: OnceLock::new(),
+            texts: OnceLock::new(),
         }
     }
 
@@ -79,6 +90,24 @@ impl<'a> Masks<'a> {
             rows: self.rows.get_or_init(|| row_keys(batch)),
         })
     }
+
+    /// The mask of a module that drops values of sentence embeddings, by the module's index; a row is a text.
+    pub(crate) fn of_texts(&self, rate: f32, module: usize) -> Option<Dropout<'_>> {
+        let (batch, seed) = self.training.filter(|_| rate > 0.0)?;
+        Some(Dropout {
+            rate,
+            key: mix(seed, Site::Sentence.place(module)),
+            rows: self.texts.get_or_init(|| text_keys(batch)),
+        })
+    }
+}
+
+fn text_keys(batch: &TokenBatch) -> Vec<u64> {
+    batch
+        .text_ids
+        .iter()
+        .map(|text| mix(*text, WHOLE_TEXT))
+        .collect()
 }
 
 fn row_keys(batch: &TokenBatch) -> Vec<u64> {
@@ -99,13 +128,14 @@ mod tests {
 
     use super::*;
 
-    const SITES_OF_A_BLOCK: [Site; 6] = [
+    const SITES_OF_A_BLOCK: [Site; 7] = [
         Site::Embeddings,
         Site::Probabilities,
         Site::AttentionOut,
         Site::FeedForwardOut,
         Site::FeedForwardInner,
         Site::Last,
+        Site::Sentence,
     ];
 
     fn batch() -> TokenBatch {

@@ -38,6 +38,11 @@ impl FamilyGolden {
         Self::below("static")
     }
 
+    /// Models with modules of every class behind the pooling, made by `python/goldens_modules.py`.
+    pub fn of_modules() -> Vec<Self> {
+        Self::below("modules")
+    }
+
     fn below(place: &str) -> Vec<Self> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(place);
         let entries = std::fs::read_dir(&folder).expect("the families can be listed");

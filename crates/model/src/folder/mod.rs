@@ -53,8 +53,10 @@ impl ModelFolder {
         let mut notes = Vec::new();
         let modules = modules::read(path, &mut notes)?;
         let input = modules[0].module.text_input();
+        let mut input = input.expect("the first module reads texts");
+        input.drops |= modules.iter().any(|module| module.module.drops());
         let folder = Self {
-            input: input.expect("the first module reads texts"),
+            input,
             settings: settings::read(&path.join("config_sentence_transformers.json"))?,
             path: path.to_owned(),
             modules,

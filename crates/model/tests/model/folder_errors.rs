@@ -229,7 +229,7 @@ fn types_of_every_version_are_known_and_no_others() {
         let text = message(MODULES, |m| m[2]["type"] = json!(class));
         assert_contains(
             &text,
-            &["module 2", class, "not supported", "Dense and Normalize"],
+            &["module 2", class, "not supported", "Dropout and Normalize"],
         );
     }
 }
@@ -274,7 +274,7 @@ fn dense_activations_and_what_is_not_supported() {
         (config("my.Tanh"), "my.Tanh"),
     ];
     for (key, value) in [
-        ("use_residual", json!(true)),
+        ("use_residual", json!("true")),
         ("module_input_name", json!("token_embeddings")),
     ] {
         let mut dense = config("torch.nn.modules.activation.Tanh");

@@ -12,6 +12,7 @@ mod folder_open;
 mod hub;
 mod hub_server;
 mod minilm;
+mod module_stack;
 mod precisions;
 mod quantize;
 mod save;

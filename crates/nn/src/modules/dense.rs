@@ -1,4 +1,5 @@
-//! Dense: a linear layer with an activation on sentence embeddings. It writes the embedding anew, or scores apart from it.
+//! Dense: a linear layer with an activation on sentence embeddings, to which the input or a linear layer of it may be added. It writes
+//! the embedding anew, or scores apart from it.
 //!
 //! Its backward needs its input and the values before the activation.
 
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, WriteConfig,
+    ModuleSource, WriteConfig, parameter,
 };
 use crate::{
     Feature, Features, NnError, Widths,
@@ -17,7 +18,7 @@ use crate::{
     features::FeatureGradients,
     layers::linear::Linear,
     pass::{Backward, Pass},
-    weights::{Builder, Decay, Extent, ParamName, ParamSpec},
+    weights::{Builder, Decay},
 };
 
 pub(super) static CLASS: ModuleClass = ModuleClass {
@@ -45,6 +46,8 @@ struct Dense {
     activation: Option<Activation>,
     input: Feature,
     output: Feature,
+    /// Whether the input, or a linear layer of it, is added.
+    residual: bool,
 }
 
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
@@ -65,9 +68,6 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         "module_output_name",
         &[Feature::Sentence, Feature::Logits],
     )?;
-    if config.flag("use_residual")? == Some(true) {
-        return Err(config.wrong("use_residual", "false"));
-    }
     let in_features = config.positive("in_features")?;
     match source.before.of(input) {
         Some(width) if width == in_features => {}
@@ -88,6 +88,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         activation: activation(&config)?,
         input,
         output,
+        residual: config.flag("use_residual")?.unwrap_or(false),
     }))
 }
 
@@ -168,6 +169,10 @@ impl Module for Dense {
             value["module_input_name"] = json!(self.input.name());
             value["module_output_name"] = json!(self.output.name());
         }
+        // Earlier versions know no such key.
+        if self.residual {
+            value["use_residual"] = json!(true);
+        }
         vec![super::module_file("config.json", value, options.layout)]
     }
 
@@ -175,36 +180,49 @@ impl Module for Dense {
         String::new()
     }
 
-    /// Freeze patterns know its parameters as `2.linear.weight`, as upstream's state dict does.
     fn build(&self, builder: &mut Builder<'_>) -> Result<BuiltModule, NnError> {
-        let index = builder.module_index();
-        let spec = |name: &str, shape: &[usize], decay| ParamSpec {
-            names: vec![ParamName {
-                known_as: format!("{index}.{name}"),
-                stored: vec![name.to_owned()],
-            }],
-            shape: shape
-                .iter()
-                .map(|&len| Extent { len, axis: None })
-                .collect(),
-            decay,
-        };
         let shape = [self.out_features, self.in_features];
-        let weight = builder.product(&spec("linear.weight", &shape, Decay::Yes))?;
-        let bias = if self.bias {
-            Some(builder.vector(&spec("linear.bias", &shape[..1], Decay::No))?)
-        } else {
-            None
+        let weight = |builder: &mut Builder<'_>, name| {
+            let spec = parameter(builder, name, &shape, Decay::Yes);
+            builder.product(&spec)
+        };
+        let linear = Linear {
+            weight: weight(builder, "linear.weight")?,
+            bias: if self.bias {
+                let spec = parameter(builder, "linear.bias", &shape[..1], Decay::No);
+                Some(builder.vector(&spec)?)
+            } else {
+                None
+            },
+        };
+        let residual = match self.residual {
+            true if self.in_features == self.out_features => Residual::Input,
+            true => Residual::Linear(Linear {
+                weight: weight(builder, "residual.weight")?,
+                bias: None,
+            }),
+            false => Residual::None,
         };
         Ok(BuiltModule::new(DenseLayer {
-            linear: Linear { weight, bias },
+            linear,
+            residual,
             config: self.clone(),
         }))
     }
 }
 
+/// What is added to the activated output.
+enum Residual {
+    None,
+    /// The input, which is as wide.
+    Input,
+    /// A linear layer of the input.
+    Linear(Linear),
+}
+
 struct DenseLayer {
     linear: Linear,
+    residual: Residual,
     config: Dense,
 }
 
@@ -231,6 +249,15 @@ impl ModuleLayer for DenseLayer {
         };
         self.linear
             .forward_into(pass, y.view_mut(), x.view(), epilogue);
+        match &self.residual {
+            Residual::None => {}
+            Residual::Input => pass.ops.add(y.view_mut(), x.view()),
+            Residual::Linear(linear) => {
+                let mut residual = Mat::zeros(n, out);
+                linear.forward_into(pass, residual.view_mut(), x.view(), Epilogue::default());
+                pass.ops.add(y.view_mut(), residual.view());
+            }
+        }
         if self.config.output == Feature::Logits {
             features.logits = Some(y);
             features.sentence = Some(x.clone());
@@ -251,6 +278,7 @@ impl ModuleLayer for DenseLayer {
             _ => d.sentence.take(),
         };
         let Some(mut dy) = written else { return d };
+        let of_residual = self.residual_backward(cx, &dy, &x);
         if let Some(activation) = self.config.activation {
             let ops = cx.pass.ops;
             ops.activation_bwd(dy.view_mut(), pre.view(), activation);
@@ -258,6 +286,9 @@ impl ModuleLayer for DenseLayer {
         let mut dx = Mat::zeros(x.rows(), x.cols());
         let wanted = Some(dx.view_mut().into());
         self.linear.backward(cx, wanted, dy.view(), x.view());
+        if let Some(of_residual) = of_residual {
+            cx.pass.ops.add(dx.view_mut(), of_residual.view());
+        }
         // With scores apart from it, the embedding has a gradient of its own.
         if let Some(own) = d.sentence.take() {
             dx.data_mut()
@@ -271,5 +302,21 @@ impl ModuleLayer for DenseLayer {
 
     fn kept_bytes(&self, size: BatchSize) -> usize {
         size.texts * (self.config.in_features + self.config.out_features) * size_of::<f32>()
+    }
+}
+
+impl DenseLayer {
+    /// The gradient that reaches the input by the residual, if there is one, given that of the output.
+    fn residual_backward(&self, cx: &mut Backward<'_>, dy: &Mat, x: &Mat) -> Option<Mat> {
+        match &self.residual {
+            Residual::None => None,
+            Residual::Input => Some(dy.clone()),
+            Residual::Linear(linear) => {
+                let mut dx = Mat::zeros(x.rows(), x.cols());
+                let wanted = Some(dx.view_mut().into());
+                linear.backward(cx, wanted, dy.view(), x.view());
+                Some(dx)
+            }
+        }
     }
 }

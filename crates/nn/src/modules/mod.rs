@@ -3,6 +3,8 @@
 //! [`CLASSES`].
 
 mod dense;
+mod dropout;
+mod layer_norm;
 mod normalize;
 mod pooling;
 mod static_embedding;
@@ -18,7 +20,7 @@ use crate::{
     Checkpoint, Feature, Features, NnError, TokenBatch, Widths,
     features::FeatureGradients,
     pass::{Backward, Pass},
-    weights::Builder,
+    weights::{Builder, Decay, Extent, ParamName, ParamSpec},
 };
 
 /// Every class there is.
@@ -27,6 +29,8 @@ static CLASSES: &[&ModuleClass] = &[
     &static_embedding::CLASS,
     &pooling::CLASS,
     &dense::CLASS,
+    &layer_norm::CLASS,
+    &dropout::CLASS,
     &normalize::CLASS,
 ];
 
@@ -147,6 +151,11 @@ pub trait Module: fmt::Debug + Send + Sync {
 
     /// Whether it leaves the tokens of a prompt out.
     fn skips_prompt(&self) -> bool {
+        false
+    }
+
+    /// Whether, besides what [`TextInput`] says, equal texts can have different embeddings in training.
+    fn drops(&self) -> bool {
         false
     }
 
@@ -360,6 +369,21 @@ impl ModuleClass {
     }
 }
 
+/// A parameter of the present module, which freeze patterns know as `2.linear.weight`, as upstream's state dict does.
+fn parameter(builder: &Builder<'_>, name: &str, shape: &[usize], decay: Decay) -> ParamSpec {
+    ParamSpec {
+        names: vec![ParamName {
+            known_as: format!("{}.{name}", builder.module_index()),
+            stored: vec![name.to_owned()],
+        }],
+        shape: shape
+            .iter()
+            .map(|&len| Extent { len, axis: None })
+            .collect(),
+        decay,
+    }
+}
+
 /// `StaticEmbedding` to `static_embedding`.
 fn snake(name: &str) -> String {
     let mut snake = String::new();
@@ -451,12 +475,12 @@ mod tests {
             [
                 "Transformer or StaticEmbedding",
                 "Pooling",
-                "Dense or Normalize"
+                "Dense or LayerNorm or Dropout or Normalize"
             ]
         );
         assert_eq!(
             ModuleClass::names(),
-            "Transformer, StaticEmbedding, Pooling, Dense and Normalize"
+            "Transformer, StaticEmbedding, Pooling, Dense, LayerNorm, Dropout and Normalize"
         );
     }
 }

@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, Module, ModuleClass, ModuleLayer, ModuleSource, TextInput,
-    TokenRules, WriteConfig, normalize,
+    TokenRules, WriteConfig, normalize, parameter,
 };
 use crate::{
     Checkpoint, Feature, Features, NnError, UNLIMITED, Widths,
     config::Object,
     features::FeatureGradients,
     pass::{Backward, Pass},
-    weights::{Builder, Decay, Extent, ParamName, ParamSpec, TableParam, TableRows},
+    weights::{Builder, Decay, TableParam, TableRows},
 };
 
 pub(super) static CLASS: ModuleClass = ModuleClass {
@@ -336,16 +336,10 @@ impl Module for StaticEmbedding {
     }
 
     fn build(&self, builder: &mut Builder<'_>) -> Result<BuiltModule, NnError> {
-        let index = builder.module_index();
-        let extent = |len| Extent { len, axis: None };
-        let table = builder.table(&ParamSpec {
-            names: vec![ParamName {
-                known_as: format!("{index}.{TABLE}"),
-                stored: vec![self.name.to_owned()],
-            }],
-            shape: vec![extent(self.vocab), extent(self.dim)],
-            decay: Decay::Yes,
-        })?;
+        // Freeze patterns know it by upstream's name, whatever it is called in the file.
+        let mut spec = parameter(builder, TABLE, &[self.vocab, self.dim], Decay::Yes);
+        spec.names[0].stored = vec![self.name.to_owned()];
+        let table = builder.table(&spec)?;
         Ok(BuiltModule::new(Bag { table }))
     }
 }

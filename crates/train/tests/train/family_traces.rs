@@ -64,6 +64,13 @@ fn five_steps() {
 }
 
 #[test]
+fn five_steps_of_every_module() {
+    FamilyGolden::of_modules()
+        .iter()
+        .for_each(follows_its_trace);
+}
+
+#[test]
 fn five_steps_of_a_static_model() {
     let goldens = FamilyGolden::of_static_models().into_iter();
     let traced: Vec<_> = goldens
