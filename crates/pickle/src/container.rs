@@ -4,10 +4,7 @@ use std::{collections::HashMap, io::Cursor};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::{
-    PickleError,
-    machine::{self, Object},
-};
+use crate::{PickleError, machine, object::Object};
 
 /// Bytes of each storage, by key.
 pub(crate) type Storages<'a> = HashMap<String, &'a [u8]>;

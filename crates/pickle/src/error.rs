@@ -7,7 +7,7 @@ pub enum PickleError {
     /// Not a file of torch at all.
     #[error("{found}, expected a file that torch has saved")]
     Form {
-        /// What it is, as far as that shows.
+        /// What the file seems to be.
         found: &'static str,
     },
     /// The zip around the pickle is damaged, or not as torch writes it.

@@ -2,7 +2,7 @@
 //! anything of what is written in it.
 //!
 //! A pickle is a program for a small stack machine that may name any function of Python and call it. Here it may name the few that make
-//! a tensor (`machine::ALLOWED`), and they are not functions but records of what they were given. All else is refused by name.
+//! a tensor (`object::ALLOWED`), and they are not functions but records of what they were given. All else is refused by name.
 //!
 //! | form | since | contents |
 //! |---|---|---|
@@ -14,13 +14,14 @@
 mod container;
 mod error;
 mod machine;
+mod object;
 mod tensor;
 
 pub use error::PickleError;
 pub use tensor::{ElementType, Tensor};
 
 use container::Storages;
-use machine::Object;
+use object::{Object, Value};
 
 /// How many times the bytes of a file its tensors may have, each with values of its own. Tied weights are a copy or two.
 const MOST_COPIES: usize = 8;
@@ -45,7 +46,7 @@ pub fn read(file: &[u8], key: Option<&str>) -> Result<Vec<(String, Tensor)>, Pic
 
 fn tensors(
     object: &Object,
-    state: machine::Value,
+    state: Value,
     storages: &Storages<'_>,
     most: usize,
 ) -> Result<Vec<(String, Tensor)>, PickleError> {

@@ -91,11 +91,6 @@ pub(crate) fn read(
         name: name.to_owned(),
         what,
     };
-    let Slice {
-        offset,
-        shape,
-        strides,
-    } = &layout.slice;
     let size = layout.element.size();
     let storage = storages
         .get(&layout.storage)
@@ -107,45 +102,49 @@ pub(crate) fn read(
             "its storage should have {elements} elements, but has {held}"
         )));
     }
-    if shape.len() != strides.len() || shape.len() > MOST_AXES {
-        return Err(wrong(format!(
-            "{} axes and {} strides",
-            shape.len(),
-            strides.len()
-        )));
-    }
-    let count = shape.iter().try_fold(1_usize, |n, len| n.checked_mul(*len));
-    // A tensor that repeats elements of its storage could be of any size.
-    let count = count.filter(|count| *count <= held.max(1)).ok_or_else(|| {
-        wrong(format!(
-            "{shape:?} are more elements than the {held} of its storage"
-        ))
-    })?;
-    if count == 0 {
-        return Ok(Tensor {
-            element: layout.element,
-            shape: shape.clone(),
-            bytes: Vec::new(),
-        });
-    }
-    let last = shape
-        .iter()
-        .zip(strides)
-        .try_fold(*offset, |last, (len, stride)| {
-            (len - 1).checked_mul(*stride)?.checked_add(last)
-        });
-    if last.is_none_or(|last| last >= held) {
-        return Err(wrong("it reaches beyond its storage".into()));
-    }
-    let bytes = match whole(shape, strides) {
-        true => storage[offset * size..(offset + count) * size].to_vec(),
-        false => gather(storage, &layout.slice, size, count),
+    let slice = &layout.slice;
+    let count = slice.elements_within(held).map_err(wrong)?;
+    let bytes = if count == 0 {
+        Vec::new()
+    } else if whole(&slice.shape, &slice.strides) {
+        storage[slice.offset * size..(slice.offset + count) * size].to_vec()
+    } else {
+        gather(storage, slice, size, count)
     };
     Ok(Tensor {
         element: layout.element,
-        shape: shape.clone(),
+        shape: slice.shape.clone(),
         bytes,
     })
+}
+
+impl Slice {
+    /// Number of elements, all of them within a storage that holds so many; else what is wrong.
+    fn elements_within(&self, held: usize) -> Result<usize, String> {
+        let (shape, strides) = (&self.shape, &self.strides);
+        if shape.len() != strides.len() || shape.len() > MOST_AXES {
+            return Err(format!(
+                "{} axes and {} strides",
+                shape.len(),
+                strides.len()
+            ));
+        }
+        let count = shape.iter().try_fold(1_usize, |n, len| n.checked_mul(*len));
+        // A tensor that repeats elements of its storage could be of any size.
+        let count = count
+            .filter(|count| *count <= held.max(1))
+            .ok_or_else(|| format!("{shape:?} are more elements than the {held} of its storage"))?;
+        let mut axes = shape.iter().zip(strides);
+        let last = axes.try_fold(self.offset, |last, (len, stride)| {
+            len.saturating_sub(1)
+                .checked_mul(*stride)?
+                .checked_add(last)
+        });
+        if count > 0 && last.is_none_or(|last| last >= held) {
+            return Err("it reaches beyond its storage".into());
+        }
+        Ok(count)
+    }
 }
 
 /// Whether elements lie one after the other.

@@ -50,7 +50,7 @@ pub struct DistillArgs {
     /// Let all tokens count alike
     #[arg(long)]
     no_sif: bool,
-    /// Words to add as tokens: a .txt file with one a line, or another file of texts
+    /// File of words to add as tokens, one word on each line
     #[arg(long, value_name = "FILE")]
     vocabulary: Option<PathBuf>,
     #[command(flatten)]

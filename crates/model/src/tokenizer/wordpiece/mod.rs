@@ -135,7 +135,8 @@ mod tests {
 
     use super::*;
 
-    /// Of English, without lower case, with accents alone stripped, without cleaning, and without care for Chinese.
+    /// In this order: the settings of an English model, of one that keeps the case, of one that strips accents only, of one that does not
+    /// clean the text, and of one that does not split Chinese characters.
     fn normalizers() -> [BertNormalizer; 5] {
         [
             BertNormalizer::new(true, true, None, true),

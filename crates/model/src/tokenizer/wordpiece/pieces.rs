@@ -1,47 +1,92 @@
 //! WordPiece: the longest piece of the vocabulary that a word begins with, then the longest that its rest begins with, to its end
 //! (Wu et al. 2016). Most words are pieces themselves, which one look into a table shows.
+//!
+//! The texts of all pieces lie one after the other, and tables hold places in them: a text of its own for each of 30,000 pieces took
+//! several times the memory.
 
-use rustc_hash::FxHashMap;
-use tokenizers::models::wordpiece::WordPiece;
+use std::hash::BuildHasher;
 
-type Table = FxHashMap<Box<[u8]>, u32>;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use tokenizers::{Model, models::wordpiece::WordPiece};
+
+/// A piece of the vocabulary.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    start: u32,
+    len: u32,
+    id: u32,
+}
 
 /// The vocabulary as two tables.
 #[derive(Debug)]
 pub(super) struct Pieces {
+    /// The texts of all pieces.
+    texts: Box<[u8]>,
     /// Pieces that begin a word.
-    first: Table,
-    /// Pieces that go on, without the prefix that marks them, and the bytes of the longest.
-    further: Table,
+    first: HashTable<Piece>,
+    /// Pieces that go on, without the prefix that marks them.
+    further: HashTable<Piece>,
+    /// Bytes of the longest piece.
     longest: usize,
     unknown: u32,
     /// Words of more characters are unknown as a whole.
     most_characters: usize,
 }
 
+fn hash(text: &[u8]) -> u64 {
+    FxBuildHasher.hash_one(text)
+}
+
+fn text(texts: &[u8], piece: Piece) -> &[u8] {
+    &texts[piece.start as usize..][..piece.len as usize]
+}
+
+/// A table of pieces, by their texts.
+fn table(texts: &[u8], pieces: &[Piece]) -> HashTable<Piece> {
+    let hasher = |piece: &Piece| hash(text(texts, *piece));
+    let mut table = HashTable::with_capacity(pieces.len());
+    for piece in pieces {
+        table.insert_unique(hasher(piece), *piece, hasher);
+    }
+    table
+}
+
 impl Pieces {
     /// `None` if there is no token for the unknown: which text fails is then left to the crate.
     pub(super) fn of(model: &WordPiece) -> Option<Self> {
-        use tokenizers::Model;
         let vocabulary = model.get_vocab();
+        let unknown = *vocabulary.get(&model.unk_token)?;
         let prefix = &model.continuing_subword_prefix;
-        let mut pieces = Self {
-            first: Table::default(),
-            further: Table::default(),
-            longest: 0,
-            unknown: *vocabulary.get(&model.unk_token)?,
-            most_characters: model.max_input_chars_per_word,
-        };
-        for (token, id) in vocabulary {
-            if let Some(rest) = token.strip_prefix(prefix.as_str()) {
-                pieces.longest = pieces.longest.max(rest.len());
-                pieces.further.insert(rest.as_bytes().into(), id);
+        let mut texts = Vec::new();
+        let (mut first, mut further) = (Vec::new(), Vec::new());
+        for (token, id) in &vocabulary {
+            let piece = Piece {
+                start: u32::try_from(texts.len()).ok()?,
+                len: u32::try_from(token.len()).ok()?,
+                id: *id,
+            };
+            texts.extend_from_slice(token.as_bytes());
+            // A word may begin with the prefix's own characters, so such a piece stands in both tables.
+            first.push(piece);
+            if token.starts_with(prefix.as_str()) {
+                let skipped = prefix.len() as u32;
+                further.push(Piece {
+                    start: piece.start + skipped,
+                    len: piece.len - skipped,
+                    ..piece
+                });
             }
-            // A word may begin with the prefix's own characters.
-            pieces.longest = pieces.longest.max(token.len());
-            pieces.first.insert(token.into_bytes().into(), id);
         }
-        Some(pieces)
+        let longest = first.iter().map(|piece| piece.len as usize).max();
+        Some(Self {
+            first: table(&texts, &first),
+            further: table(&texts, &further),
+            texts: texts.into_boxed_slice(),
+            longest: longest.unwrap_or(0),
+            unknown,
+            most_characters: model.max_input_chars_per_word,
+        })
     }
 
     /// Adds the pieces of a word that is not empty, or the unknown token.
@@ -52,22 +97,25 @@ impl Pieces {
         let before = ids.len();
         let (mut rest, mut table) = (word, &self.first);
         while !rest.is_empty() {
-            let Some((id, len)) = self.longest_piece(table, rest) else {
+            let Some(piece) = self.longest_piece(table, rest) else {
                 ids.truncate(before);
                 return ids.push(self.unknown);
             };
-            ids.push(id);
-            (rest, table) = (&rest[len..], &self.further);
+            ids.push(piece.id);
+            (rest, table) = (&rest[piece.len as usize..], &self.further);
         }
     }
 
-    fn longest_piece(&self, table: &Table, rest: &[u8]) -> Option<(u32, usize)> {
+    fn longest_piece(&self, table: &HashTable<Piece>, rest: &[u8]) -> Option<Piece> {
         let mut len = rest.len().min(self.longest);
         while len > 0 {
             // Nothing ends inside a character.
-            let is_boundary = rest.get(len).is_none_or(|byte| byte & 0xc0 != 0x80);
-            if is_boundary && let Some(id) = table.get(&rest[..len]) {
-                return Some((*id, len));
+            if rest.get(len).is_none_or(|byte| byte & 0xc0 != 0x80) {
+                let wanted = &rest[..len];
+                let is_wanted = |piece: &Piece| text(&self.texts, *piece) == wanted;
+                if let Some(piece) = table.find(hash(wanted), is_wanted) {
+                    return Some(*piece);
+                }
             }
             len -= 1;
         }
