@@ -52,19 +52,26 @@ fn table(texts: &[u8], pieces: &[Piece]) -> HashTable<Piece> {
     table
 }
 
+/// Tokens with their ids, one after the other: the vocabulary as a whole would be a copy of it, 6 MiB of 30,000 tokens. Those above
+/// twice their number are left out.
+fn tokens(model: &WordPiece) -> impl Iterator<Item = (String, u32)> {
+    let most = u32::try_from(2 * model.get_vocab_size()).unwrap_or(u32::MAX);
+    (0..most).filter_map(|id| Some((model.id_to_token(id)?, id)))
+}
+
 impl Pieces {
-    /// `None` if there is no token for the unknown: which text fails is then left to the crate.
+    /// `None` if there is no token for the unknown, which text fails is then left to the crate, or if ids leave large gaps or stand for
+    /// several tokens.
     pub(super) fn of(model: &WordPiece) -> Option<Self> {
-        let vocabulary = model.get_vocab();
-        let unknown = *vocabulary.get(&model.unk_token)?;
+        let unknown = model.token_to_id(&model.unk_token)?;
         let prefix = &model.continuing_subword_prefix;
         let mut texts = Vec::new();
         let (mut first, mut further) = (Vec::new(), Vec::new());
-        for (token, id) in &vocabulary {
+        for (token, id) in tokens(model) {
             let piece = Piece {
                 start: u32::try_from(texts.len()).ok()?,
                 len: u32::try_from(token.len()).ok()?,
-                id: *id,
+                id,
             };
             texts.extend_from_slice(token.as_bytes());
             // A word may begin with the prefix's own characters, so such a piece stands in both tables.
@@ -77,6 +84,9 @@ impl Pieces {
                     ..piece
                 });
             }
+        }
+        if first.len() < model.get_vocab_size() {
+            return None;
         }
         let longest = first.iter().map(|piece| piece.len as usize).max();
         Some(Self {
