@@ -9,6 +9,7 @@ mod families;
 mod family_files;
 mod folder_errors;
 mod folder_open;
+mod found_files;
 mod hub;
 mod hub_server;
 mod minilm;
