@@ -1,5 +1,6 @@
 //! Model folders, the hub, the tokenizer and the encoder, on a tiny model.
 
+mod cases;
 mod convert;
 mod encoder_errors;
 mod encoder_forward;
@@ -15,6 +16,7 @@ mod hub_server;
 mod minilm;
 mod module_stack;
 mod precisions;
+mod prompts;
 mod quantize;
 mod save;
 mod sentence_encoder;
