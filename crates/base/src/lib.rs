@@ -4,6 +4,7 @@
 //! - [`digest`]: SHA-256 and hexadecimal.
 //! - [`random`]: SplitMix64, as a function and as a generator.
 //! - [`similar`]: the known name that a misspelt one most likely means.
+//! - [`stand_in`]: files that stand for others, where a download went wrong.
 //! - [`progress`]: callbacks of long work, and a flag that ends it.
 //!
 //! Nothing here knows of models, texts or vectors.
@@ -13,9 +14,11 @@ pub mod files;
 pub mod progress;
 pub mod random;
 pub mod similar;
+pub mod stand_in;
 
 pub use digest::{Digest, hex};
 pub use files::{FileError, write_atomic, write_file, write_folder};
 pub use progress::{Cancel, Progress};
 pub use random::{SplitMix64, mix};
 pub use similar::nearest;
+pub use stand_in::StandIn;

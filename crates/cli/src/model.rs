@@ -22,12 +22,14 @@ pub fn open(
     precision: PrecisionArgs,
     console: &Console,
 ) -> Result<SentenceEncoder, CliError> {
-    let model = open_silently(args, precision, console)?;
+    let mut model = open_silently(args, precision, console)?;
     model
         .folder()
         .notes
         .iter()
         .for_each(|note| console.note(note));
+    let console = *console;
+    model.on_missing_prompt(move |expected| console.warn(&expected.note()));
     Ok(model)
 }
 

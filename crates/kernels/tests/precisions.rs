@@ -196,6 +196,36 @@ fn an_outlier_leaves_the_other_values_their_digits() {
     }
 }
 
+/// Hidden values of T5 reach 1e5 and more, which f16 does not hold.
+#[test]
+fn values_of_a_hundred_thousand() {
+    let mut x = Strided::new(3, 768, 1).view().to_mat();
+    x.row_mut(1)[100] = 3e5;
+    x.row_mut(2).iter_mut().for_each(|x| *x *= 1e5);
+    let w = Strided::new(40, 768, 2);
+    let mut expected = Mat::zeros(3, 40);
+    let plain = Weight::Plain(w.view());
+    scalar::linear(expected.view_mut(), x.view(), plain, Epilogue::default());
+    each_arithmetic(|arithmetic| {
+        let mut y = Mat::zeros(3, 40);
+        let plain = Weight::Plain(w.view());
+        linear(
+            arithmetic,
+            y.view_mut(),
+            x.view(),
+            plain,
+            Epilogue::default(),
+        );
+        norm_products(
+            y.data(),
+            expected.view(),
+            (x.view(), w.view()),
+            tolerance(arithmetic.precision),
+            &what(arithmetic),
+        );
+    });
+}
+
 #[test]
 fn what_is_not_a_number_stays_so_and_in_its_row() {
     each_arithmetic(|arithmetic| {

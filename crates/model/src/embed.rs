@@ -10,9 +10,9 @@ pub enum Role {
     /// Neither: the default prompt, if the model names one.
     #[default]
     Plain,
-    /// A search query: the prompt named `query`.
+    /// A search query: the prompt named `query`, nothing without one.
     Query,
-    /// A passage to be found: the first prompt named `document`, `passage` or `corpus`.
+    /// A passage to be found: the prompt named `document`, nothing without one.
     Document,
 }
 

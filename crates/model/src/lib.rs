@@ -12,6 +12,7 @@
 mod convert;
 mod embed;
 mod error;
+mod expected_prompts;
 mod folder;
 mod hub;
 mod pipeline;
@@ -24,6 +25,7 @@ mod tokenizer;
 pub use convert::{Converted, convert};
 pub use embed::{Embed, Role};
 pub use error::ModelError;
+pub use expected_prompts::ExpectedPrompts;
 pub use folder::{FolderModule, ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
 pub use hub::{HubOptions, HubProgress, resolve};
 pub use matryo_nn::{

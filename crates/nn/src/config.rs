@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use matryo_base::{files::FileError, similar::nearest};
+use matryo_base::{StandIn, files::FileError, similar::nearest};
 
 use crate::NnError;
 
@@ -26,9 +26,12 @@ pub struct Object {
 /// Reads any JSON file.
 pub fn read_json(path: &Path) -> Result<Value, NnError> {
     let bytes = std::fs::read(path).map_err(FileError::new("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| NnError::Json {
-        path: path.to_owned(),
-        source,
+    serde_json::from_slice(&bytes).map_err(|source| {
+        let path = path.to_owned();
+        match StandIn::of(&bytes) {
+            Some(found) => NnError::StandIn { path, found },
+            None => NnError::Json { path, source },
+        }
     })
 }
 

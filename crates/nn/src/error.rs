@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use matryo_base::files::FileError;
+use matryo_base::{StandIn, files::FileError};
 
 /// Everything that reading configurations and weights can report.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +34,14 @@ pub enum NnError {
         folder: PathBuf,
         /// Name of the file.
         file: String,
+    },
+    /// Something that lies in the place of a file.
+    #[error("the file is {found}, not what its name says\n  in {}", path.display())]
+    StandIn {
+        /// The file.
+        path: PathBuf,
+        /// What.
+        found: StandIn,
     },
     /// A file is not JSON, or not of the form it should have.
     #[error("not valid JSON: {source}\n  in {}", path.display())]
@@ -263,6 +271,7 @@ impl NnError {
             Self::OtherWeights { .. } => {
                 Some("take the model that this was made from, in the form of transformers".into())
             }
+            Self::StandIn { found, .. } => Some(found.hint().to_owned()),
             Self::UnknownKey { similar, .. } => Some(match similar {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => "a key that is not understood could change every embedding, so it is not passed over".into(),

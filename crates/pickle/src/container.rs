@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, io::Cursor};
 
+use matryo_base::StandIn;
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::{PickleError, machine, object::Object};
@@ -23,7 +24,10 @@ pub(crate) fn open(file: &[u8]) -> Result<(Object, Storages<'_>), PickleError> {
     if file.first() == Some(&0x80) && file.get(4..14) == Some(&MAGIC) {
         return open_stream(file);
     }
-    Err(PickleError::Form { found: guess(file) })
+    Err(match StandIn::of(file) {
+        Some(found) => PickleError::StandIn { found },
+        None => PickleError::Form { found: guess(file) },
+    })
 }
 
 /// What a file is that torch has not saved.
@@ -31,10 +35,6 @@ fn guess(file: &[u8]) -> &'static str {
     let starts = |start: &[u8]| file.starts_with(start);
     if file.is_empty() {
         "the file is empty"
-    } else if starts(b"version https://git-lfs") {
-        "the file is a pointer of git LFS, not the weights themselves"
-    } else if starts(b"<") {
-        "the file is a web page"
     } else if file.get(257..262) == Some(b"ustar") {
         "the file is a tar archive, as torch wrote before 0.1.10"
     } else if starts(&[0x80]) {

@@ -1,5 +1,7 @@
 //! Why a file was not read.
 
+use matryo_base::StandIn;
+
 /// Everything that can be wrong with a file of torch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -9,6 +11,12 @@ pub enum PickleError {
     Form {
         /// What the file seems to be.
         found: &'static str,
+    },
+    /// Something that lies in the place of the file.
+    #[error("the file is {found}, not what its name says")]
+    StandIn {
+        /// What.
+        found: StandIn,
     },
     /// The zip around the pickle is damaged, or not as torch writes it.
     #[error("the zip archive: {0}")]
@@ -75,6 +83,7 @@ impl PickleError {
                 "entries that hold tensors: {}; name one with `--key`",
                 within.join(", ")
             )),
+            Self::StandIn { found } => Some(found.hint().to_owned()),
             Self::Global { .. } => Some(
                 "in Python, save the tensors alone: `torch.save(model.state_dict(), path)`".into(),
             ),

@@ -79,7 +79,7 @@ impl Info {
             device: model.network().ops().describe(),
             threads: rayon::current_num_threads(),
             precision: model.network().ops().describe_precision(),
-            notes: folder.notes.clone(),
+            notes: notes(folder),
         })
     }
 
@@ -120,6 +120,16 @@ impl Info {
             |kept| format!("{kept} (the first of {})", self.dim),
         )
     }
+}
+
+/// What was assumed, and what the model wants before texts unless it has a default for that.
+fn notes(folder: &ModelFolder) -> Vec<String> {
+    let expected = match folder.settings.default_prompt_name {
+        Some(_) => None,
+        None => folder.expected_prompts(),
+    };
+    let expected = expected.map(|expected| expected.note());
+    folder.notes.iter().cloned().chain(expected).collect()
 }
 
 /// `bert, 12 layers, width 768, 12 heads, intermediate 3072, vocabulary 30522`, as far as config.json says it; without an encoder the class of

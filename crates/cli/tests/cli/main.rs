@@ -14,6 +14,7 @@ mod index;
 #[cfg(feature = "collections")]
 mod kills;
 mod mining;
+mod prompts;
 mod resume;
 mod similarity;
 mod train;

@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(crate) use settings::written as written_settings;
 pub use settings::{Settings, SimilarityFn, UnknownSimilarity};
 
-use crate::ModelError;
+use crate::{ExpectedPrompts, ModelError};
 
 /// What the small files of a model folder say. Weights and tokenizer are opened from it.
 #[derive(Clone, Debug)]
@@ -52,12 +52,14 @@ impl ModelFolder {
         }
         let mut notes = Vec::new();
         let modules = modules::read(path, &mut notes)?;
+        let settings = settings::read(&path.join("config_sentence_transformers.json"))?;
+        notes.extend(settings.note());
         let input = modules[0].module.text_input();
         let mut input = input.expect("the first module reads texts");
         input.drops |= modules.iter().any(|module| module.module.drops());
         let folder = Self {
             input,
-            settings: settings::read(&path.join("config_sentence_transformers.json"))?,
+            settings,
             path: path.to_owned(),
             modules,
             notes,
@@ -114,6 +116,11 @@ impl ModelFolder {
     /// Width of an embedding as the last module leaves it, before any truncation.
     pub fn dim(&self) -> usize {
         self.widths().of(Feature::Sentence).unwrap_or(0)
+    }
+
+    /// What the model wants before its texts, by its configuration or its name.
+    pub fn expected_prompts(&self) -> Option<ExpectedPrompts> {
+        ExpectedPrompts::of(&self.path, &self.settings, self.encoder_config())
     }
 
     fn widths(&self) -> Widths {

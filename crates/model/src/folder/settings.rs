@@ -18,6 +18,30 @@ pub struct Settings {
     pub truncate_dim: Option<usize>,
 }
 
+/// Names that earlier versions of sentence-transformers looked for where a model has no `document`.
+const EARLIER_DOCUMENT: [&str; 2] = ["passage", "corpus"];
+
+impl Settings {
+    /// The text of a prompt.
+    pub(crate) fn prompt(&self, name: &str) -> Option<&str> {
+        let found = self.prompts.iter().find(|(known, _)| known == name);
+        found.map(|(_, text)| text.as_str())
+    }
+
+    /// A prompt that reads as if it were put before documents, and is not.
+    pub(crate) fn note(&self) -> Option<String> {
+        let is_set = |name: &str| self.prompt(name).is_some_and(|text| !text.is_empty());
+        if is_set("document") {
+            return None;
+        }
+        let name = EARLIER_DOCUMENT.into_iter().find(|name| is_set(name))?;
+        Some(format!(
+            "the prompt `{name}` is not put before documents by itself, as in sentence-transformers, where each model has a prompt \
+             `document`, empty unless it is set: name it `document` in config_sentence_transformers.json, or choose `{name}` by name"
+        ))
+    }
+}
+
 /// How two embeddings are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SimilarityFn {

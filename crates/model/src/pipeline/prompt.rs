@@ -35,15 +35,13 @@ impl<'a> PromptChoice<'a> {
 /// The prompts of a model.
 #[derive(Clone, Debug)]
 pub(super) struct Prompts {
-    named: Vec<(String, String)>,
-    default: Option<String>,
+    settings: Settings,
 }
 
 impl Prompts {
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
-            named: settings.prompts.clone(),
-            default: settings.default_prompt_name.clone(),
+            settings: settings.clone(),
         }
     }
 
@@ -51,28 +49,28 @@ impl Prompts {
     pub(super) fn text<'a>(&'a self, choice: &PromptChoice<'a>) -> Result<&'a str, ModelError> {
         match (choice.text, choice.name) {
             (Some(text), _) => Ok(text),
-            (None, Some(name)) => self.find(name).ok_or_else(|| ModelError::UnknownPrompt {
-                name: name.to_owned(),
-                known: self.named.iter().map(|(name, _)| name.clone()).collect(),
-            }),
+            (None, Some(name)) => {
+                let unknown = || {
+                    let known = self.settings.prompts.iter().map(|(name, _)| name.clone());
+                    ModelError::UnknownPrompt {
+                        name: name.to_owned(),
+                        known: known.collect(),
+                    }
+                };
+                self.settings.prompt(name).ok_or_else(unknown)
+            }
             (None, None) => Ok(self.of_role(choice.role).unwrap_or_default()),
         }
     }
 
+    /// sentence-transformers gives each model a `query` and a `document`, empty unless they are set. So neither the default prompt nor one
+    /// of another name, such as `passage`, takes their place.
     fn of_role(&self, role: Role) -> Option<&str> {
-        let names: &[&str] = match role {
-            Role::Plain => &[],
-            Role::Query => &["query"],
-            Role::Document => &["document", "passage", "corpus"],
+        let name = match role {
+            Role::Plain => self.settings.default_prompt_name.as_deref()?,
+            Role::Query => "query",
+            Role::Document => "document",
         };
-        names
-            .iter()
-            .find_map(|name| self.find(name))
-            .or_else(|| self.find(self.default.as_deref()?))
-    }
-
-    fn find(&self, name: &str) -> Option<&str> {
-        let found = self.named.iter().find(|(known, _)| known == name);
-        found.map(|(_, text)| text.as_str())
+        self.settings.prompt(name)
     }
 }

@@ -52,6 +52,13 @@ impl<W: Weights> SentenceEncoder<W> {
         options: &EncodeOptions<'_>,
     ) -> Result<Encoded, ModelError> {
         let plan = self.plan(options)?;
+        if let Some(watch) = &self.watch
+            && plan.prompt.text.is_empty()
+            && options.prompt.is_none()
+            && options.prompt_name.is_none()
+        {
+            watch.see(options.role, texts);
+        }
         let mut embeddings = Mat::zeros(texts.len(), plan.dim);
         let (mut truncated, mut tokens) = (0, 0);
         let rows = Rows {

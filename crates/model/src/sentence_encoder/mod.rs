@@ -11,13 +11,17 @@ use matryo_ops::{Mat, Ops, Precision};
 pub use encode::TOKENS_PER_BATCH;
 pub use options::{EncodeOptions, Encoded};
 
-use crate::{Embed, ModelError, ModelFolder, Pipeline, Role, SimilarityFn, Tokenizer, similarity};
+use crate::{
+    Embed, ExpectedPrompts, ModelError, ModelFolder, Pipeline, Role, SimilarityFn, Tokenizer,
+    expected_prompts::Watch, similarity,
+};
 
 /// Pipeline, network and settings of one model: [`Frozen`] for use, [`Trainable`] for training.
 pub struct SentenceEncoder<W = Frozen> {
     folder: ModelFolder,
     pipeline: Pipeline,
     network: Network<W>,
+    watch: Option<Watch>,
 }
 
 impl SentenceEncoder<Frozen> {
@@ -61,6 +65,7 @@ impl SentenceEncoder<Frozen> {
             folder,
             pipeline,
             network,
+            watch: None,
         })
     }
 }
@@ -82,6 +87,7 @@ impl SentenceEncoder<Trainable> {
             folder,
             pipeline,
             network,
+            watch: None,
         })
     }
 
@@ -105,6 +111,12 @@ impl<W: Weights> SentenceEncoder<W> {
     /// Prompts, tokenization and batching, to change their settings.
     pub fn pipeline_mut(&mut self) -> &mut Pipeline {
         &mut self.pipeline
+    }
+
+    /// From now on calls `tell`, once at most, when texts are encoded without the prompt that the model wants; see
+    /// [`ModelFolder::expected_prompts`]. An empty prompt that a call gives is its choice. Until this is called nobody is told.
+    pub fn on_missing_prompt(&mut self, tell: impl Fn(&ExpectedPrompts) + Send + Sync + 'static) {
+        self.watch = Some(Watch::new(self.folder.expected_prompts(), tell));
     }
 
     /// The tokenizer.

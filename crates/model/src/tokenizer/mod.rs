@@ -7,6 +7,7 @@ mod wordpiece;
 
 use std::{path::Path, sync::Arc};
 
+use matryo_base::StandIn;
 use matryo_nn::{NnError, TokenRules, config::Object};
 use rayon::prelude::*;
 use tokenizers::{
@@ -435,5 +436,8 @@ fn truncation_side(
 
 fn failed(path: &Path) -> impl FnOnce(tokenizers::Error) -> ModelError {
     let path = path.to_owned();
-    move |source| ModelError::Tokenizer { path, source }
+    move |source| match StandIn::at(&path) {
+        Some(found) => NnError::StandIn { path, found }.into(),
+        None => ModelError::Tokenizer { path, source },
+    }
 }

@@ -10,6 +10,7 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
 };
 
+use super::failed;
 use crate::ModelError;
 
 /// Words of more characters are unknown as a whole, as in the original BERT.
@@ -50,10 +51,7 @@ pub(super) fn open(folder: &Path, config: Option<&Object>) -> Result<Tokenizer, 
         tokenizer.add_special_tokens(added)?;
         Ok(tokenizer)
     };
-    build().map_err(|source| ModelError::Tokenizer {
-        path: path.clone(),
-        source,
-    })
+    build().map_err(failed(&path))
 }
 
 /// One token a line; its id is the line's number from 0.

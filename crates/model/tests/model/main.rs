@@ -1,5 +1,6 @@
 //! Model folders, the hub, the tokenizer and the encoder, on a tiny model.
 
+mod cases;
 mod convert;
 mod encoder_errors;
 mod encoder_forward;
@@ -9,11 +10,13 @@ mod families;
 mod family_files;
 mod folder_errors;
 mod folder_open;
+mod found_files;
 mod hub;
 mod hub_server;
 mod minilm;
 mod module_stack;
 mod precisions;
+mod prompts;
 mod quantize;
 mod save;
 mod sentence_encoder;

@@ -1,4 +1,4 @@
-//! Encoding: order, prompts, truncation, lengths, batches and roles.
+//! Encoding: order, truncation, lengths, batches.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,9 +7,8 @@ use matryo_model::{Embed, EncodeOptions, ModelError, Role, SentenceEncoder};
 use matryo_ops::{Mat, Precision};
 use matryo_testkit::{Tolerance, assert_close, tiny_bert};
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::tiny::*;
+use crate::{prompts::prompted, tiny::*};
 
 const CLOSE: Tolerance = Tolerance::Absolute(1e-5);
 
@@ -23,20 +22,6 @@ fn encode(model: &SentenceEncoder, options: EncodeOptions<'_>) -> Mat {
 
 fn refused(options: EncodeOptions<'_>) -> ModelError {
     open().encode_with(&texts(), &options).unwrap_err()
-}
-
-/// The tiny model with prompts.
-fn prompted(prompts: &[(&str, &str)], default: Option<&str>) -> TempDir {
-    let dir = copy_of_tiny();
-    let map: serde_json::Map<_, _> = prompts
-        .iter()
-        .map(|(name, text)| (name.to_string(), json!(text)))
-        .collect();
-    edit(dir.path(), "config_sentence_transformers.json", |config| {
-        config["prompts"] = map.into();
-        config["default_prompt_name"] = json!(default);
-    });
-    dir
 }
 
 #[test]
@@ -211,74 +196,6 @@ fn progress_reaches_the_end() {
     };
     encode(&open(), options);
     assert_eq!(last.into_inner(), 9);
-}
-
-#[test]
-fn a_prompt_is_text_before_the_text() {
-    let dir = prompted(&[("query", "query: "), ("passage", "passage: ")], None);
-    let model = SentenceEncoder::open(dir.path()).unwrap();
-    let spelled = |prompt: &str| {
-        model
-            .encode(
-                &texts()
-                    .iter()
-                    .map(|text| format!("{prompt}{text}"))
-                    .collect::<Vec<_>>(),
-            )
-            .unwrap()
-    };
-    let named = EncodeOptions {
-        prompt_name: Some("query".into()),
-        ..EncodeOptions::default()
-    };
-    assert_eq!(encode(&model, named), spelled("query: "));
-    let both = EncodeOptions {
-        prompt: Some("find: ".into()),
-        prompt_name: Some("query".into()),
-        ..EncodeOptions::default()
-    };
-    assert_eq!(
-        encode(&model, both),
-        spelled("find: "),
-        "a text beats a name"
-    );
-    let role = |role| {
-        encode(
-            &model,
-            EncodeOptions {
-                role,
-                ..EncodeOptions::default()
-            },
-        )
-    };
-    assert_eq!(role(Role::Query), spelled("query: "));
-    assert_eq!(role(Role::Document), spelled("passage: "));
-    assert_eq!(role(Role::Plain), spelled(""), "no default prompt");
-}
-
-#[test]
-fn roles_fall_back_to_the_default_prompt() {
-    let dir = prompted(
-        &[("corpus", "c: "), ("document", "d: "), ("other", "o: ")],
-        Some("other"),
-    );
-    let model = SentenceEncoder::open(dir.path()).unwrap();
-    let text = ["What was the total revenue in 2019?"];
-    let embed = |role| Embed::embed(&model, &text, role).unwrap();
-    let spelled = |prompt: &str| {
-        let options = EncodeOptions {
-            prompt: Some(prompt.into()),
-            ..EncodeOptions::default()
-        };
-        model.encode_with(&text, &options).unwrap().embeddings
-    };
-    assert_eq!(
-        embed(Role::Document),
-        spelled("d: "),
-        "document comes before corpus"
-    );
-    assert_eq!(embed(Role::Query), spelled("o: "), "no prompt named query");
-    assert_eq!(embed(Role::Plain), spelled("o: "));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matryo_base::files::FileError;
+use matryo_base::{StandIn, files::FileError};
 use matryo_kernels::{MappedFile, map_file};
 use safetensors::{SafeTensorError, SafeTensors, tensor::TensorInfo};
 use serde_json::Value;
@@ -65,13 +65,17 @@ impl ShardFile {
     }
 }
 
-/// A file of the wrong length gets both lengths into its message; anything else keeps the library's reason.
+/// A file of the wrong length gets both lengths into its message, what lies in its place is named; anything else keeps the
+/// library's reason.
 fn explain(path: &Path, bytes: &[u8], source: SafeTensorError) -> NnError {
-    let (path, found) = (path.to_owned(), bytes.len() as u64);
+    let (path, length) = (path.to_owned(), bytes.len() as u64);
+    if let Some(found) = StandIn::of(bytes) {
+        return NnError::StandIn { path, found };
+    }
     match promised_length(bytes) {
-        Some(expected) if expected != found => NnError::FileLength {
+        Some(expected) if expected != length => NnError::FileLength {
             path,
-            found,
+            found: length,
             expected,
         },
         _ => NnError::Safetensors { path, source },

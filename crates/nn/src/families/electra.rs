@@ -45,20 +45,21 @@ mod tests {
 
     use super::*;
 
-    /// Widths of the tables and of the hidden states.
-    fn widths(embedding_size: Value) -> Result<(usize, usize), NnError> {
+    /// Widths of the tables and of the hidden states, and whether there is a projection.
+    fn widths(embedding_size: Value) -> Result<(usize, usize, bool), NnError> {
         let config = json!({
             "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
             "intermediate_size": 48, "max_position_embeddings": 64, "embedding_size": embedding_size,
         });
         let spec = spec(&Object::new(Path::new("config.json"), config)?)?;
-        Ok((spec.embeddings.dim, spec.dim))
+        Ok((spec.embeddings.dim, spec.dim, spec.embeddings.projection))
     }
 
     #[test]
     fn tables_have_a_width_of_their_own() {
-        assert_eq!(widths(json!(24)).unwrap(), (24, 32));
-        assert_eq!(widths(Value::Null).unwrap(), (128, 32));
+        assert_eq!(widths(json!(24)).unwrap(), (24, 32, true));
+        assert_eq!(widths(json!(32)).unwrap(), (32, 32, false));
+        assert_eq!(widths(Value::Null).unwrap(), (128, 32, true));
         let message = widths(json!(0)).unwrap_err().to_string();
         assert!(message.starts_with("`embedding_size` is "), "{message}");
     }

@@ -44,8 +44,8 @@ pub struct Family {
     pub(crate) tensors: fn(ParamId) -> Vec<String>,
     /// Prefix of every name in checkpoints of models with a task head.
     pub(crate) prefix: &'static str,
-    /// Whole names, prefix and `.weight` included, under which a checkpoint may hold the word table as an output layer that is
-    /// tied to it: besides, or instead.
+    /// Whole names, prefix and `.weight` included, under which a checkpoint may hold the word table as a tensor that is tied to
+    /// it, such as an output layer: besides, or instead. Of two that differ, the table of `tensors` counts.
     pub(crate) tied_words: &'static [&'static str],
     /// Key of config.json that states a length, for messages.
     pub(crate) key: fn(Axis) -> &'static str,

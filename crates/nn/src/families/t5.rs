@@ -16,7 +16,7 @@ pub(super) static FAMILY: Family = Family {
     spec,
     tensors,
     prefix: "",
-    tied_words: &["encoder.embed_tokens.weight"],
+    tied_words: &["shared.weight"],
     key,
     complete: nothing_to_add,
 };
@@ -141,7 +141,9 @@ fn tensors(id: ParamId) -> Vec<String> {
         format!("encoder.block.{index}.layer.{half}.{name}")
     };
     match id {
-        ParamId::Words => vec!["shared".into()],
+        // The table that the encoder itself reads. Files have it under the name of the one that encoder and decoder share, or
+        // under both; where their values differ, transformers (`tie_weights`) does not tie them.
+        ParamId::Words => vec!["encoder.embed_tokens".into()],
         ParamId::RelativeBias => vec![half(0, 0, "SelfAttention.relative_attention_bias")],
         ParamId::Qkv(i) => ["q", "k", "v"]
             .map(|part| half(i, 0, &format!("SelfAttention.{part}")))

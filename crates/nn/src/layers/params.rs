@@ -88,7 +88,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         self.builder
     }
 
-    /// A table of `rows` rows. If it is `tied`, it may stand under the name of an output layer.
+    /// A table of `rows` rows. If it is `tied`, it may stand under the names of what is tied to it, and be frozen by them.
     pub(crate) fn table(
         &mut self,
         id: ParamId,
@@ -98,8 +98,9 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
     ) -> Result<TableParam, NnError> {
         let mut names = self.names(id, &["weight"]);
         if tied {
-            let tied = self.family.tied_words.iter();
-            names[0].stored.extend(tied.map(|name| (*name).to_owned()));
+            let tied = || self.family.tied_words.iter().map(|name| (*name).to_owned());
+            names[0].stored.extend(tied());
+            names[0].known_as.extend(tied());
         }
         let shape = vec![self.extent(rows), self.extent(cols)];
         self.builder.table(&ParamSpec {
@@ -165,7 +166,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
     fn names(&self, id: ParamId, suffixes: &[&str]) -> Vec<ParamName> {
         let current = suffixes[0];
         let name = |base: String| ParamName {
-            known_as: format!("{base}.{current}"),
+            known_as: vec![format!("{base}.{current}")],
             stored: suffixes
                 .iter()
                 .map(|suffix| format!("{}{base}.{suffix}", self.prefix))
@@ -198,18 +199,28 @@ fn prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Result<&'sta
     if checkpoint.has(words) {
         return Ok("");
     }
-    let names = checkpoint.names();
-    let foreign = names.iter().find_map(|name| name.strip_suffix(words));
-    if let Some(found) = foreign.filter(|prefix| prefix.ends_with('.')) {
+    if let Some(found) = foreign_prefix(checkpoint, family, words) {
         return Err(NnError::TensorPrefix {
             path: checkpoint.path().to_owned(),
-            found: found.to_owned(),
+            found,
             expected: match family.prefix {
                 "" => "none".to_owned(),
                 prefix => format!("none or `{prefix}`"),
             },
         });
     }
+    let names = checkpoint.names();
     let is_prefixed = names.iter().any(|name| name.starts_with(family.prefix));
     Ok(if is_prefixed { family.prefix } else { "" })
+}
+
+/// What stands before the word table's name, or before one that is tied to it, and ends in a dot.
+fn foreign_prefix(checkpoint: &Checkpoint, family: &Family, words: &str) -> Option<String> {
+    let names = checkpoint.names();
+    let before = |known: &str| {
+        let prefixes = names.iter().filter_map(|name| name.strip_suffix(known));
+        prefixes.into_iter().find(|prefix| prefix.ends_with('.'))
+    };
+    let known = [words].into_iter().chain(family.tied_words.iter().copied());
+    known.into_iter().find_map(before).map(str::to_owned)
 }

@@ -373,7 +373,7 @@ impl ModuleClass {
 fn parameter(builder: &Builder<'_>, name: &str, shape: &[usize], decay: Decay) -> ParamSpec {
     ParamSpec {
         names: vec![ParamName {
-            known_as: format!("{}.{name}", builder.module_index()),
+            known_as: vec![format!("{}.{name}", builder.module_index())],
             stored: vec![name.to_owned()],
         }],
         shape: shape

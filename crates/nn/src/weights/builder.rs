@@ -18,8 +18,8 @@ pub(crate) struct Extent {
 /// Name of one stored tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct ParamName {
-    /// Its name in freeze patterns.
-    pub(crate) known_as: String,
+    /// Its names in freeze patterns, the usual one first.
+    pub(crate) known_as: Vec<String>,
     /// Its possible names in the checkpoint. The first one that is there counts; if none is, the first is reported missing.
     pub(crate) stored: Vec<String>,
 }
@@ -141,7 +141,9 @@ impl<'a> Builder<'a> {
         let new = if known.is_some() { 0 } else { count };
         for (name, stored) in spec.names.iter().zip(stored).take(new) {
             self.check_shape(&stored, spec)?;
-            let trainable = !self.freeze.covers(&name.known_as);
+            // Each name is looked at, so that every pattern is found to match something.
+            let covers = name.known_as.iter().map(|name| self.freeze.covers(name));
+            let trainable = !covers.fold(false, |any, covered| any | covered);
             let decay = spec.decay == Decay::Yes;
             let entry = self
                 .layout

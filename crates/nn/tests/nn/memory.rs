@@ -16,11 +16,11 @@ const SIZES: Sizes = Sizes {
     positions: 128,
 };
 
-/// Dropout rates under the keys of either family.
+/// Dropout rates under the keys of every family.
 fn rates(rate: f64) -> serde_json::Value {
     json!({
         "hidden_dropout_prob": rate, "attention_probs_dropout_prob": rate,
-        "attention_dropout": rate, "embedding_dropout": rate, "mlp_dropout": rate,
+        "attention_dropout": rate, "embedding_dropout": rate, "mlp_dropout": rate, "dropout": rate, "dropout_rate": rate,
     })
 }
 
@@ -50,9 +50,9 @@ fn held(network: &Network<Trainable>, batch: &Arc<TokenBatch>) -> usize {
 
 #[test]
 fn buffers_grow_as_predicted() {
-    for family in random::FAMILIES {
+    for family in random::families() {
         for rate in [0.0, 0.1] {
-            let network = network(family, rate, &[]);
+            let network = network(&family, rate, &[]);
             let batch = batch(4, 32);
             let size = BatchSize::of(&batch);
             let predicted = network.kept_bytes(size) + network.working_bytes(size);
@@ -69,8 +69,8 @@ fn buffers_grow_as_predicted() {
 
 #[test]
 fn a_steady_batch_size_allocates_once() {
-    for family in random::FAMILIES {
-        let network = network(family, 0.0, &[]);
+    for family in random::families() {
+        let network = network(&family, 0.0, &[]);
         let batch = batch(4, 5);
         let mut grads = network.zero_grads();
         let mut step = || {
@@ -90,6 +90,8 @@ fn what_lies_below_the_lowest_trained_block_keeps_nothing() {
     for (family, frozen) in [
         ("bert", ["embeddings.*", "encoder.layer.0.*"]),
         ("modernbert", ["embeddings.*", "layers.0.*"]),
+        ("distilbert", ["embeddings.*", "transformer.layer.0.*"]),
+        ("t5", ["shared.weight", "encoder.block.0.*"]),
     ] {
         let size = BatchSize {
             tokens: 128,
