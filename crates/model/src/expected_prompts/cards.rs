@@ -17,7 +17,7 @@ pub(super) struct Card {
 /// The first card that lists a name counts.
 pub(super) static CARDS: &[Card] = &[
     Card {
-        names: &["multilingual-e5-large-instruct", "e5-mistral-7b-instruct"],
+        names: &["multilingual-e5-large-instruct"],
         query: "Instruct: {task}\nQuery: ",
         document: "",
     },
