@@ -17,30 +17,47 @@ class Encoder:
     """What of config.json the number of operations follows from; `windows` has an entry a layer, None for all keys."""
 
     hidden: int
+    # All heads of a layer together.
+    attention: int
     feed_forward: int
     feed_forward_matrices: int
+    # Products of a query with a key, or with what stands for their distance, and of a weight with a value.
+    products_a_pair: int
     windows: list
 
     @classmethod
     def read(cls, folder):
         config = json.loads((pathlib.Path(folder) / "config.json").read_text(encoding="utf-8"))
-        modern = config["model_type"] == "modernbert"
-        layers = config["num_hidden_layers"]
+        family = config["model_type"]
+        layers = first(config, "num_hidden_layers", "n_layers", "num_layers")
+        hidden = first(config, "hidden_size", "dim", "d_model")
+        gated = family == "modernbert" or config.get("is_gated_act", False)
         return cls(
-            hidden=config["hidden_size"], feed_forward=config["intermediate_size"],
-            feed_forward_matrices=3 if modern else 2,
-            windows=modernbert_windows(config, layers) if modern else [None] * layers,
+            hidden=hidden, attention=config["num_heads"] * config["d_kv"] if family == "t5" else hidden,
+            feed_forward=first(config, "intermediate_size", "hidden_dim", "d_ff"), feed_forward_matrices=3 if gated else 2,
+            products_a_pair=2 + deberta_terms(config),
+            windows=modernbert_windows(config, layers) if family == "modernbert" else [None] * layers,
         )
 
     def forward(self, tokens):
         """Of one text."""
-        weights = 4 * self.hidden**2 + self.feed_forward_matrices * self.hidden * self.feed_forward
+        weights = self.hidden * (4 * self.attention + self.feed_forward_matrices * self.feed_forward)
         pairs = sum(attended(tokens, window) for window in self.windows)
-        return 2 * tokens * weights * len(self.windows) + 4 * self.hidden * pairs
+        return 2 * tokens * weights * len(self.windows) + 2 * self.products_a_pair * self.attention * pairs
 
     def training(self, tokens):
         """Of one text, forward and backward."""
         return TRAINING * self.forward(tokens)
+
+
+def first(config, *keys):
+    """The value of the first of these keys that is there: families name alike things differently."""
+    return next(config[key] for key in keys if key in config)
+
+
+def deberta_terms(config):
+    """Terms in which a vector stands for the distance of a query and a key."""
+    return len(config.get("pos_att_type") or []) if config.get("relative_attention") else 0
 
 
 def modernbert_windows(config, layers):

@@ -18,8 +18,12 @@ MATRYO_TRAIN = ["f32", "bf16", "int16"]
 REFERENCE = "sentence-transformers-f32"
 REFERENCES = [REFERENCE, "sentence-transformers-bf16"]
 
-ENCODERS = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + REFERENCES + ["onnxruntime-f32", "onnxruntime-int8", "candle-f32"]
+ENCODERS = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + REFERENCES + [
+    "onnxruntime-f32", "onnxruntime-int8", "openvino-f32", "openvino-int8", "candle-f32",
+]
 TRAINERS = [f"matryo-{precision}" for precision in MATRYO_TRAIN] + REFERENCES
+# Those that read any family.
+OF_FAMILIES = ["matryo-f32", "matryo-int8", REFERENCE, "openvino-f32", "openvino-int8"]
 SCALED = [f"matryo-{precision}" for precision in MATRYO_ENCODE] + [REFERENCE]
 
 ENCODE = "encode"  # also latency, retrieval and cold start: the same program
@@ -31,8 +35,11 @@ PROGRAMS = {
     ("sentence-transformers", "train"): ["PYTHON", ENGINES / "st_train.py"],
     ("sentence-transformers", "recipe"): ["PYTHON", ENGINES / "st_recipe.py"],
     ("onnxruntime", ENCODE): ["PYTHON", ENGINES / "ort_encode.py"],
+    ("openvino", ENCODE): ["PYTHON", ENGINES / "ov_encode.py"],
     ("candle", ENCODE): ["CANDLE"],
 }
+# Where the graphs lie of engines that read no model folder, one folder a model.
+GRAPHS = {"onnxruntime": CACHE / "onnx", "openvino": CACHE / "openvino"}
 
 
 def command(engine, kind, job, python):
@@ -43,8 +50,8 @@ def command(engine, kind, job, python):
     program = PROGRAMS[library, kind if kind in ("train", "recipe") else ENCODE]
     # Always said: the default of a processor with AMX is another.
     flags = dict(job) | {"precision": precision}
-    if library == "onnxruntime":
-        flags["onnx"] = CACHE / "onnx" / pathlib.Path(job["model"]).name
+    if library in GRAPHS:
+        flags["graphs"] = GRAPHS[library] / pathlib.Path(job["model"]).name
     return [placed(part, python) for part in program] + flat(flags)
 
 

@@ -25,7 +25,7 @@ for layers in 12 6 2; do
   folder=$cache/bert-base$([ "$layers" = 12 ] || echo "-$layers")
   [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_model.py quickstart/base "$folder" bert "$layers"
 done
-for family in modernbert xlm-roberta; do
+for family in modernbert xlm-roberta roberta mpnet distilbert electra albert ernie t5 deberta-v2; do
   folder=$cache/$family-base
   [ -f "$folder/model.safetensors" ] || optional "$python" bench/engines/make_model.py quickstart/base "$folder" "$family"
 done
@@ -33,4 +33,14 @@ for folder in quickstart/base "$cache/bert-base"; do
   target=$cache/onnx/$(basename "$folder")
   [ -f "$target/int8.onnx" ] || optional "$python" bench/engines/onnx_export.py "$folder" "$target"
 done
-exec python3 bench/bench.py --python "$python" "$@"
+for folder in quickstart/base "$cache"/*-base; do
+  target=$cache/openvino/$(basename "$folder")
+  [ -f "$target/int8.xml" ] || optional "$python" bench/engines/ov_export.py "$folder" "$target"
+done
+python3 bench/bench.py --python "$python" "$@"
+# With arguments a part was asked for, of which static models are none.
+[ $# -gt 0 ] && exit
+static=$cache/static
+binary=$(python3 -c 'import sys; sys.path.insert(0, "bench"); import cargo; print(cargo.release() / "matryo")')
+[ -d "$static" ] || optional "$binary" distill quickstart/base --output "$static"
+optional "$python" bench/static.py "$binary" "$static"

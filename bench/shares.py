@@ -1,6 +1,6 @@
 """Families beside BERT-base, in turns: what share of BERT-base's operations a second each of them reaches. Standard library only.
 
-    python3 bench/shares.py [--pairs 3] [--only train] [--record FILE]
+    python3 bench/shares.py [--pairs 3] [--only train] [--families t5-base] [--record FILE]
 
 The tasks are those of `family-*` in f32, which must be measured minutes apart; on a shared machine a difference of a tenth is
 then the machine's. Here BERT-base and a family run at once, in turns of a tenth of a second. Seconds of encoding are those of the
@@ -26,7 +26,7 @@ import tasks
 HERE = pathlib.Path(__file__).resolve().parent
 ENGINE = "matryo-f32"
 BASE = "bert-base"
-FAMILIES = ("modernbert-base", "xlm-roberta-base")
+FAMILIES = [family for family in tasks.FAMILIES if family != BASE]
 # Longer than in family-*, so that opening the model weighs little.
 COUNT, BATCH = 192, 16
 # Measured steps of the two runs whose difference counts, after a first step.
@@ -37,6 +37,7 @@ def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3, help="paired runs (default: 3)")
     parser.add_argument("--only", nargs="*", choices=("encode", "train"))
+    parser.add_argument("--families", nargs="*", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--record", type=pathlib.Path, help="default: bench/records/shares[-ONLY]-<date>.json")
     return parser.parse_args()
@@ -111,7 +112,7 @@ def main():
     target = args.record or HERE / "records" / f"shares{only}-{record['date'][:10]}.json"
     rows = []
     for kind in args.only or KINDS:
-        for model in FAMILIES:
+        for model in args.families:
             runs = ratios(kind, model, args)
             shares = [run["share"] for run in runs]
             record["shares"][f"{kind}-{model}"] = {"median": statistics.median(shares), "runs": runs}

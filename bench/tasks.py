@@ -7,13 +7,15 @@ import rivals
 import texts
 
 HERE = pathlib.Path(__file__).parent
-MODELS = {
+# Families of base size, which make_model.py makes with random weights, by the names of their folders.
+FAMILIES = [
+    "bert-base", "modernbert-base", "xlm-roberta-base", "roberta-base", "mpnet-base", "distilbert-base", "electra-base",
+    "albert-base", "ernie-base", "t5-base", "deberta-v2-base",
+]
+MODELS = {name: HERE / ".cache" / name for name in FAMILIES} | {
     "minilm": texts.ROOT / "quickstart" / "base",
-    "bert-base": HERE / ".cache" / "bert-base",
     "bert-base-2-layers": HERE / ".cache" / "bert-base-2",
     "bert-base-6-layers": HERE / ".cache" / "bert-base-6",
-    "modernbert-base": HERE / ".cache" / "modernbert-base",
-    "xlm-roberta-base": HERE / ".cache" / "xlm-roberta-base",
 }
 DIMS = dict.fromkeys(MODELS, "768,512,256,128,64") | {"minilm": "384,256,128,64,32"}
 WIDTHS = {"minilm": 384}
@@ -98,10 +100,9 @@ def scaling_tasks(threads):
 
 def family_tasks():
     """What each family makes of the processor: texts of mixed lengths, the same ones for all."""
-    pair = ["matryo-f32", rivals.REFERENCE]
-    for model in ("bert-base", "modernbert-base", "xlm-roberta-base"):
-        yield f"encode-{model}", encode(model, "mixed", 96, pair)
-        yield f"train-{model}", train(model, "mixed", pair, batch=16)
+    for model in FAMILIES:
+        yield f"encode-{model}", encode(model, "mixed", 96, rivals.OF_FAMILIES)
+        yield f"train-{model}", train(model, "mixed", ["matryo-f32", rivals.REFERENCE], batch=16)
 
 
 def tasks(threads):
