@@ -46,8 +46,8 @@ pub use activation::{Activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use aligned::AlignedVec;
 pub use attention::{
-    Attention, AttentionBackward, AttentionMask, AttentionShape, RelativeBias, Spans, attention,
-    attention_bwd,
+    Attention, AttentionBackward, AttentionMask, AttentionShape, Disentangled, RelativeBias, Spans,
+    attention, attention_bwd,
 };
 pub use bag::{bag, bag_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};

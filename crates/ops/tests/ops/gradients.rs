@@ -4,9 +4,9 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
-    Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat,
-    MatMut, MatRef, Operand, Ops, PoolMode, RelativeBias, Rotary, Scalar, Spans, Weight,
+    Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Disentangled,
+    Dropout, Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient,
+    Mat, MatMut, MatRef, Operand, Ops, PoolMode, RelativeBias, Rotary, Scalar, Spans, Weight,
 };
 use matryo_testkit::{
     Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
@@ -476,6 +476,7 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
                 spans,
                 shape,
                 bias: Some(RelativeBias { values }),
+                distances: None,
                 dropout,
             });
         };
@@ -501,6 +502,8 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
                 values: bias.view(),
             }),
             d_bias: Some(d_bias.view_mut()),
+            distances: None,
+            d_vectors: None,
             dropout,
         });
         let what = format!("{} {shape:?}", ops.describe());
@@ -508,6 +511,77 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
         check(&what, of_qkv, &g, &qkv, dqkv.data());
         let of_bias = |bias: MatRef<'_>| forward(qkv.view(), bias);
         check(&what, of_bias, &g, &bias, d_bias.data());
+    }
+}
+
+/// With vectors that several distances share, for one side of a pair or both.
+#[test]
+fn disentangled_attention() {
+    let shape = AttentionShape::new(2, 8);
+    let rows: Vec<u32> = (0..89_u32).map(|at| at / 3).collect();
+    for (for_queries, for_keys) in [(Some(16), Some(0)), (None, Some(16)), (Some(0), None)] {
+        let vectors = mat(30, 2 * shape.width(), 3);
+        let distances = |vectors| Disentangled {
+            vectors,
+            for_queries,
+            for_keys,
+            rows: &rows,
+        };
+        one_disentangled_attention(shape, &vectors, distances);
+    }
+}
+
+fn one_disentangled_attention(
+    shape: AttentionShape,
+    vectors: &Mat,
+    distances: impl for<'v> Fn(MatRef<'v>) -> Disentangled<'v>,
+) {
+    let spans = Spans { bounds: &BOUNDS };
+    let qkv = mat(TOKENS, 3 * shape.width(), 1);
+    let g = mat(TOKENS, shape.width(), 2);
+    for ops in devices() {
+        let run = |y: MatMut<'_>, lse: Option<MatMut<'_>>, qkv: MatRef<'_>, v: MatRef<'_>| {
+            ops.attention(Attention {
+                y,
+                lse,
+                qkv,
+                spans,
+                shape,
+                bias: None,
+                distances: Some(distances(v)),
+                dropout: None,
+            });
+        };
+        let forward = |qkv: MatRef<'_>, vectors: MatRef<'_>| {
+            let mut y = Mat::zeros(TOKENS, shape.width());
+            run(y.view_mut(), None, qkv, vectors);
+            y
+        };
+        let mut y = Mat::zeros(TOKENS, shape.width());
+        let mut lse = Mat::zeros(TOKENS, shape.heads);
+        let lse_out = Some(lse.view_mut());
+        run(y.view_mut(), lse_out, qkv.view(), vectors.view());
+        let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        let mut d_vectors = Mat::zeros(vectors.rows(), vectors.cols());
+        ops.attention_bwd(AttentionBackward {
+            dqkv: dqkv.view_mut(),
+            dy: g.view(),
+            y: y.view(),
+            lse: lse.view(),
+            qkv: qkv.view(),
+            spans,
+            shape,
+            bias: None,
+            d_bias: None,
+            distances: Some(distances(vectors.view())),
+            d_vectors: Some(d_vectors.view_mut()),
+            dropout: None,
+        });
+        let what = format!("{} {shape:?}", ops.describe());
+        let of_qkv = |qkv: MatRef<'_>| forward(qkv, vectors.view());
+        check(&what, of_qkv, &g, &qkv, dqkv.data());
+        let of_vectors = |vectors: MatRef<'_>| forward(qkv.view(), vectors);
+        check(&what, of_vectors, &g, vectors, d_vectors.data());
     }
 }
 
