@@ -10,8 +10,8 @@ use super::{
     ModuleSource, TextInput, TokenRules, WriteConfig, module_file,
 };
 use crate::{
-    AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
-    RelativeSpec, RotarySpec, Widths,
+    AttentionSpec, ConvolutionSpec, DisentangledSpec, EncoderSpec, Family, Feature, Features,
+    NnError, Numbering, PositionSpec, RelativeSpec, RotarySpec, Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -90,7 +90,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     };
     let wanted = match named {
         Some(length) => Some(length),
-        None => tokenizer_length(source.dir)?,
+        None => least(tokenizer_length(source.dir)?, spec.usual_tokens),
     };
     Ok(Arc::new(Transformer {
         max_seq_length: cap(wanted, spec.max_tokens, source.notes),
@@ -99,6 +99,11 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         family,
         spec,
     }))
+}
+
+/// The smaller of two lengths, or the one there is.
+fn least(a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    a.into_iter().chain(b).min()
 }
 
 /// The longest input: what is asked for, but no longer than the weights allow.
@@ -290,6 +295,9 @@ impl Module for Transformer {
         }
         for block in &self.spec.blocks {
             text += &attention_digest(&block.attention);
+            if let Some(ConvolutionSpec { activation, .. }) = block.convolution {
+                text += &format!("convolution {activation:?};");
+            }
         }
         text
     }
@@ -310,6 +318,7 @@ fn attention_digest(spec: &AttentionSpec) -> String {
         bias: _,
         rotary,
         relative,
+        disentangled,
     } = spec;
     let AttentionShape {
         heads,
@@ -329,6 +338,22 @@ fn attention_digest(spec: &AttentionSpec) -> String {
     }) = relative
     {
         text += &format!("{heads} heads, {buckets} buckets up to {max_distance};");
+    }
+    if let Some(DisentangledSpec {
+        buckets,
+        max_distance,
+        for_queries,
+        for_keys,
+        shared: _,
+        norm: _,
+    }) = disentangled
+    {
+        let buckets = buckets.unwrap_or(0);
+        let terms = [("c2p", for_queries), ("p2c", for_keys)];
+        let terms = terms.into_iter().filter(|(_, there)| **there);
+        let terms: Vec<&str> = terms.map(|(term, _)| term).collect();
+        let terms = terms.join(" ");
+        text += &format!("{heads} heads, {terms}, {buckets} buckets up to {max_distance};");
     }
     if *mask != AttentionMask::FULL {
         text += &format!("window {left} {right};");

@@ -13,7 +13,7 @@ use matryo_testkit::{
 };
 
 /// Test of every backward of [`Ops`]; `rotary` and `dropout` are their own.
-const TESTS: [(&str, fn()); 11] = [
+const TESTS: [(&str, fn()); 12] = [
     ("linear_bwd", linear),
     ("embed_bwd", embeddings),
     ("bag_bwd", bags),
@@ -22,6 +22,7 @@ const TESTS: [(&str, fn()); 11] = [
     ("gate_bwd", gate),
     ("rotary", rotary),
     ("attention_bwd", attention),
+    ("unfold_bwd", unfolding),
     ("dropout", dropout),
     ("pool_bwd", pooling),
     ("normalize_bwd", normalize),
@@ -430,6 +431,9 @@ fn activations() {
                 ops.linear(y.view_mut(), x, Weight::Plain(one.view()), epilogue);
                 y
             };
+            let mut y = Mat::zeros(60, 1);
+            ops.activation(y.view_mut(), x.view(), f);
+            assert_eq!(y, forward(x.view()), "{f:?}, without a product");
             let mut d = g.clone();
             ops.activation_bwd(d.view_mut(), x.view(), f);
             check(&format!("{f:?}"), forward, &g, &x, d.data());
@@ -521,21 +525,20 @@ fn disentangled_attention() {
     let rows: Vec<u32> = (0..89_u32).map(|at| at / 3).collect();
     for (for_queries, for_keys) in [(Some(16), Some(0)), (None, Some(16)), (Some(0), None)] {
         let vectors = mat(30, 2 * shape.width(), 3);
-        let distances = |vectors| Disentangled {
-            vectors,
-            for_queries,
-            for_keys,
-            rows: &rows,
-        };
-        one_disentangled_attention(shape, &vectors, distances);
+        one_disentangled_attention(
+            shape,
+            Disentangled {
+                vectors: vectors.view(),
+                for_queries,
+                for_keys,
+                rows: &rows,
+            },
+        );
     }
 }
 
-fn one_disentangled_attention(
-    shape: AttentionShape,
-    vectors: &Mat,
-    distances: impl for<'v> Fn(MatRef<'v>) -> Disentangled<'v>,
-) {
+fn one_disentangled_attention(shape: AttentionShape, distances: Disentangled<'_>) {
+    let vectors = distances.vectors.to_mat();
     let spans = Spans { bounds: &BOUNDS };
     let qkv = mat(TOKENS, 3 * shape.width(), 1);
     let g = mat(TOKENS, shape.width(), 2);
@@ -548,7 +551,10 @@ fn one_disentangled_attention(
                 spans,
                 shape,
                 bias: None,
-                distances: Some(distances(v)),
+                distances: Some(Disentangled {
+                    vectors: v,
+                    ..distances
+                }),
                 dropout: None,
             });
         };
@@ -573,7 +579,7 @@ fn one_disentangled_attention(
             shape,
             bias: None,
             d_bias: None,
-            distances: Some(distances(vectors.view())),
+            distances: Some(distances),
             d_vectors: Some(d_vectors.view_mut()),
             dropout: None,
         });
@@ -581,7 +587,43 @@ fn one_disentangled_attention(
         let of_qkv = |qkv: MatRef<'_>| forward(qkv, vectors.view());
         check(&what, of_qkv, &g, &qkv, dqkv.data());
         let of_vectors = |vectors: MatRef<'_>| forward(qkv.view(), vectors);
-        check(&what, of_vectors, &g, vectors, d_vectors.data());
+        check(&what, of_vectors, &g, &vectors, d_vectors.data());
+    }
+}
+
+/// Of some columns; the values of the columns before them are left alone. Texts are shorter and longer than the taps.
+#[test]
+fn unfolding() {
+    let bounds = [0, 1, 1, 3, 12];
+    let spans = Spans { bounds: &bounds };
+    for taps in [1, 3, 5] {
+        let (x, g) = (mat(12, 4, 1), mat(12, 4 * taps, 2));
+        for ops in devices() {
+            let forward = |x: MatRef<'_>| {
+                let mut y = Mat::zeros(12, 4 * taps);
+                ops.unfold(y.view_mut(), x, spans, taps);
+                y
+            };
+            let mut dx = Mat::from_vec(12, 7, vec![5.0; 84]);
+            ops.unfold_bwd(dx.view_mut(), 3, g.view(), spans, taps);
+            let columns = |start, end| dx.view().col_range(start, end).to_mat();
+            assert!(columns(0, 3).data().iter().all(|x| *x == 5.0));
+            check("unfold", forward, &g, &x, columns(3, 7).data());
+        }
+    }
+}
+
+/// By hand: rows of a text beside each other, nothing of the text before it.
+#[test]
+fn neighbours_side_by_side() {
+    let x = Mat::from_vec(3, 2, vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+    let mut y = Mat::zeros(3, 6);
+    let spans = Spans { bounds: &[0, 1, 3] };
+    for ops in devices() {
+        ops.unfold(y.view_mut(), x.view(), spans, 3);
+        assert_eq!(y.row(0), [0.0, 1.0, 0.0, 0.0, 10.0, 0.0]);
+        assert_eq!(y.row(1), [0.0, 2.0, 3.0, 0.0, 20.0, 30.0]);
+        assert_eq!(y.row(2), [2.0, 3.0, 0.0, 20.0, 30.0, 0.0]);
     }
 }
 
