@@ -247,3 +247,149 @@ fn key(axis: Axis) -> &'static str {
         other => absolute::key(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use matryo_ops::Activation;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(extra: Value) -> Result<EncoderSpec, NnError> {
+        let mut config = json!({
+            "vocab_size": 100, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
+            "max_position_embeddings": 64, "relative_attention": true, "pos_att_type": "p2c|c2p",
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            config[key] = value.clone();
+        }
+        spec(&Object::new(Path::new("config.json"), config)?)
+    }
+
+    fn terms(value: Value) -> Result<(bool, bool, f32), NnError> {
+        let spec = read(json!({"pos_att_type": value}))?;
+        let attention = &spec.blocks[0].attention;
+        let (queries, keys) = match attention.disentangled {
+            Some(found) => (found.for_queries, found.for_keys),
+            None => (false, false),
+        };
+        Ok((queries, keys, attention.shape.scale))
+    }
+
+    #[test]
+    fn terms_and_the_scale_they_give() {
+        let scale = |terms: f32| 1.0 / (16.0 * (1.0 + terms)).sqrt();
+        for both in [json!("p2c|c2p"), json!("C2P | P2C"), json!(["c2p", "p2c"])] {
+            assert_eq!(terms(both).unwrap(), (true, true, scale(2.0)));
+        }
+        assert_eq!(terms(json!("c2p")).unwrap(), (true, false, scale(1.0)));
+        assert_eq!(terms(json!(["p2c"])).unwrap(), (false, true, scale(1.0)));
+        for none in [json!(""), json!([]), Value::Null] {
+            assert_eq!(terms(none).unwrap(), (false, false, scale(0.0)));
+        }
+        for wrong in [json!("p2p|c2p"), json!(["C2P"]), json!([1]), json!(3)] {
+            let message = terms(wrong).unwrap_err().to_string();
+            assert!(message.starts_with("`pos_att_type` is "), "{message}");
+        }
+        // Upstream divides by the named terms, computed or not.
+        let spec = read(json!({"relative_attention": false})).unwrap();
+        let attention = &spec.blocks[0].attention;
+        assert_eq!(attention.disentangled, None);
+        assert_eq!(attention.shape.scale, scale(2.0));
+        assert_eq!(spec.dropout.distances, 0.0);
+    }
+
+    #[test]
+    fn defaults_and_numbers_that_mean_none() {
+        for extra in [
+            json!({}),
+            json!({"max_relative_positions": -1, "position_buckets": -1, "conv_kernel_size": 0, "norm_rel_ebd": "none"}),
+        ] {
+            let spec = read(extra).unwrap();
+            let found = spec.blocks[1].attention.disentangled.unwrap();
+            assert_eq!(
+                (found.buckets, found.max_distance, found.span()),
+                (None, 64, 64)
+            );
+            assert!(!found.shared && found.norm.is_none());
+            assert!(spec.blocks[0].convolution.is_none());
+            assert_eq!(spec.embeddings.norm.unwrap().eps, 1e-7);
+            assert_eq!(
+                (spec.embeddings.token_types, spec.embeddings.padding),
+                (0, Some(0))
+            );
+            assert_eq!((spec.max_tokens, spec.usual_tokens), (64, None));
+            assert_eq!(
+                (spec.dropout.distances, spec.dropout.convolution),
+                (0.1, 0.0)
+            );
+        }
+    }
+
+    #[test]
+    fn buckets_and_a_normed_table() {
+        let extra = json!({"position_buckets": 16, "norm_rel_ebd": "layer_norm|none", "share_att_key": true});
+        let found = read(extra).unwrap().blocks[0]
+            .attention
+            .disentangled
+            .unwrap();
+        assert_eq!(
+            (found.buckets, found.max_distance, found.span()),
+            (Some(16), 64, 16)
+        );
+        assert!(found.shared && found.norm.is_some());
+    }
+
+    /// Positions end the input only where there is a table of them.
+    #[test]
+    fn without_a_table_of_positions_the_input_has_a_usual_length() {
+        let spec = read(json!({"position_biased_input": false})).unwrap();
+        assert_eq!(spec.embeddings.positions, None);
+        assert_eq!((spec.max_tokens, spec.usual_tokens), (UNLIMITED, Some(64)));
+    }
+
+    #[test]
+    fn a_convolution_beside_the_first_block_alone() {
+        let spec = read(json!({"conv_kernel_size": 3})).unwrap();
+        let found = spec.blocks[0].convolution.unwrap();
+        assert_eq!((found.taps, found.groups), (3, 1));
+        assert_eq!(found.activation, Activation::Tanh);
+        assert_eq!(spec.blocks[1].convolution, None);
+        assert_eq!(spec.dropout.convolution, 0.1);
+    }
+
+    #[test]
+    fn what_is_refused_names_its_key() {
+        for (key, value) in [
+            ("position_buckets", json!(1)),
+            // Half of them is as far as distances go.
+            ("position_buckets", json!(126)),
+            ("max_relative_positions", json!("far")),
+            ("norm_rel_ebd", json!("batch_norm")),
+            ("attention_head_size", json!(8)),
+            ("conv_kernel_size", json!(4)),
+            ("embedding_size", json!(0)),
+        ] {
+            let message = read(json!({key: value})).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`{key}` is ")), "{message}");
+        }
+        for (key, value) in [("conv_groups", json!(3)), ("conv_act", json!("mish"))] {
+            let extra = json!({"conv_kernel_size": 3, key: value});
+            let message = read(extra).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`{key}` is ")), "{message}");
+        }
+        assert!(read(json!({"position_buckets": 125})).is_ok());
+    }
+
+    #[test]
+    fn widths_of_the_tables() {
+        let projection = |width: usize| {
+            let spec = read(json!({"embedding_size": width})).unwrap();
+            (spec.embeddings.dim, spec.embeddings.projection)
+        };
+        assert_eq!(projection(24), (24, Some(Projection::BeforeNorm)));
+        assert_eq!(projection(32), (32, None));
+    }
+}

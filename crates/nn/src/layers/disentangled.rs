@@ -183,13 +183,14 @@ impl Disentangled {
         }
     }
 
-    /// Upper bound of the bytes of [`Distances`] in a batch of so many tokens, and with `backward` of their gradients.
+    /// Bytes of [`Distances`] in a batch of so many tokens, and with `backward` of the gradient of the vectors, at most. Gradients as wide
+    /// as the hidden states find buffers that the block's other half has given back.
     pub(crate) fn bytes(&self, tokens: usize, qkv: &Linear, backward: bool) -> usize {
         let rows = (2 * tokens).min(self.table.tensor.rows);
         let dim = self.table.tensor.cols;
         let vectors = self.projection.as_ref().unwrap_or(qkv).out();
-        let forward = arena::bytes(rows, &[2 * dim, vectors]);
-        if backward { 2 * forward } else { forward }
+        let of_vectors = if backward { 2 * vectors } else { vectors };
+        arena::bytes(rows, &[2 * dim, of_vectors])
     }
 
     /// The mask of the table's rows, the same for all texts of a batch.

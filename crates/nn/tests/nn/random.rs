@@ -20,7 +20,10 @@ pub struct Sizes {
 }
 
 /// Families that a random model can have.
-pub const FAMILIES: [&str; 2] = ["bert", "modernbert"];
+pub const FAMILIES: [&str; 3] = ["bert", "deberta-v2", "modernbert"];
+
+/// Rows of the table of distances of a DeBERTa.
+const DISTANCES: usize = 40;
 
 /// Writes a model of a family.
 pub fn model(family: &str, sizes: Sizes) -> TempDir {
@@ -41,6 +44,13 @@ pub fn model_with(family: &str, sizes: Sizes, extra: Value) -> TempDir {
         "type_vocab_size": 2,
         "pad_token_id": 0,
         "local_attention": 32,
+        "relative_attention": true,
+        "position_buckets": DISTANCES / 2,
+        "norm_rel_ebd": "layer_norm",
+        "share_att_key": true,
+        "pos_att_type": "p2c|c2p",
+        "position_biased_input": false,
+        "conv_kernel_size": 3,
         "hidden_dropout_prob": 0.0,
         "attention_probs_dropout_prob": 0.0,
     });
@@ -49,7 +59,8 @@ pub fn model_with(family: &str, sizes: Sizes, extra: Value) -> TempDir {
     }
     fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let tensors = match family {
-        "bert" => post_norm(sizes),
+        "bert" => post_norm(sizes, ["query", "key", "value"]),
+        "deberta-v2" => disentangled(sizes),
         _ => pre_norm(sizes),
     };
     write(dir.path(), &tensors);
@@ -78,7 +89,7 @@ fn norm(shapes: &mut Shapes, name: &str, width: usize) {
     shapes.push((format!("{name}.bias"), vec![width]));
 }
 
-fn post_norm(sizes: Sizes) -> Shapes {
+fn post_norm(sizes: Sizes, qkv: [&str; 3]) -> Shapes {
     let (dim, mut shapes) = (sizes.dim, Shapes::new());
     for (table, rows) in [
         ("word", sizes.vocab),
@@ -91,7 +102,7 @@ fn post_norm(sizes: Sizes) -> Shapes {
     norm(&mut shapes, "embeddings.LayerNorm", dim);
     for block in 0..sizes.blocks {
         let layer = |name: &str| format!("encoder.layer.{block}.{name}");
-        for part in ["query", "key", "value"] {
+        for part in qkv {
             let name = layer(&format!("attention.self.{part}"));
             linear(&mut shapes, &name, dim, dim);
         }
@@ -101,6 +112,18 @@ fn post_norm(sizes: Sizes) -> Shapes {
         linear(&mut shapes, &layer("output.dense"), dim, sizes.inner);
         norm(&mut shapes, &layer("output.LayerNorm"), dim);
     }
+    shapes
+}
+
+/// Without the table of positions, which is left alone.
+fn disentangled(sizes: Sizes) -> Shapes {
+    let mut shapes = post_norm(sizes, ["query_proj", "key_proj", "value_proj"]);
+    let dim = sizes.dim;
+    shapes.push(("encoder.rel_embeddings.weight".into(), vec![DISTANCES, dim]));
+    norm(&mut shapes, "encoder.LayerNorm", dim);
+    shapes.push(("encoder.conv.conv.weight".into(), vec![dim, dim, 3]));
+    shapes.push(("encoder.conv.conv.bias".into(), vec![dim]));
+    norm(&mut shapes, "encoder.conv.LayerNorm", dim);
     shapes
 }
 
