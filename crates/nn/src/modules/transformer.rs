@@ -2,16 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use matryo_ops::{AttentionMask, AttentionShape};
 use serde_json::{Value, json};
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, TextInput, TokenRules, WriteConfig, module_file,
+    ModuleSource, TextInput, TokenRules, WriteConfig, digest::block_digest, module_file,
 };
 use crate::{
-    AttentionSpec, ConvolutionSpec, DisentangledSpec, EncoderSpec, Family, Feature, Features,
-    NnError, Numbering, PositionSpec, RelativeSpec, RotarySpec, Widths,
+    EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec, Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -293,12 +291,7 @@ impl Module for Transformer {
         {
             text += &format!("positions after {padding};");
         }
-        for block in &self.spec.blocks {
-            text += &attention_digest(&block.attention);
-            if let Some(ConvolutionSpec { activation, .. }) = block.convolution {
-                text += &format!("convolution {activation:?};");
-            }
-        }
+        text.extend(self.spec.blocks.iter().map(block_digest));
         text
     }
 
@@ -307,58 +300,6 @@ impl Module for Transformer {
             encoder: Encoder::build(builder, self.family, &self.spec)?,
         }))
     }
-}
-
-/// Rotations and windows. Every field is named, so that a new one is thought of here: where what is left out does not follow from
-/// the weights, two models whose vectors differ have one digest. So it is with the heads of models without rotations, whose
-/// digests collections have stored.
-fn attention_digest(spec: &AttentionSpec) -> String {
-    let AttentionSpec {
-        shape,
-        bias: _,
-        rotary,
-        relative,
-        disentangled,
-    } = spec;
-    let AttentionShape {
-        heads,
-        head_dim: _,
-        scale: _,
-        mask,
-    } = shape;
-    let AttentionMask { left, right } = mask;
-    let mut text = String::new();
-    if let Some(RotarySpec { theta }) = rotary {
-        text += &format!("{heads} heads, theta {theta};");
-    }
-    if let Some(RelativeSpec {
-        rows: _,
-        buckets,
-        max_distance,
-    }) = relative
-    {
-        text += &format!("{heads} heads, {buckets} buckets up to {max_distance};");
-    }
-    if let Some(DisentangledSpec {
-        buckets,
-        max_distance,
-        for_queries,
-        for_keys,
-        shared: _,
-        norm: _,
-    }) = disentangled
-    {
-        let buckets = buckets.unwrap_or(0);
-        let terms = [("c2p", for_queries), ("p2c", for_keys)];
-        let terms = terms.into_iter().filter(|(_, there)| **there);
-        let terms: Vec<&str> = terms.map(|(term, _)| term).collect();
-        let terms = terms.join(" ");
-        text += &format!("{heads} heads, {terms}, {buckets} buckets up to {max_distance};");
-    }
-    if *mask != AttentionMask::FULL {
-        text += &format!("window {left} {right};");
-    }
-    text
 }
 
 struct TransformerLayer {
