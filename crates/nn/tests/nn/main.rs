@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod distances;
+mod gradients;
 mod invariance;
 mod memory;
 mod random;

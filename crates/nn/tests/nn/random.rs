@@ -60,7 +60,7 @@ pub fn model_with(family: &str, sizes: Sizes, extra: Value) -> TempDir {
     fs::write(dir.path().join("config.json"), config.to_string()).unwrap();
     let tensors = match family {
         "bert" => post_norm(sizes, ["query", "key", "value"]),
-        "deberta-v2" => disentangled(sizes),
+        "deberta-v2" => disentangled(sizes, &config),
         _ => pre_norm(sizes),
     };
     write(dir.path(), &tensors);
@@ -116,12 +116,22 @@ fn post_norm(sizes: Sizes, qkv: [&str; 3]) -> Shapes {
 }
 
 /// Without the table of positions, which is left alone.
-fn disentangled(sizes: Sizes) -> Shapes {
+fn disentangled(sizes: Sizes, config: &Value) -> Shapes {
     let mut shapes = post_norm(sizes, ["query_proj", "key_proj", "value_proj"]);
     let dim = sizes.dim;
     shapes.push(("encoder.rel_embeddings.weight".into(), vec![DISTANCES, dim]));
     norm(&mut shapes, "encoder.LayerNorm", dim);
-    shapes.push(("encoder.conv.conv.weight".into(), vec![dim, dim, 3]));
+    if config["share_att_key"] == false {
+        for block in 0..sizes.blocks {
+            for part in ["pos_key_proj", "pos_query_proj"] {
+                let name = format!("encoder.layer.{block}.attention.self.{part}");
+                linear(&mut shapes, &name, dim, dim);
+            }
+        }
+    }
+    let of_group = dim / config["conv_groups"].as_u64().unwrap_or(1) as usize;
+    let shape = vec![dim, of_group, 3];
+    shapes.push(("encoder.conv.conv.weight".into(), shape));
     shapes.push(("encoder.conv.conv.bias".into(), vec![dim]));
     norm(&mut shapes, "encoder.conv.LayerNorm", dim);
     shapes
