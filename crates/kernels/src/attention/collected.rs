@@ -100,9 +100,9 @@ mod tests {
             bounds: &[0, 5, 5, 9, 30, 31, 33],
         };
         assert_eq!(groups(spans, 8), [0..3, 3..4, 4..6]);
-        assert_eq!(groups(spans, 33), [0..6]);
+        assert_eq!(groups(spans, 30), [0..4, 4..6]);
         assert_eq!(groups(spans, 0), [0..1, 1..2, 2..3, 3..4, 4..5, 5..6]);
-        assert_eq!(groups(spans, 100), [0..6]);
+        assert_eq!(groups(spans, 100).len(), 1);
         assert_eq!(groups(Spans { bounds: &[0] }, 4), []);
     }
 }
