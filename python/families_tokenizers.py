@@ -158,6 +158,27 @@ def t5_unigram(texts: list[str], size: int) -> TinyTokenizer:
     return TinyTokenizer(tokenizer, T5_TOKENS, token_types=False)
 
 
+def deberta_unigram(texts: list[str], size: int) -> TinyTokenizer:
+    """As DeBERTa-v3 has: `[CLS] A [SEP] B [SEP]` with token types, padding id 0, the mask at the end."""
+    tokenizer = Tokenizer(models.Unigram(unigram_vocabulary(texts, size - 1, DEBERTA_IDS), unk_id=3))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(**METASPACE)
+    tokenizer.decoder = decoders.Metaspace(**METASPACE)
+    tokenizer.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
+    tokenizer.post_processor = bert_template(tokenizer)
+    return TinyTokenizer(tokenizer, BERT_TOKENS, token_types=True)
+
+
+DEBERTA_IDS = {
+    "pad_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "unk_id": 3,
+    "pad_piece": "[PAD]",
+    "bos_piece": "[CLS]",
+    "eos_piece": "[SEP]",
+    "unk_piece": "[UNK]",
+}
 XLM_IDS = {"bos_id": 0, "pad_id": 1, "eos_id": 2, "unk_id": 3}
 
 
@@ -184,4 +205,5 @@ KINDS = {
     "mpnet": mpnet_wordpiece,
     "unigram": unigram,
     "t5": t5_unigram,
+    "deberta": deberta_unigram,
 }

@@ -99,6 +99,43 @@ MODERNBERT = {
 }
 
 
+# As published checkpoints of version 3: buckets, shared projections, no absolute positions, rows that no token has.
+DEBERTA_V3 = BERT | {
+    "type_vocab_size": 0,
+    "vocab_size": VOCABULARY + 12,
+    "relative_attention": True,
+    "position_buckets": 16,
+    "max_relative_positions": -1,
+    "norm_rel_ebd": "layer_norm",
+    "share_att_key": True,
+    "pos_att_type": "p2c|c2p",
+    "position_biased_input": False,
+    "layer_norm_eps": 1e-7,
+}
+# As the large ones of version 2 in having a convolution; no value that is the default of its key.
+DEBERTA_V2 = BERT | {
+    "relative_attention": True,
+    "max_relative_positions": 20,
+    "pos_att_type": ["c2p", "p2c"],
+    "embedding_size": 24,
+    "attention_head_size": 8,
+    "conv_kernel_size": 3,
+    "conv_groups": 2,
+    "conv_act": "gelu",
+    "layer_norm_eps": 1e-6,
+}
+# One term alone, and a convolution wider than most texts.
+DEBERTA_V2_C2P = BERT | {
+    "type_vocab_size": 0,
+    "relative_attention": True,
+    "position_buckets": 10,
+    "max_relative_positions": 40,
+    "norm_rel_ebd": "none|layer_norm",
+    "pos_att_type": ["c2p"],
+    "conv_kernel_size": 5,
+}
+
+
 def rope(full: float, sliding: float) -> dict:
     """Rotary embedding bases of layers that see the whole text and of those that see a window."""
     bases = {"full_attention": full, "sliding_attention": sliding}
@@ -138,6 +175,9 @@ FAMILIES = {
         },
         "MT5EncoderModel",
     ),
+    "deberta-v2": Family("DebertaV2Config", "deberta", DEBERTA_V2),
+    "deberta-v2-c2p": Family("DebertaV2Config", "deberta", DEBERTA_V2_C2P),
+    "deberta-v3": Family("DebertaV2Config", "deberta", DEBERTA_V3),
     "modernbert": Family(
         "ModernBertConfig",
         "bpe",
@@ -350,6 +390,10 @@ class Encoder:
         # A block whose parameters serve again is called again.
         hooks = [blocks[0].register_forward_pre_hook(lambda block, inputs: captured.append(inputs[0]) if not captured else None)]
         hooks += [block.register_forward_hook(lambda block, inputs, output: captured.append(first(output))) for block in blocks]
+        convolution = getattr(getattr(self.transformer, "encoder", None), "conv", None)
+        if convolution is not None:
+            # It takes the first block's output and gives the input of the second.
+            hooks.append(convolution.register_forward_hook(lambda conv, inputs, output: captured.__setitem__(-1, output)))
         states, outputs = [], []
         for encoding in encodings:
             captured.clear()

@@ -136,6 +136,7 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
                 spans,
                 shape,
                 bias: None,
+                distances: None,
                 dropout: None,
             },
         )
@@ -153,7 +154,9 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
                 spans,
                 shape,
                 bias: None,
+                distances: None,
                 d_bias: None,
+                d_vectors: None,
                 dropout: None,
             },
         );

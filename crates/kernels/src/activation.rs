@@ -97,6 +97,20 @@ pub(crate) fn derivative<V: Vector>(x: V, activation: Activation) -> V {
     }
 }
 
+/// `y = f(pre)`, value by value.
+pub fn activation(level: Level, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+    struct Block<'a>(&'a mut [f32], &'a [f32], Activation);
+    impl Kernel for Block<'_> {
+        #[inline(always)]
+        fn run<V: Vector>(self) {
+            for i in 0..simd::count::<V>(self.0.len()) {
+                apply(V::load_at(self.1, i, 0.0), self.2).store_at(self.0, i);
+            }
+        }
+    }
+    parallel::zip_rows(y, pre, |y, pre| level.run(Block(y, pre, activation)));
+}
+
 /// `d *= f'(pre)`, value by value.
 pub fn activation_bwd(level: Level, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
     struct Block<'a>(&'a mut [f32], &'a [f32], Activation);

@@ -40,14 +40,15 @@ mod slices;
 mod team;
 mod tile;
 mod touched;
+mod unfold;
 mod words;
 
-pub use activation::{Activation, activation_bwd};
+pub use activation::{Activation, activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use aligned::AlignedVec;
 pub use attention::{
-    Attention, AttentionBackward, AttentionMask, AttentionShape, RelativeBias, Spans, attention,
-    attention_bwd,
+    Attention, AttentionBackward, AttentionMask, AttentionShape, Disentangled, RelativeBias, Spans,
+    attention, attention_bwd,
 };
 pub use bag::{bag, bag_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};
@@ -71,3 +72,4 @@ pub use scan::{RowsRef, gather_f32, scan_bits, scan_f32, scan_i8};
 pub use simd::amx::assume_amx;
 pub use team::{alone, together};
 pub use touched::{Touched, TouchedPart};
+pub use unfold::{unfold, unfold_bwd};

@@ -38,6 +38,7 @@ impl<'a> Case<'a> {
             spans: self.spans,
             shape: self.shape,
             bias: self.bias,
+            distances: None,
             dropout: self.dropout,
         });
     }
@@ -165,6 +166,7 @@ fn forward_agrees(case: Case<'_>) {
                 spans,
                 shape,
                 bias,
+                distances: None,
                 dropout,
             },
         );
@@ -192,6 +194,8 @@ fn backward_of<'a>(
         shape: case.shape,
         bias: case.bias,
         d_bias,
+        distances: None,
+        d_vectors: None,
         dropout: case.dropout,
     }
 }
@@ -424,6 +428,7 @@ fn large_scores_stay_finite() {
                     spans,
                     shape,
                     bias: None,
+                    distances: None,
                     dropout: None,
                 },
             );

@@ -1,6 +1,6 @@
 //! Dropout of one pass: masks that depend on seed, text, position, layer and site, and on nothing else.
 
-use std::sync::OnceLock;
+use std::{ops::Range, sync::OnceLock};
 
 use matryo_base::random;
 use matryo_ops::Dropout;
@@ -24,10 +24,17 @@ pub(crate) enum Site {
     Last,
     /// In a module of sentence embeddings, by the module's index.
     Sentence,
+    /// On the table of distances that a block's scores have terms of.
+    Distances,
+    /// On the convolution beside a block.
+    Convolution,
 }
 
 /// Stands for a whole text where a token's place stands otherwise.
 const WHOLE_TEXT: u64 = u64::MAX;
+
+/// Stands for all texts where a token's place stands otherwise, and a row where a text stands.
+const WHOLE_TABLE: u64 = u64::MAX - 1;
 
 /// Sites that are numbered block by block. Later sites are numbered apart from them, so that the masks of earlier
 /// versions, and with them trainings that are resumed, stay what they are.
@@ -35,6 +42,8 @@ const SITES: u64 = 4;
 const LATER_SITES: u64 = 1 << 32;
 const LAST_SITE: u64 = 1 << 33;
 const SENTENCE_SITE: u64 = 1 << 34;
+const DISTANCES_SITE: u64 = 1 << 35;
+const CONVOLUTION_SITE: u64 = 1 << 36;
 
 impl Site {
     /// A number of its own for each site of each block.
@@ -48,6 +57,8 @@ impl Site {
             Self::FeedForwardInner => LATER_SITES + block,
             Self::Last => LAST_SITE + block,
             Self::Sentence => SENTENCE_SITE + block,
+            Self::Distances => DISTANCES_SITE + block,
+            Self::Convolution => CONVOLUTION_SITE + block,
         }
     }
 }
@@ -100,6 +111,39 @@ impl<'a> Masks<'a> {
             rows: self.texts.get_or_init(|| text_keys(batch)),
         })
     }
+
+    /// The mask of these rows of the table of distances of a block.
+    pub(crate) fn of_table(
+        &self,
+        rate: f32,
+        block: usize,
+        rows: Range<usize>,
+    ) -> Option<TableMask> {
+        let (_, seed) = self.training.filter(|_| rate > 0.0)?;
+        Some(TableMask {
+            rate,
+            key: mix(seed, Site::Distances.place(block)),
+            rows: rows.map(|row| mix(row as u64, WHOLE_TABLE)).collect(),
+        })
+    }
+}
+
+/// The mask of some rows of a table that all texts read: a function of seed, row, block and site.
+pub(crate) struct TableMask {
+    rate: f32,
+    key: u64,
+    rows: Vec<u64>,
+}
+
+impl TableMask {
+    /// The mask of all of the rows, as one matrix.
+    pub(crate) fn dropout(&self) -> Dropout<'_> {
+        Dropout {
+            rate: self.rate,
+            key: self.key,
+            rows: &self.rows,
+        }
+    }
 }
 
 fn text_keys(batch: &TokenBatch) -> Vec<u64> {
@@ -128,7 +172,7 @@ mod tests {
 
     use super::*;
 
-    const SITES_OF_A_BLOCK: [Site; 7] = [
+    const SITES_OF_A_BLOCK: [Site; 9] = [
         Site::Embeddings,
         Site::Probabilities,
         Site::AttentionOut,
@@ -136,6 +180,8 @@ mod tests {
         Site::FeedForwardInner,
         Site::Last,
         Site::Sentence,
+        Site::Distances,
+        Site::Convolution,
     ];
 
     fn batch() -> TokenBatch {
@@ -165,6 +211,19 @@ mod tests {
         let masks = Masks::new(&batch, 0);
         let rows = masks.at(0.1, 0, Site::Embeddings).unwrap().rows;
         assert_eq!(rows.iter().collect::<HashSet<_>>().len(), 5);
+    }
+
+    /// Whatever rows the texts of a batch need.
+    #[test]
+    fn a_row_of_a_table_has_one_mask() {
+        let batch = batch();
+        let masks = Masks::new(&batch, 3);
+        let of = |rows| masks.of_table(0.1, 2, rows).unwrap();
+        let (few, many) = (of(5..8), of(0..20));
+        assert_eq!(few.dropout().rows, &many.dropout().rows[5..8]);
+        assert_eq!(few.dropout().key, many.dropout().key);
+        assert!(masks.of_table(0.0, 2, 0..3).is_none());
+        assert!(Masks::none().of_table(0.1, 2, 0..3).is_none());
     }
 
     #[test]

@@ -34,8 +34,9 @@ pub use modules::{
 };
 pub use network::{Activations, ModulePlace, Network, widths};
 pub use spec::{
-    AttentionSpec, BlockSpec, DropoutSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, NormSpec,
-    Numbering, Placement, PositionSpec, RelativeSpec, RotarySpec, UNLIMITED, limit,
+    AttentionSpec, BlockSpec, ConvolutionSpec, DisentangledSpec, DropoutSpec, EmbeddingSpec,
+    EncoderSpec, FeedForwardSpec, NormSpec, Numbering, Placement, PositionSpec, Projection,
+    RelativeSpec, RotarySpec, UNLIMITED, limit,
 };
 pub use weights::{
     Builder, Entry, Frozen, Grads, Layout, Params, ProductParam, TableParam, TablePlace, TableRows,

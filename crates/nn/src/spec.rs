@@ -20,6 +20,8 @@ pub struct EncoderSpec {
     pub dim: usize,
     /// Tokens of the longest input, special tokens included; possibly [`UNLIMITED`].
     pub max_tokens: usize,
+    /// Longest input where no other is asked for, of an encoder that could read longer ones.
+    pub usual_tokens: Option<usize>,
     /// How token ids become the first hidden states.
     pub embeddings: EmbeddingSpec,
     /// From the lowest block to the highest. All of them have the same [`Placement`].
@@ -30,15 +32,16 @@ pub struct EncoderSpec {
     pub dropout: DropoutSpec,
 }
 
-/// Sum of one row per table, normalised, and projected where the tables are of another width than the hidden states.
+/// Sum of one row per table, normalised, and projected, before or after that, where the tables are of another width than the hidden
+/// states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingSpec {
     /// Rows of the word-embedding table.
     pub vocab: usize,
     /// Width of the tables.
     pub dim: usize,
-    /// Whether a linear layer with a bias follows; it must where the width is not [`EncoderSpec::dim`].
-    pub projection: bool,
+    /// A linear layer to the width of the hidden states; there must be one where that is not the width of the tables.
+    pub projection: Option<Projection>,
     /// Learned absolute positions, if the encoder has them.
     pub positions: Option<PositionSpec>,
     /// Rows of the token-type table; 0 if there is none. In a table of one row every token has that type.
@@ -51,6 +54,15 @@ pub struct EmbeddingSpec {
     pub tied: bool,
     /// Token whose rows get no gradient (`padding_idx` of `torch.nn.Embedding`).
     pub padding: Option<u32>,
+}
+
+/// Where the linear layer of the embeddings stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Projection {
+    /// Before the normalisation, without a bias.
+    BeforeNorm,
+    /// After the normalisation, with a bias.
+    AfterNorm,
 }
 
 /// A table of learned absolute positions.
@@ -87,6 +99,21 @@ pub struct BlockSpec {
     pub feed_forward: FeedForwardSpec,
     /// Its normalisation; `None` is the identity.
     pub feed_forward_norm: Option<NormSpec>,
+    /// A convolution beside the block; of post-normalised blocks only.
+    pub convolution: Option<ConvolutionSpec>,
+}
+
+/// A convolution of a block's input along the tokens of a text, dropped, activated, added to the block's output and normalised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConvolutionSpec {
+    /// Tokens that it sees, half of them on each side of one; odd.
+    pub taps: usize,
+    /// Parts of the width that see themselves alone.
+    pub groups: usize,
+    /// Applied before the addition.
+    pub activation: Activation,
+    /// Normalisation of the sum.
+    pub norm: NormSpec,
 }
 
 /// Where the normalisation of half a block stands.
@@ -109,6 +136,26 @@ pub struct AttentionSpec {
     pub rotary: Option<RotarySpec>,
     /// Bias of the scores by distance, from a table that all blocks share.
     pub relative: Option<RelativeSpec>,
+    /// Terms of content and distance, from a table that all blocks share.
+    pub disentangled: Option<DisentangledSpec>,
+}
+
+/// Terms of the scores of content and distance (He et al. 2021): queries and keys are multiplied with vectors of the distance of a query
+/// from its key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DisentangledSpec {
+    /// Buckets of the distances on each side, of which the near half has one distance each; `None` if all have.
+    pub buckets: Option<usize>,
+    /// With buckets the distance, plus one, that the last one begins with; else the number of distances on each side.
+    pub max_distance: usize,
+    /// Whether queries are multiplied with vectors of distances (content to position).
+    pub for_queries: bool,
+    /// Whether keys are multiplied with vectors of distances (position to content).
+    pub for_keys: bool,
+    /// Whether the vectors are made by the block's own layers of queries and keys, not by layers for distances.
+    pub shared: bool,
+    /// Normalisation of the table.
+    pub norm: Option<NormSpec>,
 }
 
 /// Bias of the scores by the bucketed distance of a key from its query (Raffel et al. 2020), one value a head.
@@ -168,6 +215,10 @@ pub struct DropoutSpec {
     pub feed_forward_out: f32,
     /// On the last hidden states, behind their normalisation.
     pub last: f32,
+    /// On the table of distances that scores have terms of, in each block.
+    pub distances: f32,
+    /// On a convolution, before its activation.
+    pub convolution: f32,
 }
 
 impl DropoutSpec {
@@ -182,4 +233,34 @@ impl FeedForwardSpec {
     pub fn inner(&self) -> usize {
         if self.gated { 2 * self.dim } else { self.dim }
     }
+}
+
+impl DisentangledSpec {
+    /// Half of the rows of the table.
+    pub fn span(&self) -> usize {
+        self.buckets.unwrap_or(self.max_distance)
+    }
+
+    /// The row of the table for a query that stands `distance` tokens after its key.
+    pub fn row(&self, distance: i64) -> usize {
+        let span = self.span() as i64;
+        let number = match self.buckets {
+            Some(buckets) => bucket(buckets, self.max_distance, distance),
+            None => distance,
+        };
+        (number + span).clamp(0, 2 * span - 1) as usize
+    }
+}
+
+/// The bucket of a distance, with its sign: near distances have one each, farther ones share them in logarithmic steps. In `f32`, as
+/// `make_log_bucket_position` of transformers computes it.
+fn bucket(buckets: usize, max_distance: usize, distance: i64) -> i64 {
+    let middle = buckets / 2;
+    let size = distance.unsigned_abs() as usize;
+    if size <= middle {
+        return distance;
+    }
+    let farthest = ((max_distance - 1) as f64 / middle as f64) as f32;
+    let steps = (size as f32 / middle as f32).ln() / farthest.ln() * (middle as f32 - 1.0);
+    distance.signum() * (steps.ceil() + middle as f32) as i64
 }

@@ -172,6 +172,10 @@ impl Ops for Cpu {
         kernels::layer_norm_bwd(self.level(), args);
     }
 
+    fn activation(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+        kernels::activation(self.level(), y, pre, activation);
+    }
+
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
         kernels::activation_bwd(self.level(), d, pre, activation);
     }
@@ -194,6 +198,21 @@ impl Ops for Cpu {
 
     fn attention_bwd(&self, args: AttentionBackward<'_>) {
         kernels::attention_bwd(self.level(), args);
+    }
+
+    fn unfold(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, taps: usize) {
+        kernels::unfold(y, x, spans, taps);
+    }
+
+    fn unfold_bwd(
+        &self,
+        dx: MatMut<'_>,
+        first: usize,
+        dy: MatRef<'_>,
+        spans: Spans<'_>,
+        taps: usize,
+    ) {
+        kernels::unfold_bwd(dx, first, dy, spans, taps);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {

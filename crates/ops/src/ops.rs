@@ -54,6 +54,9 @@ pub trait Ops: Send + Sync {
     /// Backward of [`Ops::layer_norm`] from its input `x` and its `stats`; `dx` is assigned, `dgamma`, `dbeta` accumulate.
     fn layer_norm_bwd(&self, args: LayerNormBackward<'_>);
 
+    /// `y = f(pre)`; both `[t, d]`.
+    fn activation(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation);
+
     /// `dx = dy * f'(pre)`, in place: `d` holds `dy` before and `dx` after.
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation);
 
@@ -71,6 +74,20 @@ pub trait Ops: Send + Sync {
 
     /// Backward of [`Ops::attention`]; probabilities are recomputed from `qkv` and `lse`. `dqkv` is assigned.
     fn attention_bwd(&self, args: AttentionBackward<'_>);
+
+    /// The `taps` neighbours of each token of a text side by side, `taps` odd, 0 beyond its ends: `y` `[t, d * taps]`, `x` `[t, d]`,
+    /// `y[i][c * taps + tap] = x[i + tap - taps / 2][c]`.
+    fn unfold(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, taps: usize);
+
+    /// Backward of [`Ops::unfold`]: assigns the columns of `dx` `[t, _]` from `first` on, as many as `x` had; `dy` `[t, d * taps]`.
+    fn unfold_bwd(
+        &self,
+        dx: MatMut<'_>,
+        first: usize,
+        dy: MatRef<'_>,
+        spans: Spans<'_>,
+        taps: usize,
+    );
 
     /// Dropout in place; its backward is the same call on the gradient.
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>);

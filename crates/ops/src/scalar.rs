@@ -1,5 +1,5 @@
 //! The reference device: plain loops, sums in f64, for what a kernel computes in blocks or vectors; pooling,
-//! normalising, dropout and additions, which are plain loops themselves, are those of the kernels. Every other device must agree with it.
+//! normalising, unfolding, dropout and additions, which are plain loops themselves, are those of the kernels. Every other device must agree with it.
 
 use matryo_kernels::{self as kernels, Level, scalar};
 
@@ -74,6 +74,10 @@ impl Ops for Scalar {
         scalar::layer_norm_bwd(args);
     }
 
+    fn activation(&self, y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+        scalar::activation(y, pre, activation);
+    }
+
     fn activation_bwd(&self, d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
         scalar::activation_bwd(d, pre, activation);
     }
@@ -96,6 +100,21 @@ impl Ops for Scalar {
 
     fn attention_bwd(&self, args: AttentionBackward<'_>) {
         scalar::attention_bwd(args);
+    }
+
+    fn unfold(&self, y: MatMut<'_>, x: MatRef<'_>, spans: Spans<'_>, taps: usize) {
+        kernels::unfold(y, x, spans, taps);
+    }
+
+    fn unfold_bwd(
+        &self,
+        dx: MatMut<'_>,
+        first: usize,
+        dy: MatRef<'_>,
+        spans: Spans<'_>,
+        taps: usize,
+    ) {
+        kernels::unfold_bwd(dx, first, dy, spans, taps);
     }
 
     fn dropout(&self, x: MatMut<'_>, dropout: Dropout<'_>) {

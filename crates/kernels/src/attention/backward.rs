@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    head::{Head, Masks},
+    disentangled::DistanceScores,
+    head::{Added, Head, Masks},
     products::{Panels, ScoreProduct, Strips},
     relative::{self, Collected, HeadBias},
 };
@@ -27,11 +28,13 @@ pub(super) struct Backward<'a> {
     pub(super) lse: MatRef<'a>,
     /// Receives this head's sums of the gradient of the bias; see `relative::Collected`.
     pub(super) d_bias: Option<SharedMut>,
+    /// Receives this head's sums of the gradients of the vectors of distances; empty without them.
+    pub(super) d_vectors: &'a mut [f32],
     pub(super) scratch: &'a mut [f32],
 }
 
 /// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`; the bias and
-/// the sums of its gradient.
+/// the sums of its gradient; with vectors of distances, their scores, a run of them, and the queries in panels.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
     2 * len * dim
@@ -40,6 +43,10 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
         + dim.next_multiple_of(PANEL) * PANEL
         + 2 * head.scores_len()
         + 2 * head.bias_len()
+        + match head.distances_len() {
+            0 => 0,
+            scores => scores + DistanceScores::backward_len(dim) + head.panels_len(),
+        }
 }
 
 impl Kernel for Backward<'_> {
@@ -52,9 +59,11 @@ impl Kernel for Backward<'_> {
             y,
             lse,
             d_bias,
+            d_vectors,
             scratch,
         } = self;
         let mut buffers = Buffers::pack::<V>(&head, scratch);
+        let write = Write { head: &head, dqkv };
         // End of the keys that earlier blocks saw. Ranges of keys ascend with the blocks and leave no gap, since a query sees
         // its own key.
         let mut reached = 0;
@@ -68,15 +77,10 @@ impl Kernel for Backward<'_> {
             let y = y.row_range(block.queries.start, block.queries.end);
             let terms = QueryTerms::new(&head, block.dy, y, lse, &block.queries);
             buffers.gradients_of_scores::<V>(&head, &block, &terms);
-            let write = Write {
-                head: &head,
-                dqkv,
-                first_key: block.keys.start,
-                reached,
-            };
-            buffers.multiply::<V>(&write, &block);
+            buffers.multiply::<V>(&write, &block, reached);
             reached = block.keys.end;
         }
+        buffers.gradients_of_distances::<V>(&write, d_vectors);
         if let Some(d_bias) = d_bias {
             let (len, heads) = (head.len(), head.shape.heads);
             let start = Collected::start(&head.rows, heads, head.head);
@@ -109,12 +113,21 @@ struct Buffers<'a> {
     bias: Option<HeadBias<'a>>,
     /// By distance; empty without a bias.
     d_bias: &'a mut [f32],
+    distances: Option<DistanceBuffers<'a>>,
+}
+
+/// What vectors of distances need besides.
+struct DistanceBuffers<'a> {
+    scores: DistanceScores<'a>,
+    query_panels: &'a mut [f32],
+    /// Vectors of a run.
+    run_panels: &'a mut [f32],
 }
 
 impl<'a> Buffers<'a> {
     /// Packs what all blocks share.
     #[inline(always)]
-    fn pack<V: Vector>(head: &Head<'_>, scratch: &'a mut [f32]) -> Self {
+    fn pack<V: Vector>(head: &Head<'a>, scratch: &'a mut [f32]) -> Self {
         let (len, dim) = (head.len(), head.shape.head_dim);
         let (p, rest) = scratch.split_at_mut(head.scores_len());
         let (ds, rest) = rest.split_at_mut(head.scores_len());
@@ -123,19 +136,23 @@ impl<'a> Buffers<'a> {
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
         let (key_strips, rest) = rest.split_at_mut(len * dim);
         let (value_strips, rest) = rest.split_at_mut(len * dim);
-        let (bias, d_bias) = rest.split_at_mut(head.bias_len());
+        let (bias, rest) = rest.split_at_mut(head.bias_len());
+        let (d_bias, rest) = rest.split_at_mut(head.bias_len());
         d_bias.fill(0.0);
         pack::copy_panels(key_panels, head.part(1));
+        let key_strips = Strips::pack::<V>(key_strips, head.part(1));
+        let distances = DistanceBuffers::pack::<V>(head, &key_strips, rest);
         Self {
             p,
             ds,
             key_panels,
             block_panels,
             transposed,
-            key_strips: Strips::pack::<V>(key_strips, head.part(1)),
+            key_strips,
             value_strips: Strips::pack::<V>(value_strips, head.part(2)),
             bias: head.pack_bias(bias),
             d_bias,
+            distances,
         }
     }
 
@@ -151,12 +168,15 @@ impl<'a> Buffers<'a> {
         let p = &mut self.p[..keys.len() * PANEL];
         let ds = &mut self.ds[..keys.len() * PANEL];
         pack::transpose_panel::<V>(self.transposed, block.q);
-        let bias = self.bias.as_ref();
+        let added = Added {
+            bias: self.bias.as_ref(),
+            distances: self.distances.as_ref().map(|distances| &distances.scores),
+        };
         head.scores::<V>(
             p,
             &self.key_strips,
             self.transposed,
-            bias,
+            added,
             &block.queries,
             keys,
         );
@@ -168,11 +188,14 @@ impl<'a> Buffers<'a> {
         if self.bias.is_some() {
             relative::collect::<V>(self.d_bias, ds, head.len(), &block.queries, keys);
         }
+        if let Some(distances) = &mut self.distances {
+            distances.scores.replace::<V>(&block.queries, ds);
+        }
     }
 
     /// Multiplies what [`Self::gradients_of_scores`] found into the gradients of queries, keys and values.
     #[inline(always)]
-    fn multiply<V: Vector>(&mut self, write: &Write<'_>, block: &Block<'_>) {
+    fn multiply<V: Vector>(&mut self, write: &Write<'_>, block: &Block<'_>, reached: usize) {
         let (keys, queries) = (&block.keys, block.queries.len());
         let (len, width) = (write.head.len(), write.head.shape.head_dim);
         let p = &self.p[..keys.len() * PANEL];
@@ -188,7 +211,7 @@ impl<'a> Buffers<'a> {
                 width,
             },
         };
-        write.assign_queries::<V>(product, block.queries.start);
+        write.assign::<V>(0, block.queries.start, 0..queries, &product);
         for (part, rows, scores) in [(1, block.q, ds), (2, block.dy, p)] {
             pack::copy_panels(self.block_panels, rows);
             let product = ScoreProduct {
@@ -202,8 +225,44 @@ impl<'a> Buffers<'a> {
                     width,
                 },
             };
-            write.keys::<V>(part, product, keys.len());
+            // Two passes over the rows, so that no loop has to ask which rows were assigned before.
+            let assigned = reached.saturating_sub(keys.start);
+            write.add::<V>(part, keys.start, 0..assigned, &product);
+            write.assign::<V>(part, keys.start, assigned..keys.len(), &product);
         }
+    }
+
+    /// Multiplies the gradients of all scores into those of the vectors of distances, and of queries and keys through them.
+    #[inline(always)]
+    fn gradients_of_distances<V: Vector>(&mut self, write: &Write<'_>, d_vectors: &mut [f32]) {
+        let Some(distances) = &mut self.distances else {
+            return;
+        };
+        distances.scores.backward::<V>(
+            [distances.query_panels, self.key_panels],
+            d_vectors,
+            distances.run_panels,
+            #[inline(always)]
+            |side, tokens, product| {
+                write.add::<V>(side.part(), tokens.start, 0..tokens.len(), &product);
+            },
+        );
+    }
+}
+
+impl<'a> DistanceBuffers<'a> {
+    /// Computes the terms of all scores and packs what their backward needs; `None` without vectors of distances.
+    #[inline(always)]
+    fn pack<V: Vector>(head: &Head<'a>, keys: &Strips<'_>, scratch: &'a mut [f32]) -> Option<Self> {
+        let distances = head.distances()?;
+        let (scores, rest) = scratch.split_at_mut(head.distances_len());
+        let (query_panels, run_panels) = rest.split_at_mut(head.panels_len());
+        pack::copy_panels(query_panels, head.part(0));
+        Some(Self {
+            scores: DistanceScores::compute::<V>(head, distances, keys, scores),
+            query_panels,
+            run_panels,
+        })
     }
 }
 
@@ -272,10 +331,6 @@ fn gradients<V: Vector>(
 struct Write<'a> {
     head: &'a Head<'a>,
     dqkv: SharedMut,
-    /// Place in the text of the first key of the block.
-    first_key: usize,
-    /// End of the keys whose rows earlier blocks have assigned.
-    reached: usize,
 }
 
 impl Write<'_> {
@@ -286,44 +341,43 @@ impl Write<'_> {
         (3 * row + part) * shape.width() + self.head.head * shape.head_dim
     }
 
-    /// Gradients of the block's queries.
+    /// Assigns some rows of a product, whose first is that of token `first` of the text, to the gradients of queries (part 0), keys (1) or
+    /// values (2).
     #[inline(always)]
-    fn assign_queries<V: Vector>(&self, product: ScoreProduct<'_>, first: usize) {
+    fn assign<V: Vector>(
+        &self,
+        part: usize,
+        first: usize,
+        rows: Range<usize>,
+        product: &ScoreProduct<'_>,
+    ) {
         product.run::<V>(
-            0..product.queries,
+            rows,
             #[inline(always)]
             |i, col, sums| {
                 // SAFETY: no other task writes this head's columns of this text's rows.
-                let out = unsafe { self.dqkv.piece(self.at(0, first + i) + col, sums.len()) };
+                let out = unsafe { self.dqkv.piece(self.at(part, first + i) + col, sums.len()) };
                 rows::copy::<V>(out, sums);
             },
         );
     }
 
-    /// The block's share of the gradients of its keys (part 1) or values (part 2).
-    ///
-    /// Two passes over the rows, so that no loop has to ask which rows were assigned before.
+    /// As [`Self::assign`], but adds.
     #[inline(always)]
-    fn keys<V: Vector>(&self, part: usize, product: ScoreProduct<'_>, keys: usize) {
-        let first = self.at(part, self.first_key);
-        let stride = 3 * self.head.shape.width();
-        let assigned = self.reached.saturating_sub(self.first_key);
+    fn add<V: Vector>(
+        &self,
+        part: usize,
+        first: usize,
+        rows: Range<usize>,
+        product: &ScoreProduct<'_>,
+    ) {
         product.run::<V>(
-            0..assigned,
+            rows,
             #[inline(always)]
             |i, col, sums| {
                 // SAFETY: no other task writes this head's columns of this text's rows.
-                let out = unsafe { self.dqkv.piece(first + i * stride + col, sums.len()) };
+                let out = unsafe { self.dqkv.piece(self.at(part, first + i) + col, sums.len()) };
                 rows::add::<V>(out, sums);
-            },
-        );
-        product.run::<V>(
-            assigned..keys,
-            #[inline(always)]
-            |i, col, sums| {
-                // SAFETY: no other task writes this head's columns of this text's rows.
-                let out = unsafe { self.dqkv.piece(first + i * stride + col, sums.len()) };
-                rows::copy::<V>(out, sums);
             },
         );
     }

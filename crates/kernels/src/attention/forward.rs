@@ -1,7 +1,8 @@
 //! The forward of one head of one text.
 
 use super::{
-    head::{Head, Masks},
+    disentangled::DistanceScores,
+    head::{Added, Head, Masks},
     products::{Panels, ScoreProduct, Strips},
 };
 use crate::{
@@ -20,10 +21,15 @@ pub(super) struct Forward<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// Keys in strips, values in panels, a block of queries, its scores, the bias.
+/// Keys in strips, values in panels, a block of queries, its scores, the bias, terms of distances.
 pub(super) fn scratch_len(head: &Head<'_>) -> usize {
     let (len, dim) = (head.len(), head.shape.head_dim);
-    len * dim + head.panels_len() + dim * PANEL + head.scores_len() + head.bias_len()
+    len * dim
+        + head.panels_len()
+        + dim * PANEL
+        + head.scores_len()
+        + head.bias_len()
+        + head.distances_len()
 }
 
 impl Kernel for Forward<'_> {
@@ -40,14 +46,24 @@ impl Kernel for Forward<'_> {
         let (values, rest) = rest.split_at_mut(head.panels_len());
         let (queries, rest) = rest.split_at_mut(dim * PANEL);
         let (bias, rest) = rest.split_at_mut(head.bias_len());
+        let (strips, rest) = rest.split_at_mut(len * dim);
         let bias = head.pack_bias(bias);
-        let strips = Strips::pack::<V>(&mut rest[..len * dim], head.part(1));
+        let strips = Strips::pack::<V>(strips, head.part(1));
+        let distances = head.distances();
+        let distances = distances.map(
+            #[inline(always)]
+            |distances| DistanceScores::compute::<V>(&head, distances, &strips, rest),
+        );
+        let added = Added {
+            bias: bias.as_ref(),
+            distances: distances.as_ref(),
+        };
         pack::copy_panels(values, head.part(2));
         for block in head.blocks() {
             let keys = head.keys(&block);
             let scores = &mut scores[..keys.len() * PANEL];
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
-            head.scores::<V>(scores, &strips, queries, bias.as_ref(), &block, &keys);
+            head.scores::<V>(scores, &strips, queries, added, &block, &keys);
             let masks = head.masks(&block);
             let (inverse, log_sum) =
                 softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);

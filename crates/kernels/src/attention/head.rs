@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use super::{
-    AttentionShape, RelativeBias, Spans,
+    AttentionShape, Disentangled, RelativeBias, Spans,
+    disentangled::{DistanceScores, HeadDistances},
     products::Strips,
     relative::{self, HeadBias},
 };
 use crate::{
     Dropout, MatRef,
     dropout::{Rate, RowWords},
+    rows,
     simd::Vector,
     team,
     tile::PANEL,
@@ -22,6 +24,7 @@ pub(super) struct Head<'a> {
     pub(super) head: usize,
     pub(super) shape: AttentionShape,
     pub(super) bias: Option<RelativeBias<'a>>,
+    distances: Option<Disentangled<'a>>,
     dropout: Option<Dropout<'a>>,
 }
 
@@ -36,21 +39,24 @@ impl<'a> Head<'a> {
         self.shape.mask.keys(queries, self.len())
     }
 
-    /// Scores of a block of queries with `keys`, as forward and backward see them: products that the softmax scales, with the
-    /// bias, and hidden where a query must not see a key. `queries` holds the block's q, transposed.
+    /// Scores of a block of queries with `keys`, as forward and backward see them: products that the softmax scales, with what is
+    /// added to them, and hidden where a query must not see a key. `queries` holds the block's q, transposed.
     #[inline(always)]
     pub(super) fn scores<V: Vector>(
         &self,
         scores: &mut [f32],
         key_strips: &Strips<'_>,
         queries: &[f32],
-        bias: Option<&HeadBias<'_>>,
+        added: Added<'_>,
         block: &Range<usize>,
         keys: &Range<usize>,
     ) {
         key_strips.multiply::<V>(scores, keys, queries, block.len());
-        if let Some(bias) = bias {
+        if let Some(bias) = added.bias {
             bias.add::<V>(scores, block, keys);
+        }
+        if let Some(distances) = added.distances {
+            rows::add::<V>(scores, distances.block(block));
         }
         self.shape.mask.hide(scores, block, keys);
     }
@@ -65,6 +71,19 @@ impl<'a> Head<'a> {
     /// Floats of the packed bias.
     pub(super) fn bias_len(&self) -> usize {
         self.bias.map_or(0, |_| relative::scratch_len(self.len()))
+    }
+
+    /// What terms of distances are computed from, if there are any.
+    pub(super) fn distances(&self) -> Option<HeadDistances<'a>> {
+        let (len, dim) = (self.len(), self.shape.head_dim);
+        Some(self.distances?.of_head(self.head, len, dim))
+    }
+
+    /// Floats of the scratch memory of terms of distances.
+    pub(super) fn distances_len(&self) -> usize {
+        self.distances.map_or(0, |_| {
+            DistanceScores::scratch_len(self.len(), self.shape.head_dim)
+        })
     }
 
     /// Floats of the scores of any block.
@@ -111,6 +130,13 @@ impl<'a> Head<'a> {
     }
 }
 
+/// What is added to the products of queries and keys.
+#[derive(Clone, Copy)]
+pub(super) struct Added<'a> {
+    pub(super) bias: Option<&'a HeadBias<'a>>,
+    pub(super) distances: Option<&'a DistanceScores<'a>>,
+}
+
 /// Dropout masks of a block of queries.
 pub(super) struct Masks {
     words: [RowWords; PANEL],
@@ -136,6 +162,7 @@ pub(super) struct Shared<'a> {
     pub(super) spans: Spans<'a>,
     pub(super) shape: AttentionShape,
     pub(super) bias: Option<RelativeBias<'a>>,
+    pub(super) distances: Option<Disentangled<'a>>,
     pub(super) dropout: Option<Dropout<'a>>,
 }
 
@@ -144,17 +171,39 @@ impl<'a> Shared<'a> {
     pub(super) fn for_each_head(self, f: impl Fn(Head<'a>) + Sync) {
         let heads = self.shape.heads;
         team::for_each(self.spans.texts() * heads, &|task| {
-            let rows = self.spans.rows(task / heads);
-            if !rows.is_empty() {
-                f(Head {
-                    qkv: self.qkv,
-                    rows,
-                    head: task % heads,
-                    shape: self.shape,
-                    bias: self.bias,
-                    dropout: self.dropout,
-                });
+            self.with_head(task / heads, task % heads, &f);
+        });
+    }
+
+    /// Calls `f` with the number of every group of texts and every head of each of its texts: one head of one group per task, its texts
+    /// in their order.
+    pub(super) fn for_each_head_of(
+        self,
+        groups: &[Range<usize>],
+        f: impl Fn(usize, Head<'a>) + Sync,
+    ) {
+        let heads = self.shape.heads;
+        team::for_each(groups.len() * heads, &|task| {
+            let group = task / heads;
+            for text in groups[group].clone() {
+                self.with_head(text, task % heads, |head| f(group, head));
             }
         });
+    }
+
+    /// Calls `f` with a head of a text, unless the text is empty.
+    fn with_head(self, text: usize, head: usize, f: impl FnOnce(Head<'a>)) {
+        let rows = self.spans.rows(text);
+        if !rows.is_empty() {
+            f(Head {
+                qkv: self.qkv,
+                rows,
+                head,
+                shape: self.shape,
+                bias: self.bias,
+                distances: self.distances,
+                dropout: self.dropout,
+            });
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Self-attention of each text over itself, forward and backward (Vaswani et al. 2017), without padding.
 //!
 //! ```text
-//! s[i][j] = scale * q[i] . k[j] + b[i - j]        p[i][j] = exp(s[i][j] - lse[i])        y[i] = sum over j of m[i][j] p[i][j] v[j]
+//! s[i][j] = scale * q[i] . k[j] + b[i][j]         p[i][j] = exp(s[i][j] - lse[i])        y[i] = sum over j of m[i][j] p[i][j] v[j]
 //! ```
-//! with `j` over the keys that query `i` sees, `lse[i]` the log of the sum over `j` of `exp(s[i][j])`, and `m` the dropout mask, 0 or
+//! with `j` over the keys that query `i` sees, `b[i][j]` what is added by distance (`relative.rs`, `disentangled.rs`), `lse[i]` the log of the sum over `j` of `exp(s[i][j])`, and `m` the dropout mask, 0 or
 //! `1 / (1 - rate)`.
 //! With `g = dy`:
 //!
@@ -25,6 +25,8 @@
 //!    packed once per head; strips and panels are entered at any row, so the range needs no alignment.
 
 mod backward;
+mod collected;
+mod disentangled;
 mod forward;
 mod head;
 mod mask;
@@ -34,9 +36,11 @@ mod relative;
 use std::ops::Range;
 
 use crate::{Dropout, Level, MatMut, MatRef, parallel::SharedMut, scratch};
+use collected::CollectedVectors;
 use head::Shared;
 use relative::Collected;
 
+pub use disentangled::Disentangled;
 pub use mask::AttentionMask;
 pub use relative::RelativeBias;
 
@@ -92,6 +96,8 @@ pub struct Attention<'a> {
     pub shape: AttentionShape,
     /// Added to the scaled scores.
     pub bias: Option<RelativeBias<'a>>,
+    /// Terms of content and distance, scaled as the scores.
+    pub distances: Option<Disentangled<'a>>,
     /// Acts on the probabilities; the column of an element is the place of its key in the text.
     pub dropout: Option<Dropout<'a>>,
 }
@@ -117,6 +123,10 @@ pub struct AttentionBackward<'a> {
     pub bias: Option<RelativeBias<'a>>,
     /// Gradient of the bias, laid out as it; accumulates. Ignored without a bias.
     pub d_bias: Option<MatMut<'a>>,
+    /// As in the forward.
+    pub distances: Option<Disentangled<'a>>,
+    /// Gradient of the vectors of distances, laid out as they; accumulates. There if they are.
+    pub d_vectors: Option<MatMut<'a>>,
     /// As in the forward.
     pub dropout: Option<Dropout<'a>>,
 }
@@ -153,6 +163,7 @@ impl<'a> Attention<'a> {
             spans: self.spans,
             shape: self.shape,
             bias: self.bias,
+            distances: self.distances,
             dropout: self.dropout,
         }
     }
@@ -177,6 +188,7 @@ impl<'a> AttentionBackward<'a> {
             spans: self.spans,
             shape: self.shape,
             bias: self.bias,
+            distances: self.distances,
             dropout: self.dropout,
         }
     }
@@ -200,6 +212,12 @@ impl<'a> AttentionBackward<'a> {
             let found = (d_bias.rows(), d_bias.cols());
             assert_eq!(found, size(bias.values), "attention_bwd: d_bias");
         }
+        let found = self.d_vectors.as_ref().map(|d| (d.rows(), d.cols()));
+        assert_eq!(
+            found,
+            self.distances.map(|distances| size(distances.vectors)),
+            "attention_bwd: d_vectors"
+        );
     }
 }
 
@@ -232,15 +250,20 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
         y,
         lse,
         d_bias,
+        d_vectors,
         ..
     } = args;
-    let (tokens, heads) = (shared.qkv.rows(), shared.shape.heads);
+    let (tokens, heads, dim) = (shared.qkv.rows(), shared.shape.heads, shared.shape.head_dim);
     let d_bias = shared.bias.zip(d_bias);
     let mut collected = d_bias.as_ref().map(|_| Collected::new(tokens, heads));
     let sums = collected.as_mut().map(Collected::shared);
+    let mut vectors = CollectedVectors::new(shared.distances, shared.spans, heads, dim);
     let dqkv = SharedMut::new(dqkv.data());
-    shared.for_each_head(|head| {
+    let (vector_sums, share) = (SharedMut::new(vectors.sums()), vectors.share());
+    shared.for_each_head_of(vectors.groups(), |group, head| {
         let [dy, y] = [dy, y].map(|m| head.columns_of(m, 0));
+        // SAFETY: no other task writes the sums of this head of this group of texts.
+        let d_vectors = unsafe { vector_sums.piece((group * heads + head.head) * share, share) };
         scratch::local(backward::scratch_len(&head), |scratch| {
             level.run(backward::Backward {
                 head,
@@ -249,12 +272,16 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
                 y,
                 lse,
                 d_bias: sums,
+                d_vectors,
                 scratch,
             });
         });
     });
     if let (Some((bias, mut d_bias)), Some(collected)) = (d_bias, collected) {
         collected.add_to(&mut d_bias, bias, shared.spans, shared.shape.scale);
+    }
+    if let (Some(distances), Some(d_vectors)) = (shared.distances, d_vectors) {
+        vectors.add_to(d_vectors, distances, heads, dim);
     }
 }
 
@@ -264,6 +291,7 @@ fn check(shared: Shared<'_>, y: MatRef<'_>) {
         spans,
         shape,
         bias,
+        distances,
         dropout,
     } = shared;
     spans.check(qkv.rows());
@@ -276,6 +304,9 @@ fn check(shared: Shared<'_>, y: MatRef<'_>) {
     assert!(shape.scale > 0.0, "attention: scale");
     if let Some(bias) = bias {
         bias.check(shape.heads, spans);
+    }
+    if let Some(distances) = distances {
+        distances.check(shape, spans);
     }
     assert!(
         dropout.is_none_or(|d| d.rows.len() == qkv.rows()),

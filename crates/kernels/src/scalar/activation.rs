@@ -43,6 +43,15 @@ pub(super) fn derivative_f64(activation: Activation, x: f32) -> f64 {
     }
 }
 
+/// `y = f(pre)`.
+pub fn activation(mut y: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
+    for row in 0..pre.rows() {
+        for (y, &x) in y.row(row).iter_mut().zip(pre.row(row)) {
+            *y = activate(activation, x);
+        }
+    }
+}
+
 /// `d *= f'(pre)`.
 pub fn activation_bwd(mut d: MatMut<'_>, pre: MatRef<'_>, activation: Activation) {
     for row in 0..pre.rows() {

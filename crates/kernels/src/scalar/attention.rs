@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::product::dot;
-use crate::{Attention, AttentionBackward, AttentionShape, Dropout, MatMut, MatRef, RelativeBias};
+use crate::{
+    Attention, AttentionBackward, AttentionShape, Disentangled, Dropout, MatMut, MatRef,
+    RelativeBias,
+};
 
 /// One head of one text.
 #[derive(Clone)]
@@ -11,6 +14,7 @@ struct Head<'a> {
     qkv: MatRef<'a>,
     shape: AttentionShape,
     bias: Option<RelativeBias<'a>>,
+    distances: Option<Disentangled<'a>>,
     dropout: Option<Dropout<'a>>,
     /// Token rows of the text.
     rows: Range<usize>,
@@ -43,7 +47,31 @@ impl<'a> Head<'a> {
         let bias = self.bias.map_or(0.0, |bias| {
             f64::from(bias.values.row(self.head)[self.bias_column(bias, i, j)])
         });
-        f64::from(self.shape.scale) * dot(self.part(0, i), self.part(1, j)) + bias
+        let terms = self
+            .terms(i, j)
+            .map(|(part, row, vector, _)| dot(self.part(part, row), vector));
+        let product = dot(self.part(0, i), self.part(1, j)) + terms.sum::<f64>();
+        f64::from(self.shape.scale) * product + bias
+    }
+
+    /// The terms of content and distance of query `i` and key `j`: a part (0 or 1) and a row of `qkv`, the vector that it is multiplied
+    /// with, and where that lies: its row and first column.
+    fn terms(
+        &self,
+        i: usize,
+        j: usize,
+    ) -> impl Iterator<Item = (usize, usize, &'a [f32], (usize, usize))> {
+        let (distances, width) = (self.distances, self.shape.head_dim);
+        let head = self.head;
+        distances.into_iter().flat_map(move |distances| {
+            let row = distances.rows[distances.rows.len() / 2 + i - j] as usize;
+            let sides = [(0, i, distances.for_queries), (1, j, distances.for_keys)];
+            sides.into_iter().filter_map(move |(part, token, first)| {
+                let first = first? + head * width;
+                let vector = &distances.vectors.row(row)[first..first + width];
+                Some((part, token, vector, (row, first)))
+            })
+        })
     }
 
     fn bias_column(&self, bias: RelativeBias<'_>, i: usize, j: usize) -> usize {
@@ -76,6 +104,7 @@ pub fn attention(args: Attention<'_>) {
         spans,
         shape,
         bias,
+        distances,
         dropout,
     } = args;
     for rows in (0..spans.texts()).map(|text| spans.rows(text)) {
@@ -84,6 +113,7 @@ pub fn attention(args: Attention<'_>) {
                 qkv,
                 shape,
                 bias,
+                distances,
                 dropout,
                 rows: rows.clone(),
                 head,
@@ -127,6 +157,8 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
         shape,
         bias,
         mut d_bias,
+        distances,
+        mut d_vectors,
         dropout,
     } = args;
     dqkv.data().fill(0.0);
@@ -136,6 +168,7 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
                 qkv,
                 shape,
                 bias,
+                distances,
                 dropout,
                 rows: rows.clone(),
                 head,
@@ -148,6 +181,9 @@ pub fn attention_bwd(args: AttentionBackward<'_>) {
                     let ds = add_pair(&mut dqkv, &at, (i, j), g, (p, d));
                     if let (Some(bias), Some(d_bias)) = (bias, &mut d_bias) {
                         d_bias.row(head)[at.bias_column(bias, i, j)] += ds as f32;
+                    }
+                    if let Some(d_vectors) = &mut d_vectors {
+                        add_terms(&mut dqkv, d_vectors, &at, (i, j), ds);
                     }
                 }
             }
@@ -175,4 +211,24 @@ fn add_pair(
     add(1, j, ds, at.part(0, i));
     add(2, j, mask * p, g);
     d_score
+}
+
+/// What the terms of content and distance of query `i` and key `j` add; `d_score` is the gradient of their score.
+fn add_terms(
+    dqkv: &mut MatMut<'_>,
+    d_vectors: &mut MatMut<'_>,
+    at: &Head<'_>,
+    (i, j): (usize, usize),
+    d_score: f64,
+) {
+    let ds = d_score * f64::from(at.shape.scale);
+    let add = |out: &mut [f32], x: &[f32]| {
+        for (sum, &x) in out.iter_mut().zip(x) {
+            *sum += (ds * f64::from(x)) as f32;
+        }
+    };
+    for (part, token, vector, (row, first)) in at.terms(i, j) {
+        add(&mut dqkv.row(token)[at.columns(part)], vector);
+        add(&mut d_vectors.row(row)[first..], at.part(part, token));
+    }
 }

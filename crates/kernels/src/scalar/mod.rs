@@ -16,7 +16,7 @@ mod product;
 mod rotary;
 mod scan;
 
-pub use activation::{activate, activation_bwd, derivative};
+pub use activation::{activate, activation, activation_bwd, derivative};
 pub use attention::{attention, attention_bwd};
 pub use bag::{bag, bag_bwd};
 pub use embed::{embed, embed_bwd};

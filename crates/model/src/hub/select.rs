@@ -1,7 +1,7 @@
 //! Which files of a model on the hub are needed: configurations, tokenizer, modules and safetensors, nothing else.
 
 /// Files of the transformer's folder, weights apart.
-const SMALL: [&str; 13] = [
+const SMALL: [&str; 14] = [
     "README.md",
     "added_tokens.json",
     "config.json",
@@ -11,6 +11,7 @@ const SMALL: [&str; 13] = [
     "sentencepiece.bpe.model",
     "special_tokens_map.json",
     "spiece.model",
+    "spm.model",
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",

@@ -41,7 +41,7 @@ pub struct SaveOptions<'a> {
 
 /// Files of a tokenizer, carried over byte for byte where they exist. tokenizer_config.json is not among them:
 /// the longest input is written into it.
-const TOKENIZER_FILES: [&str; 9] = [
+const TOKENIZER_FILES: [&str; 10] = [
     "tokenizer.json",
     "vocab.txt",
     "special_tokens_map.json",
@@ -50,6 +50,7 @@ const TOKENIZER_FILES: [&str; 9] = [
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
+    "spm.model",
     "tokenizer.model",
 ];
 

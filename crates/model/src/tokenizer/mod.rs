@@ -363,7 +363,12 @@ fn deny_dropout(inner: &tokenizers::Tokenizer, path: &Path) -> Result<(), NnErro
 }
 
 /// Vocabularies of sentencepiece, from which tokenizer.json has to be made in Python.
-const SENTENCEPIECE: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
+const SENTENCEPIECE: [&str; 4] = [
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+    "tokenizer.model",
+];
 
 fn no_tokenizer(dir: &Path) -> ModelError {
     let folder = dir.to_owned();

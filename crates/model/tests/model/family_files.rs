@@ -206,13 +206,23 @@ fn a_token_beyond_the_table() {
     for family in FamilyGolden::all() {
         let dir = copy_of(&family.model());
         let rows = json(dir.path(), "config.json")["vocab_size"].clone();
+        let tokens = SentenceEncoder::open(dir.path())
+            .unwrap()
+            .tokenizer()
+            .vocab_size() as u64;
         edit(dir.path(), "tokenizer.json", |tokenizer| {
-            let token = json!({"id": rows, "content": "[EXTRA]", "single_word": false, "lstrip": false,
-                "rstrip": false, "normalized": false, "special": true});
-            tokenizer["added_tokens"]
-                .as_array_mut()
-                .unwrap()
-                .push(token);
+            let added = tokenizer["added_tokens"].as_array_mut().unwrap();
+            // Ids follow each other; a table may have more rows than there are tokens.
+            let rows = rows.as_u64().unwrap();
+            added.extend((tokens..=rows).map(|id| {
+                let content = if id == rows {
+                    "[EXTRA]".to_owned()
+                } else {
+                    format!("[{id}]")
+                };
+                json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+                    "rstrip": false, "normalized": false, "special": true})
+            }));
         });
         let expected = encode(&family.model(), &family);
         assert_eq!(encode(dir.path(), &family), expected, "{}", family.name);
@@ -232,12 +242,47 @@ fn sentencepiece_alone() {
         for name in ["tokenizer.json", "vocab.txt"] {
             let _ = fs::remove_file(dir.path().join(name));
         }
-        fs::write(dir.path().join("sentencepiece.bpe.model"), "pieces").unwrap();
-        let refused = SentenceEncoder::open(dir.path()).err().expect("an error");
-        let message = refused.to_string();
-        assert!(message.contains("sentencepiece.bpe.model"), "{message}");
-        assert!(refused.hint().is_some(), "{message}");
+        for name in ["sentencepiece.bpe.model", "spm.model"] {
+            let file = dir.path().join(name);
+            fs::write(&file, "pieces").unwrap();
+            let refused = SentenceEncoder::open(dir.path()).err().expect("an error");
+            let message = refused.to_string();
+            assert!(message.contains(name), "{message}");
+            assert!(refused.hint().is_some(), "{message}");
+            fs::remove_file(&file).unwrap();
+        }
     }
+}
+
+/// Without a table of positions any length may be named; where none is, the input ends at `max_position_embeddings`, or where the
+/// tokenizer says if that is earlier.
+#[test]
+fn lengths_without_a_table_of_positions() {
+    let is_v3 = |family: &FamilyGolden| family.name == "deberta-v3";
+    let family = FamilyGolden::all().into_iter().find(is_v3).unwrap();
+    let dir = copy_of(&family.model());
+    let open = || SentenceEncoder::open(dir.path()).unwrap();
+    edit(dir.path(), "sentence_bert_config.json", |module| {
+        module["max_seq_length"] = json!(200)
+    });
+    let (named, text) = (open(), "revenue ".repeat(300));
+    assert_eq!(named.max_seq_length(), 200);
+    assert!(
+        named.folder().notes.is_empty(),
+        "{:?}",
+        named.folder().notes
+    );
+    let long = named.encode(&[&text]).unwrap();
+    fs::remove_file(dir.path().join("sentence_bert_config.json")).unwrap();
+    for (said, expected) in [(json!(1e30), 128), (json!(500), 128), (json!(100), 100)] {
+        edit(dir.path(), "tokenizer_config.json", |tokenizer| {
+            tokenizer["model_max_length"] = said
+        });
+        assert_eq!(open().max_seq_length(), expected);
+    }
+    let cut = open().encode(&[&text]).unwrap();
+    assert!(long.data().iter().all(|value| value.is_finite()));
+    assert_ne!(long, cut);
 }
 
 /// It would give a text other tokens each time.

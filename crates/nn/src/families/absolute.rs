@@ -93,10 +93,12 @@ pub(super) fn spec(
             bias: true,
             rotary: None,
             relative: None,
+            disentangled: None,
         },
         attention_norm: Some(norm),
         feed_forward: feed_forward.clone(),
         feed_forward_norm: Some(norm),
+        convolution: None,
     };
     let padding = config.token("pad_token_id", Some(defaults.padding))?;
     let positions = PositionSpec {
@@ -106,10 +108,11 @@ pub(super) fn spec(
     Ok(EncoderSpec {
         dim,
         max_tokens: longest(config, positions)?,
+        usual_tokens: None,
         embeddings: EmbeddingSpec {
             vocab: config.positive(key(Axis::Vocab))?,
             dim,
-            projection: false,
+            projection: None,
             positions: Some(positions),
             token_types: token_types(config, defaults.token_types)?,
             task_types: 0,
@@ -165,6 +168,8 @@ fn dropout(config: &Object, keys: &Keys, default: f64) -> Result<DropoutSpec, Nn
         feed_forward_inner: 0.0,
         feed_forward_out: hidden,
         last: 0.0,
+        distances: 0.0,
+        convolution: 0.0,
     })
 }
 
@@ -201,6 +206,12 @@ pub(super) fn tensors(id: ParamId) -> Vec<String> {
         ParamId::TaskTypes => vec!["embeddings.task_type_embeddings".into()],
         ParamId::EmbeddingProjection
         | ParamId::RelativeBias
+        | ParamId::Distances
+        | ParamId::DistanceNorm
+        | ParamId::DistanceQueries(_)
+        | ParamId::DistanceKeys(_)
+        | ParamId::Convolution(_)
+        | ParamId::ConvolutionNorm(_)
         | ParamId::GatedIn(_)
         | ParamId::FinalNorm => Vec::new(),
     }
@@ -213,7 +224,9 @@ pub(super) fn key(axis: Axis) -> &'static str {
         Axis::Positions => "max_position_embeddings",
         Axis::TokenTypes => "type_vocab_size",
         Axis::TaskTypes => "task_type_vocab_size",
-        Axis::Embedding | Axis::Dim | Axis::Attention | Axis::Distances => "hidden_size",
+        Axis::Embedding | Axis::Dim | Axis::Attention | Axis::Distances | Axis::Taps => {
+            "hidden_size"
+        }
         Axis::FeedForward => "intermediate_size",
     }
 }

@@ -5,7 +5,7 @@ use matryo_ops::Activation;
 use crate::{NnError, config::Object};
 
 /// Names that mean one of our functions. `quick_gelu`, `gelu_10` and `mish` are functions of their own and missing here.
-const ACTIVATIONS: [(&str, Activation); 10] = [
+const ACTIVATIONS: [(&str, Activation); 12] = [
     ("gelu", Activation::Gelu),
     ("gelu_python", Activation::Gelu),
     ("gelu_new", Activation::GeluTanh),
@@ -16,6 +16,8 @@ const ACTIVATIONS: [(&str, Activation); 10] = [
     ("relu", Activation::Relu),
     ("silu", Activation::Silu),
     ("swish", Activation::Silu),
+    ("tanh", Activation::Tanh),
+    ("sigmoid", Activation::Sigmoid),
 ];
 
 /// The activation that `key` names; `gelu` without it.

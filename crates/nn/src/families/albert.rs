@@ -2,7 +2,7 @@
 //! blocks that share their parameters.
 
 use super::{Axis, Family, ParamId, absolute, nothing_to_add};
-use crate::{EncoderSpec, NnError, Numbering, config::Object};
+use crate::{EncoderSpec, NnError, Numbering, Projection, config::Object};
 
 pub(super) static FAMILY: Family = Family {
     model_types: &["albert"],
@@ -25,7 +25,7 @@ const INNER_KEY: &str = "inner_group_num";
 fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     let mut spec = absolute::spec(config, &absolute::KEYS, &DEFAULTS, |_| Numbering::FromZero)?;
     spec.embeddings.dim = absolute::table_width(config, key(Axis::Embedding))?;
-    spec.embeddings.projection = true;
+    spec.embeddings.projection = Some(Projection::AfterNorm);
     spec.dropout.feed_forward_out = 0.0;
     let (blocks, groups) = (spec.blocks.len(), groups(config)?);
     for (index, block) in spec.blocks.iter_mut().enumerate() {

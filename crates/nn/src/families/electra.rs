@@ -2,7 +2,7 @@
 //! their own, and a linear layer behind them where it is not that of the hidden states.
 
 use super::{Axis, Family, ParamId, absolute, nothing_to_add};
-use crate::{EncoderSpec, NnError, Numbering, config::Object};
+use crate::{EncoderSpec, NnError, Numbering, Projection, config::Object};
 
 pub(super) static FAMILY: Family = Family {
     model_types: &["electra"],
@@ -19,7 +19,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         Numbering::FromZero
     })?;
     spec.embeddings.dim = absolute::table_width(config, key(Axis::Embedding))?;
-    spec.embeddings.projection = spec.embeddings.dim != spec.dim;
+    spec.embeddings.projection = (spec.embeddings.dim != spec.dim).then_some(Projection::AfterNorm);
     Ok(spec)
 }
 

@@ -5,6 +5,7 @@ mod absolute;
 mod activations;
 mod albert;
 mod bert;
+mod deberta_v2;
 mod distilbert;
 mod electra;
 mod ernie;
@@ -24,6 +25,7 @@ const TIED_KEY: &str = "tie_word_embeddings";
 static FAMILIES: &[&Family] = &[
     &albert::FAMILY,
     &bert::FAMILY,
+    &deberta_v2::FAMILY,
     &distilbert::FAMILY,
     &electra::FAMILY,
     &ernie::FAMILY,
@@ -68,6 +70,18 @@ pub enum ParamId {
     EmbeddingNorm,
     /// Linear layer from the width of the tables to that of the hidden states.
     EmbeddingProjection,
+    /// Table of distances that scores have terms of.
+    Distances,
+    /// Normalisation of that table.
+    DistanceNorm,
+    /// Layer of a block that makes of the table what keys are multiplied with.
+    DistanceQueries(usize),
+    /// Layer of a block that makes of the table what queries are multiplied with.
+    DistanceKeys(usize),
+    /// Convolution beside a block, `[out, in, taps]`.
+    Convolution(usize),
+    /// Normalisation of the sum of a block's output and its convolution.
+    ConvolutionNorm(usize),
     /// Table of the bias by distance.
     RelativeBias,
     /// Query, key and value of a block: one tensor, or three.
@@ -99,8 +113,10 @@ pub enum Axis {
     TokenTypes,
     /// Rows of the table of task types.
     TaskTypes,
-    /// Rows of the table of biases by distance.
+    /// Rows of the table of biases, or vectors, by distance.
     Distances,
+    /// Tokens that a convolution sees.
+    Taps,
     /// Width of the tables.
     Embedding,
     /// Width of the hidden states.

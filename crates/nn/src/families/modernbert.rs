@@ -76,10 +76,11 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     Ok(EncoderSpec {
         dim,
         max_tokens: config.positive("max_position_embeddings")?,
+        usual_tokens: None,
         embeddings: EmbeddingSpec {
             vocab: config.positive("vocab_size")?,
             dim,
-            projection: false,
+            projection: None,
             positions: None,
             token_types: 0,
             task_types: 0,
@@ -108,6 +109,7 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
             bias: config.flag("attention_bias")?.unwrap_or(false),
             rotary: Some(rotary(config, &FULL)?),
             relative: None,
+            disentangled: None,
         },
         attention_norm: Some(norm),
         feed_forward: FeedForwardSpec {
@@ -117,6 +119,7 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
             bias: config.flag("mlp_bias")?.unwrap_or(false),
         },
         feed_forward_norm: Some(norm),
+        convolution: None,
     })
 }
 
@@ -208,6 +211,8 @@ fn dropout(config: &Object) -> Result<DropoutSpec, NnError> {
         feed_forward_inner: config.rate("mlp_dropout", 0.0)?,
         feed_forward_out: 0.0,
         last: 0.0,
+        distances: 0.0,
+        convolution: 0.0,
     })
 }
 
@@ -223,12 +228,7 @@ fn tensors(id: ParamId) -> Vec<String> {
         ParamId::FeedForwardOut(i) => layer(i, "mlp.Wo"),
         ParamId::FeedForwardNorm(i) => layer(i, "mlp_norm"),
         ParamId::FinalNorm => vec!["final_norm".into()],
-        ParamId::Positions
-        | ParamId::TokenTypes
-        | ParamId::TaskTypes
-        | ParamId::RelativeBias
-        | ParamId::FeedForwardIn(_)
-        | ParamId::EmbeddingProjection => Vec::new(),
+        _ => Vec::new(),
     }
 }
 

@@ -48,6 +48,7 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         bias: false,
         rotary: None,
         relative: Some(relative(config)?),
+        disentangled: None,
     };
     let feed_forward = feed_forward(config)?;
     let block = |weights| BlockSpec {
@@ -57,15 +58,17 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         attention_norm: Some(norm),
         feed_forward: feed_forward.clone(),
         feed_forward_norm: Some(norm),
+        convolution: None,
     };
     let rate = config.rate("dropout_rate", DEFAULT_DROPOUT)?;
     Ok(EncoderSpec {
         dim,
         max_tokens: UNLIMITED,
+        usual_tokens: None,
         embeddings: EmbeddingSpec {
             vocab: config.positive(key(Axis::Vocab))?,
             dim,
-            projection: false,
+            projection: None,
             positions: None,
             token_types: 0,
             task_types: 0,
@@ -83,6 +86,8 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
             feed_forward_inner: rate,
             feed_forward_out: rate,
             last: rate,
+            distances: 0.0,
+            convolution: 0.0,
         },
     })
 }
@@ -167,9 +172,7 @@ fn key(axis: Axis) -> &'static str {
         Axis::Distances => "relative_attention_num_buckets",
         Axis::Attention => "num_heads * d_kv",
         Axis::FeedForward => "d_ff",
-        Axis::Dim | Axis::Embedding | Axis::Positions | Axis::TokenTypes | Axis::TaskTypes => {
-            "d_model"
-        }
+        _ => "d_model",
     }
 }
 

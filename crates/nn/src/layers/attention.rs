@@ -1,7 +1,7 @@
 //! Multi-head self-attention: a fused linear layer for queries, keys and values, the attention itself, an output layer.
 //!
 //! Its backward needs the fused output (after the rotation, if there is one), the log-sum-exp of each query and head, from
-//! which the probabilities are recomputed, and the input of the output layer. A bias by distance is made anew.
+//! which the probabilities are recomputed, and the input of the output layer. A bias and vectors by distance are made anew.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use matryo_ops::{
 
 use super::{
     block::{BlockPlace, Half},
+    disentangled::Disentangled,
     linear::Linear,
     params::{EncoderBuilder, LinearShape},
     relative::Relative,
@@ -34,6 +35,7 @@ pub(crate) struct Attention {
     shape: AttentionShape,
     rotary: Option<Arc<Rotary>>,
     relative: Option<Relative>,
+    disentangled: Option<Disentangled>,
     /// Rates on the probabilities and on the output.
     dropout: (f32, f32),
 }
@@ -85,12 +87,21 @@ impl Attention {
                 .relative
                 .map(|relative| builder.relative(relative, spec.shape))
                 .transpose()?,
+            disentangled: spec
+                .disentangled
+                .map(|spec| Disentangled::build(builder, place, spec, (width, dim), dropout))
+                .transpose()?,
             dropout: (dropout.probabilities, dropout.attention_out),
         })
     }
 }
 
 impl Attention {
+    fn bytes_of_distances(&self, tokens: usize, backward: bool) -> usize {
+        let layer = self.disentangled.as_ref();
+        layer.map_or(0, |layer| layer.bytes(tokens, &self.qkv, backward))
+    }
+
     /// The mask of the attention probabilities.
     fn probabilities<'p>(&self, pass: &'p Pass<'_>) -> Option<Dropout<'p>> {
         pass.masks
@@ -109,6 +120,10 @@ impl Half for Attention {
             rotary.forward(pass, &mut qkv);
         }
         let bias = self.relative.map(|relative| relative.expand(pass));
+        let distances = self
+            .disentangled
+            .as_ref()
+            .map(|layer| (layer, layer.forward(pass, &self.qkv, false)));
         let mut lse = keep.then(|| pass.arena.take(tokens, self.shape.heads));
         let mut mixed = pass.arena.take(tokens, self.shape.width());
         pass.ops.attention(AttentionArgs {
@@ -118,6 +133,9 @@ impl Half for Attention {
             spans: pass.spans(),
             shape: self.shape,
             bias: bias.as_ref().map(relative_bias),
+            distances: distances
+                .as_ref()
+                .map(|(layer, distances)| layer.args(distances)),
             dropout: self.probabilities(pass),
         });
         Mixed {
@@ -165,6 +183,13 @@ impl Half for Attention {
         let mut d_bias = bias
             .as_ref()
             .map(|bias| Mat::zeros(bias.rows(), bias.cols()));
+        let distances = self
+            .disentangled
+            .as_ref()
+            .map(|layer| (layer, layer.forward(&cx.pass, &self.qkv, true)));
+        let mut d_vectors = distances
+            .as_ref()
+            .map(|(layer, distances)| layer.zero_gradient(&cx.pass, distances));
         cx.pass.ops.attention_bwd(AttentionBackward {
             dqkv: d_qkv.view_mut(),
             dy: d_mixed.view(),
@@ -175,10 +200,17 @@ impl Half for Attention {
             shape: self.shape,
             bias: bias.as_ref().map(relative_bias),
             d_bias: d_bias.as_mut().map(Mat::view_mut),
+            distances: distances
+                .as_ref()
+                .map(|(layer, distances)| layer.args(distances)),
+            d_vectors: d_vectors.as_mut().map(Buffer::view_mut),
             dropout: self.probabilities(&cx.pass),
         });
         if let (Some(relative), Some(d_bias)) = (self.relative, &d_bias) {
             relative.backward(cx, d_bias);
+        }
+        if let (Some((layer, distances)), Some(d_vectors)) = (distances, &d_vectors) {
+            layer.backward(cx, &self.qkv, distances, d_vectors);
         }
         if let Some(rotary) = &self.rotary {
             rotary.backward(&cx.pass, &mut d_qkv);
@@ -192,11 +224,11 @@ impl Half for Attention {
     }
 
     fn working_bytes(&self, tokens: usize) -> usize {
-        arena::bytes(tokens, &[3 * self.shape.width()])
+        arena::bytes(tokens, &[3 * self.shape.width()]) + self.bytes_of_distances(tokens, true)
     }
 
     fn forward_bytes(&self, tokens: usize) -> usize {
-        arena::bytes(tokens, &[3 * self.shape.width()])
+        arena::bytes(tokens, &[3 * self.shape.width()]) + self.bytes_of_distances(tokens, false)
     }
 }
 

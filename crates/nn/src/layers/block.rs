@@ -11,6 +11,7 @@ use matryo_ops::InputGradient;
 
 use super::{
     attention::{Attention, KeptAttention},
+    convolution::{Convolution, KeptConvolution},
     feed_forward::{FeedForward, KeptFeedForward},
     norm::{Norm, STATS},
     params::EncoderBuilder,
@@ -91,12 +92,14 @@ pub(crate) struct BlockPlace {
 pub(crate) struct Block {
     attention: Normed<Attention>,
     feed_forward: Normed<FeedForward>,
+    convolution: Option<Convolution>,
 }
 
 /// What the backward of a block needs.
 pub(crate) struct KeptBlock {
     attention: KeptHalf<KeptAttention>,
     feed_forward: KeptHalf<KeptFeedForward>,
+    convolution: Option<KeptConvolution>,
 }
 
 impl<H: Half> Normed<H> {
@@ -263,9 +266,18 @@ impl Block {
             )?,
             placement,
         };
+        assert!(
+            spec.convolution.is_none() || placement == Placement::Post,
+            "a convolution beside a post-normalised block"
+        );
+        let convolution = spec
+            .convolution
+            .map(|spec| Convolution::build(builder, place, spec, dim, dropout))
+            .transpose()?;
         Ok(Self {
             attention,
             feed_forward,
+            convolution,
         })
     }
 
@@ -276,12 +288,21 @@ impl Block {
         x: Buffer,
         keep: bool,
     ) -> (Buffer, Option<KeptBlock>) {
+        let beside = self
+            .convolution
+            .as_ref()
+            .map(|conv| (conv, conv.forward(pass, &x)));
         let (h, attention) = self.attention.forward(pass, x, keep);
         let (y, feed_forward) = self.feed_forward.forward(pass, h, keep);
+        let (y, convolution) = match beside {
+            Some((conv, beside)) => conv.finish(pass, beside, &y, keep),
+            None => (y, None),
+        };
         let kept = attention.zip(feed_forward);
         let kept = kept.map(|(attention, feed_forward)| KeptBlock {
             attention,
             feed_forward,
+            convolution,
         });
         (y, kept)
     }
@@ -293,7 +314,10 @@ impl Block {
 
     /// Output of the block, recomputed from what it keeps. Only for blocks that [`Block::needs_input`].
     pub(crate) fn output(&self, pass: &Pass<'_>, kept: &KeptBlock) -> Buffer {
-        self.feed_forward.output(pass, &kept.feed_forward)
+        match (&self.convolution, &kept.convolution) {
+            (Some(conv), Some(kept)) => conv.output(pass, kept),
+            _ => self.feed_forward.output(pass, &kept.feed_forward),
+        }
     }
 
     /// Gradient of the input, if it is wanted; `input` computes the input of a block that needs it.
@@ -308,7 +332,16 @@ impl Block {
         let KeptBlock {
             attention,
             feed_forward,
+            convolution,
         } = kept;
+        let beside = self.convolution.as_ref().zip(convolution);
+        let (dy, beside) = match beside {
+            Some((conv, kept)) => {
+                let (d_block, d_conv) = conv.backward(cx, kept, &dy);
+                (d_block, Some((conv, d_conv)))
+            }
+            None => (dy, None),
+        };
         let h = (self.feed_forward.placement == Placement::Post)
             .then(|| self.attention.output(&cx.pass, &attention));
         let dh = self
@@ -316,13 +349,20 @@ impl Block {
             .backward(cx, feed_forward, h.as_ref(), dy, true)?;
         drop(h);
         let x = input(&cx.pass);
-        self.attention
-            .backward(cx, attention, x.as_ref(), dh, wanted)
+        let mut dx = self
+            .attention
+            .backward(cx, attention, x.as_ref(), dh, wanted);
+        if let (Some((conv, d_conv)), Some(x)) = (beside, &x) {
+            conv.input_backward(cx, &d_conv, x, dx.as_mut());
+        }
+        dx
     }
 
     /// Bytes of [`KeptBlock`] for so many tokens.
     pub(crate) fn kept_bytes(&self, tokens: usize, dim: usize) -> usize {
-        self.attention.kept_bytes(tokens, dim) + self.feed_forward.kept_bytes(tokens, dim)
+        self.attention.kept_bytes(tokens, dim)
+            + self.feed_forward.kept_bytes(tokens, dim)
+            + self.bytes_beside(|conv| conv.kept_bytes(tokens))
     }
 
     /// Bytes that the backward uses besides what is kept. Matrices of the model's width are the gradient of a half's output,
@@ -332,6 +372,12 @@ impl Block {
         arena::bytes(tokens, &[of_width * dim])
             + self.attention.half.working_bytes(tokens)
             + self.feed_forward.half.working_bytes(tokens)
+            + self.bytes_beside(|conv| conv.working_bytes(tokens))
+    }
+
+    /// Bytes that the backward uses besides [`Self::working_bytes`], of a width that nothing else has.
+    pub(crate) fn unshared_bytes(&self, tokens: usize) -> usize {
+        self.bytes_beside(|conv| conv.unshared_bytes(tokens))
     }
 
     /// Bytes of a forward that keeps nothing. Matrices of the model's width are a half's input, its normalised input or the
@@ -340,6 +386,11 @@ impl Block {
         arena::bytes(tokens, &[3 * dim])
             + self.attention.half.forward_bytes(tokens)
             + self.feed_forward.half.forward_bytes(tokens)
+            + self.bytes_beside(|conv| conv.forward_bytes(tokens))
+    }
+
+    fn bytes_beside(&self, bytes: impl FnOnce(&Convolution) -> usize) -> usize {
+        self.convolution.as_ref().map_or(0, bytes)
     }
 }
 

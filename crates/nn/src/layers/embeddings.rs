@@ -1,8 +1,7 @@
-//! The embedding stage: the sum of one row per table, normalised, dropped, and projected where the tables are of another width
-//! than the hidden states.
+//! The embedding stage: the sum of one row per table, normalised and dropped, and projected, before or after that, where the tables
+//! are of another width than the hidden states.
 //!
-//! Its backward needs the sum before the normalisation, mean and deviation of its rows, and with a projection the
-//! projection's input is recomputed.
+//! Its backward needs the input of the normalisation, and mean and deviation of its rows; the input of a projection is recomputed.
 
 use matryo_ops::{Epilogue, Lookup, LookupGradient, MatMut};
 
@@ -12,7 +11,7 @@ use super::{
     params::{EncoderBuilder, LinearShape},
 };
 use crate::{
-    EmbeddingSpec, NnError, Numbering, PositionSpec,
+    EmbeddingSpec, NnError, Numbering, PositionSpec, Projection,
     arena::{self, Buffer},
     dropout::Site,
     families::{Axis, ParamId},
@@ -28,15 +27,17 @@ pub(crate) struct Embeddings {
     positions: Option<(TableParam, PositionSpec)>,
     types: Option<TableParam>,
     tasks: Option<TableParam>,
+    /// Width of the normalisation.
+    normed_dim: usize,
     norm: Option<Norm>,
-    projection: Option<Linear>,
+    projection: Option<(Projection, Linear)>,
     padding: Option<u32>,
     dropout: f32,
 }
 
 /// What the backward needs.
 pub(crate) struct KeptEmbeddings {
-    /// Before the normalisation, `[t, width of the tables]`.
+    /// Before the normalisation, `[t, width of the tables]`, or of the hidden states behind a projection.
     pub(crate) sum: Buffer,
     /// `[t, 2]`.
     pub(crate) stats: Option<Buffer>,
@@ -51,7 +52,7 @@ impl Embeddings {
         dropout: f32,
     ) -> Result<Self, NnError> {
         let width = (
-            if spec.projection {
+            if spec.projection.is_some() {
                 Axis::Embedding
             } else {
                 Axis::Dim
@@ -76,22 +77,29 @@ impl Embeddings {
             0 => None,
             rows => Some(table(ParamId::TaskTypes, Axis::TaskTypes, rows)?),
         };
+        let normed = match spec.projection {
+            Some(Projection::BeforeNorm) => (Axis::Dim, dim),
+            _ => width,
+        };
         Ok(Self {
             dim: spec.dim,
             words,
             positions,
             types,
             tasks,
-            norm: builder.norm(ParamId::EmbeddingNorm, spec.norm, width)?,
-            projection: if spec.projection {
-                let shape = LinearShape {
-                    out: (Axis::Dim, dim),
-                    input: width,
-                    bias: true,
-                };
-                Some(builder.linear(ParamId::EmbeddingProjection, shape)?)
-            } else {
-                None
+            normed_dim: normed.1,
+            norm: builder.norm(ParamId::EmbeddingNorm, spec.norm, normed)?,
+            projection: match spec.projection {
+                Some(place) => {
+                    let shape = LinearShape {
+                        out: (Axis::Dim, dim),
+                        input: width,
+                        bias: place == Projection::AfterNorm,
+                    };
+                    let linear = builder.linear(ParamId::EmbeddingProjection, shape)?;
+                    Some((place, linear))
+                }
+                None => None,
             },
             padding: spec.padding,
             dropout,
@@ -101,12 +109,15 @@ impl Embeddings {
     /// Bytes of [`KeptEmbeddings`] for so many tokens.
     pub(crate) fn kept_bytes(&self, tokens: usize) -> usize {
         let stats = if self.norm.is_some() { STATS } else { 0 };
-        arena::bytes(tokens, &[self.dim, stats])
+        arena::bytes(tokens, &[self.normed_dim, stats])
     }
 
     /// First hidden states `[t, dim]`, and with `keep` what the backward needs.
     pub(crate) fn forward(&self, pass: &Pass<'_>, keep: bool) -> (Buffer, Option<KeptEmbeddings>) {
-        let sum = self.sum(pass);
+        let mut sum = self.sum(pass);
+        if let Some(projection) = self.projected(Projection::BeforeNorm) {
+            sum = projection.forward(pass, &sum, Epilogue::default());
+        }
         let (mut x, stats, sum) = match self.norm {
             Some(norm) => {
                 let (x, stats) = norm.forward_kept(pass, &sum, keep);
@@ -118,7 +129,7 @@ impl Embeddings {
             }
         };
         pass.drop(&mut x, pass.masks.at(self.dropout, 0, Site::Embeddings));
-        if let Some(projection) = self.projection {
+        if let Some(projection) = self.projected(Projection::AfterNorm) {
             x = projection.forward(pass, &x, Epilogue::default());
         }
         (x, sum.map(|sum| KeptEmbeddings { sum, stats }))
@@ -126,7 +137,7 @@ impl Embeddings {
 
     /// Adds the gradients of tables, normalisation and projection.
     pub(crate) fn backward(&self, cx: &mut Backward<'_>, kept: &KeptEmbeddings, mut dy: Buffer) {
-        if let Some(projection) = self.projection {
+        if let Some(projection) = self.projected(Projection::AfterNorm) {
             let x = self.before_projection(&cx.pass, kept);
             let mut dx = cx.pass.arena.take(x.rows(), x.cols());
             let wanted = Some(dx.view_mut().into());
@@ -135,14 +146,27 @@ impl Embeddings {
         }
         let dropout = cx.pass.masks.at(self.dropout, 0, Site::Embeddings);
         cx.pass.drop(&mut dy, dropout);
-        let d_sum = match (self.norm, &kept.stats) {
+        let mut d_sum = match (self.norm, &kept.stats) {
             (Some(norm), Some(stats)) => norm.backward(cx, &dy, &kept.sum, stats, None),
             _ => dy,
         };
+        if let Some(projection) = self.projected(Projection::BeforeNorm) {
+            let x = self.sum(&cx.pass);
+            let mut dx = cx.pass.arena.take(x.rows(), x.cols());
+            let wanted = Some(dx.view_mut().into());
+            projection.backward(cx, wanted, d_sum.view(), x.view());
+            d_sum = dx;
+        }
         self.tables_backward(cx, &d_sum);
     }
 
-    /// Input of the projection, recomputed.
+    /// The projection, if it stands in this place.
+    fn projected(&self, place: Projection) -> Option<Linear> {
+        let (found, linear) = self.projection?;
+        (found == place).then_some(linear)
+    }
+
+    /// Input of the projection behind the normalisation, recomputed.
     fn before_projection(&self, pass: &Pass<'_>, kept: &KeptEmbeddings) -> Buffer {
         let mut x = match self.norm {
             Some(norm) => norm.forward(pass, &kept.sum),

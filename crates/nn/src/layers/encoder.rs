@@ -239,10 +239,19 @@ impl Encoder {
         embeddings + input + blocks.sum::<usize>() + last
     }
 
-    /// Bytes that a forward and backward use besides what is kept.
+    /// Bytes that a forward and backward use besides what is kept. A block whose backward takes more than others may use what the
+    /// blocks above it have given back.
     pub(crate) fn working_bytes(&self, tokens: usize) -> usize {
-        let bytes = |block: &Block| block.working_bytes(tokens, self.dim, self.drops);
-        self.blocks.iter().map(bytes).max().unwrap_or(0)
+        let (mut most, mut unshared, mut given_back) = (0, 0, 0);
+        for (index, block) in self.blocks.iter().enumerate().rev() {
+            let working = block.working_bytes(tokens, self.dim, self.drops);
+            most = most.max(working.saturating_sub(given_back));
+            unshared = unshared.max(block.unshared_bytes(tokens));
+            if index >= self.trained.lowest {
+                given_back += block.kept_bytes(tokens, self.dim);
+            }
+        }
+        most + unshared
     }
 
     /// Bytes of a forward that keeps nothing.

@@ -7,6 +7,8 @@
 
 pub(crate) mod attention;
 pub(crate) mod block;
+pub(crate) mod convolution;
+pub(crate) mod disentangled;
 pub(crate) mod embeddings;
 pub(crate) mod encoder;
 pub(crate) mod feed_forward;

@@ -8,7 +8,7 @@ use crate::{
     Checkpoint, Family, NnError,
     families::{Axis, ParamId},
     layers::{linear::Linear, norm::Norm, relative::Relative, rotary::Rotary},
-    spec::{NormSpec, RelativeSpec, RotarySpec},
+    spec::{ConvolutionSpec, NormSpec, RelativeSpec, RotarySpec},
     weights::{Builder, Decay, Extent, ParamName, ParamSpec, TableParam},
 };
 
@@ -112,19 +112,68 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
 
     /// A linear layer; its output rows are those of all the tensors that the family names for it.
     pub(crate) fn linear(&mut self, id: ParamId, shape: LinearShape) -> Result<Linear, NnError> {
-        let names = self.names(id, &["weight"]);
-        assert!(!names.is_empty(), "the family names no tensor for {id:?}");
+        self.stacked(&[id], shape)
+    }
+
+    /// A linear layer whose output rows are those of several parameters, one after the other.
+    pub(crate) fn stacked(
+        &mut self,
+        ids: &[ParamId],
+        shape: LinearShape,
+    ) -> Result<Linear, NnError> {
+        let tensors: usize = ids
+            .iter()
+            .map(|id| self.names(*id, &["weight"]).len())
+            .sum();
+        assert!(tensors > 0, "the family names no tensor for {ids:?}");
         let (axis, rows) = shape.out;
-        let out = (axis, rows / names.len());
+        let out = (axis, rows / tensors);
+        let inner = [self.extent(shape.input)];
+        self.product(ids, self.extent(out), &inner, shape.bias)
+    }
+
+    /// A convolution beside a block and the normalisation behind it.
+    pub(crate) fn convolution(
+        &mut self,
+        weights: usize,
+        spec: ConvolutionSpec,
+        dim: usize,
+    ) -> Result<(Linear, Norm), NnError> {
+        let width = (Axis::Dim, dim);
+        let of_group = Extent {
+            len: dim / spec.groups,
+            axis: None,
+        };
+        let inner = [of_group, self.extent((Axis::Taps, spec.taps))];
+        let ids = [ParamId::Convolution(weights)];
+        let linear = self.product(&ids, self.extent(width), &inner, true)?;
+        let id = ParamId::ConvolutionNorm(weights);
+        let norm = self.vectors_of_norm(id, spec.norm, width)?;
+        Ok((linear, norm))
+    }
+
+    /// A weight of `out` rows for each tensor, whose values have the axes `inner`, and a bias if it has one.
+    fn product(
+        &mut self,
+        ids: &[ParamId],
+        out: Extent,
+        inner: &[Extent],
+        bias: bool,
+    ) -> Result<Linear, NnError> {
+        let names = |suffix| {
+            let of_id = |id: &ParamId| self.names(*id, &[suffix]);
+            ids.iter().flat_map(of_id).collect()
+        };
+        let (weights, biases) = (names("weight"), names("bias"));
         let weight = self.builder.product(&ParamSpec {
-            names,
-            shape: vec![self.extent(out), self.extent(shape.input)],
+            names: weights,
+            shape: [&[out], inner].concat(),
             decay: Decay::Yes,
         })?;
-        let bias = if shape.bias {
+        let bias = if bias {
             Some(self.builder.vector(&ParamSpec {
-                names: self.names(id, &["bias"]),
-                shape: vec![self.extent(out)],
+                names: biases,
+                shape: vec![out],
                 decay: Decay::No,
             })?)
         } else {
@@ -140,7 +189,16 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         spec: Option<NormSpec>,
         width: (Axis, usize),
     ) -> Result<Option<Norm>, NnError> {
-        let Some(spec) = spec else { return Ok(None) };
+        spec.map(|spec| self.vectors_of_norm(id, spec, width))
+            .transpose()
+    }
+
+    fn vectors_of_norm(
+        &mut self,
+        id: ParamId,
+        spec: NormSpec,
+        width: (Axis, usize),
+    ) -> Result<Norm, NnError> {
         let shape = [self.extent(width)];
         let mut vector = |suffixes: &[&str]| {
             let names = self.names(id, suffixes);
@@ -150,7 +208,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
                 decay: Decay::No,
             })
         };
-        Ok(Some(Norm {
+        Ok(Norm {
             gamma: vector(&SCALE)?,
             beta: if spec.bias {
                 Some(vector(&SHIFT)?)
@@ -159,7 +217,7 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
             },
             eps: spec.eps,
             centred: spec.centred,
-        }))
+        })
     }
 
     /// Names of a part of a parameter; `suffixes` are its possible last parts, today's first.

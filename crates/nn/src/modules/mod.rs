@@ -3,6 +3,7 @@
 //! [`CLASSES`].
 
 mod dense;
+mod digest;
 mod dropout;
 mod layer_norm;
 mod normalize;

@@ -2,16 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use matryo_ops::{AttentionMask, AttentionShape};
 use serde_json::{Value, json};
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, TextInput, TokenRules, WriteConfig, module_file,
+    ModuleSource, TextInput, TokenRules, WriteConfig, digest::block_digest, module_file,
 };
 use crate::{
-    AttentionSpec, EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec,
-    RelativeSpec, RotarySpec, Widths,
+    EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec, Widths,
     config::Object,
     families,
     features::FeatureGradients,
@@ -90,7 +88,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     };
     let wanted = match named {
         Some(length) => Some(length),
-        None => tokenizer_length(source.dir)?,
+        None => least(tokenizer_length(source.dir)?, spec.usual_tokens),
     };
     Ok(Arc::new(Transformer {
         max_seq_length: cap(wanted, spec.max_tokens, source.notes),
@@ -99,6 +97,11 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         family,
         spec,
     }))
+}
+
+/// The smaller of two lengths, or the one there is.
+fn least(a: Option<usize>, b: Option<usize>) -> Option<usize> {
+    a.into_iter().chain(b).min()
 }
 
 /// The longest input: what is asked for, but no longer than the weights allow.
@@ -288,9 +291,7 @@ impl Module for Transformer {
         {
             text += &format!("positions after {padding};");
         }
-        for block in &self.spec.blocks {
-            text += &attention_digest(&block.attention);
-        }
+        text.extend(self.spec.blocks.iter().map(block_digest));
         text
     }
 
@@ -299,41 +300,6 @@ impl Module for Transformer {
             encoder: Encoder::build(builder, self.family, &self.spec)?,
         }))
     }
-}
-
-/// Rotations and windows. Every field is named, so that a new one is thought of here: where what is left out does not follow from
-/// the weights, two models whose vectors differ have one digest. So it is with the heads of models without rotations, whose
-/// digests collections have stored.
-fn attention_digest(spec: &AttentionSpec) -> String {
-    let AttentionSpec {
-        shape,
-        bias: _,
-        rotary,
-        relative,
-    } = spec;
-    let AttentionShape {
-        heads,
-        head_dim: _,
-        scale: _,
-        mask,
-    } = shape;
-    let AttentionMask { left, right } = mask;
-    let mut text = String::new();
-    if let Some(RotarySpec { theta }) = rotary {
-        text += &format!("{heads} heads, theta {theta};");
-    }
-    if let Some(RelativeSpec {
-        rows: _,
-        buckets,
-        max_distance,
-    }) = relative
-    {
-        text += &format!("{heads} heads, {buckets} buckets up to {max_distance};");
-    }
-    if *mask != AttentionMask::FULL {
-        text += &format!("window {left} {right};");
-    }
-    text
 }
 
 struct TransformerLayer {

@@ -150,9 +150,10 @@ impl<'a> Builder<'a> {
                 .push(self.module, &stored, &shape, trainable, decay);
             self.layout.entries[entry].tied = self.tied(name, &stored, &shape);
         }
-        let (rows, cols) = match shape[..] {
-            [rows, cols] => (count * rows, cols),
-            _ => (1, count * shape[0]),
+        let (rows, cols) = match &shape[..] {
+            [len] => (1, count * len),
+            // The axes behind the first are one, as they lie.
+            axes => (count * axes[0], axes[1..].iter().product()),
         };
         Ok(Tensor {
             first,

@@ -86,7 +86,7 @@ fn resize(config: &mut Map<String, Value>, sizes: Sizes) {
             &["num_attention_heads", "n_heads", "num_heads"],
             sizes.heads,
         ),
-        (&["d_kv"], sizes.dim / sizes.heads),
+        (&["d_kv", "attention_head_size"], sizes.dim / sizes.heads),
         (
             &["num_hidden_layers", "n_layers", "num_layers"],
             sizes.blocks,

@@ -4,16 +4,16 @@
 //! that direction. One number checks a whole gradient.
 
 use matryo_ops::{
-    Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
-    Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat,
-    MatMut, MatRef, Operand, Ops, PoolMode, RelativeBias, Rotary, Scalar, Spans, Weight,
+    Activation, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Disentangled,
+    Dropout, Epilogue, LayerNorm, LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient,
+    Mat, MatMut, MatRef, Operand, Ops, PoolMode, RelativeBias, Rotary, Scalar, Spans, Weight,
 };
 use matryo_testkit::{
     Tolerance, assert_close, assert_value, directional_derivative, pseudo_random,
 };
 
 /// Test of every backward of [`Ops`]; `rotary` and `dropout` are their own.
-const TESTS: [(&str, fn()); 11] = [
+const TESTS: [(&str, fn()); 12] = [
     ("linear_bwd", linear),
     ("embed_bwd", embeddings),
     ("bag_bwd", bags),
@@ -22,6 +22,7 @@ const TESTS: [(&str, fn()); 11] = [
     ("gate_bwd", gate),
     ("rotary", rotary),
     ("attention_bwd", attention),
+    ("unfold_bwd", unfolding),
     ("dropout", dropout),
     ("pool_bwd", pooling),
     ("normalize_bwd", normalize),
@@ -430,6 +431,9 @@ fn activations() {
                 ops.linear(y.view_mut(), x, Weight::Plain(one.view()), epilogue);
                 y
             };
+            let mut y = Mat::zeros(60, 1);
+            ops.activation(y.view_mut(), x.view(), f);
+            assert_eq!(y, forward(x.view()), "{f:?}, without a product");
             let mut d = g.clone();
             ops.activation_bwd(d.view_mut(), x.view(), f);
             check(&format!("{f:?}"), forward, &g, &x, d.data());
@@ -476,6 +480,7 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
                 spans,
                 shape,
                 bias: Some(RelativeBias { values }),
+                distances: None,
                 dropout,
             });
         };
@@ -501,6 +506,8 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
                 values: bias.view(),
             }),
             d_bias: Some(d_bias.view_mut()),
+            distances: None,
+            d_vectors: None,
             dropout,
         });
         let what = format!("{} {shape:?}", ops.describe());
@@ -508,6 +515,115 @@ fn one_attention(shape: AttentionShape, dropout: Option<Dropout<'_>>) {
         check(&what, of_qkv, &g, &qkv, dqkv.data());
         let of_bias = |bias: MatRef<'_>| forward(qkv.view(), bias);
         check(&what, of_bias, &g, &bias, d_bias.data());
+    }
+}
+
+/// With vectors that several distances share, for one side of a pair or both.
+#[test]
+fn disentangled_attention() {
+    let shape = AttentionShape::new(2, 8);
+    let rows: Vec<u32> = (0..89_u32).map(|at| at / 3).collect();
+    for (for_queries, for_keys) in [(Some(16), Some(0)), (None, Some(16)), (Some(0), None)] {
+        let vectors = mat(30, 2 * shape.width(), 3);
+        one_disentangled_attention(
+            shape,
+            Disentangled {
+                vectors: vectors.view(),
+                for_queries,
+                for_keys,
+                rows: &rows,
+            },
+        );
+    }
+}
+
+fn one_disentangled_attention(shape: AttentionShape, distances: Disentangled<'_>) {
+    let vectors = distances.vectors.to_mat();
+    let spans = Spans { bounds: &BOUNDS };
+    let qkv = mat(TOKENS, 3 * shape.width(), 1);
+    let g = mat(TOKENS, shape.width(), 2);
+    for ops in devices() {
+        let run = |y: MatMut<'_>, lse: Option<MatMut<'_>>, qkv: MatRef<'_>, v: MatRef<'_>| {
+            ops.attention(Attention {
+                y,
+                lse,
+                qkv,
+                spans,
+                shape,
+                bias: None,
+                distances: Some(Disentangled {
+                    vectors: v,
+                    ..distances
+                }),
+                dropout: None,
+            });
+        };
+        let forward = |qkv: MatRef<'_>, vectors: MatRef<'_>| {
+            let mut y = Mat::zeros(TOKENS, shape.width());
+            run(y.view_mut(), None, qkv, vectors);
+            y
+        };
+        let mut y = Mat::zeros(TOKENS, shape.width());
+        let mut lse = Mat::zeros(TOKENS, shape.heads);
+        let lse_out = Some(lse.view_mut());
+        run(y.view_mut(), lse_out, qkv.view(), vectors.view());
+        let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        let mut d_vectors = Mat::zeros(vectors.rows(), vectors.cols());
+        ops.attention_bwd(AttentionBackward {
+            dqkv: dqkv.view_mut(),
+            dy: g.view(),
+            y: y.view(),
+            lse: lse.view(),
+            qkv: qkv.view(),
+            spans,
+            shape,
+            bias: None,
+            d_bias: None,
+            distances: Some(distances),
+            d_vectors: Some(d_vectors.view_mut()),
+            dropout: None,
+        });
+        let what = format!("{} {shape:?}", ops.describe());
+        let of_qkv = |qkv: MatRef<'_>| forward(qkv, vectors.view());
+        check(&what, of_qkv, &g, &qkv, dqkv.data());
+        let of_vectors = |vectors: MatRef<'_>| forward(qkv.view(), vectors);
+        check(&what, of_vectors, &g, &vectors, d_vectors.data());
+    }
+}
+
+/// Of some columns; the values of the columns before them are left alone. Texts are shorter and longer than the taps.
+#[test]
+fn unfolding() {
+    let bounds = [0, 1, 1, 3, 12];
+    let spans = Spans { bounds: &bounds };
+    for taps in [1, 3, 5] {
+        let (x, g) = (mat(12, 4, 1), mat(12, 4 * taps, 2));
+        for ops in devices() {
+            let forward = |x: MatRef<'_>| {
+                let mut y = Mat::zeros(12, 4 * taps);
+                ops.unfold(y.view_mut(), x, spans, taps);
+                y
+            };
+            let mut dx = Mat::from_vec(12, 7, vec![5.0; 84]);
+            ops.unfold_bwd(dx.view_mut(), 3, g.view(), spans, taps);
+            let columns = |start, end| dx.view().col_range(start, end).to_mat();
+            assert!(columns(0, 3).data().iter().all(|x| *x == 5.0));
+            check("unfold", forward, &g, &x, columns(3, 7).data());
+        }
+    }
+}
+
+/// By hand: rows of a text beside each other, nothing of the text before it.
+#[test]
+fn neighbours_side_by_side() {
+    let x = Mat::from_vec(3, 2, vec![1.0, 10.0, 2.0, 20.0, 3.0, 30.0]);
+    let mut y = Mat::zeros(3, 6);
+    let spans = Spans { bounds: &[0, 1, 3] };
+    for ops in devices() {
+        ops.unfold(y.view_mut(), x.view(), spans, 3);
+        assert_eq!(y.row(0), [0.0, 1.0, 0.0, 0.0, 10.0, 0.0]);
+        assert_eq!(y.row(1), [0.0, 2.0, 3.0, 0.0, 20.0, 30.0]);
+        assert_eq!(y.row(2), [2.0, 3.0, 0.0, 20.0, 30.0, 0.0]);
     }
 }
 

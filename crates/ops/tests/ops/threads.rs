@@ -1,9 +1,9 @@
 //! No result depends on the number of threads, to the bit.
 
 use matryo_ops::{
-    Activation, AdamW, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu, Dropout,
-    Epilogue, LayerNorm, LayerNormBackward, LinearBackward, Mat, Operand, Ops, PoolMode, Rotary,
-    Spans, Touched, Weight,
+    Activation, AdamW, Attention, AttentionBackward, AttentionMask, AttentionShape, Cpu,
+    Disentangled, Dropout, Epilogue, LayerNorm, LayerNormBackward, LinearBackward, Mat, Operand,
+    Ops, PoolMode, Rotary, Spans, Touched, Weight,
 };
 use matryo_testkit::pseudo_random;
 
@@ -81,14 +81,27 @@ fn products() {
 #[test]
 fn attention() {
     for mask in [AttentionMask::FULL, AttentionMask::window(10, 25)] {
-        attention_of(AttentionShape {
+        let shape = AttentionShape {
             mask,
             ..AttentionShape::new(3, 32)
-        });
+        };
+        attention_of(shape, None);
     }
+    // Far distances share a vector; few vectors make many groups of texts.
+    let vectors = mat(9, 2 * 3 * 32, 7);
+    let rows: Vec<u32> = (0..2 * TOKENS as u32 - 1)
+        .map(|at| (at.saturating_sub(TOKENS as u32 - 5)).min(8))
+        .collect();
+    let distances = Disentangled {
+        vectors: vectors.view(),
+        for_queries: Some(3 * 32),
+        for_keys: Some(0),
+        rows: &rows,
+    };
+    attention_of(AttentionShape::new(3, 32), Some(distances));
 }
 
-fn attention_of(shape: AttentionShape) {
+fn attention_of(shape: AttentionShape, distances: Option<Disentangled<'_>>) {
     let qkv = mat(TOKENS, 3 * shape.width(), 1);
     let dy = mat(TOKENS, shape.width(), 2);
     let keys: Vec<u64> = (0..TOKENS as u64).collect();
@@ -108,9 +121,11 @@ fn attention_of(shape: AttentionShape) {
             spans,
             shape,
             bias: None,
+            distances,
             dropout,
         });
         let mut dqkv = Mat::zeros(TOKENS, 3 * shape.width());
+        let mut d_vectors = Mat::zeros(9, 2 * shape.width());
         ops.attention_bwd(AttentionBackward {
             dqkv: dqkv.view_mut(),
             dy: dy.view(),
@@ -121,9 +136,11 @@ fn attention_of(shape: AttentionShape) {
             shape,
             bias: None,
             d_bias: None,
+            distances,
+            d_vectors: distances.map(|_| d_vectors.view_mut()),
             dropout,
         });
-        (y, lse, dqkv)
+        (y, lse, dqkv, d_vectors)
     });
 }
 
