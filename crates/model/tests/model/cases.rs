@@ -152,11 +152,12 @@ fn the_encoder_s_own_table_counts() {
 /// Of all families: the word table under the name of an output layer alone.
 #[test]
 fn a_word_table_that_is_only_there_as_an_output_layer() {
-    const NAMES: [(&str, &str, &str); 11] = [
+    const NAMES: [(&str, &str, &str); 12] = [
         ("albert", "albert.", "predictions.decoder.weight"),
         ("bert", "bert.", "cls.predictions.decoder.weight"),
         ("bert-unigram", "bert.", "cls.predictions.decoder.weight"),
         ("camembert", "roberta.", "lm_head.decoder.weight"),
+        ("deberta-v3", "deberta.", "cls.predictions.decoder.weight"),
         ("distilbert", "distilbert.", "vocab_projector.weight"),
         ("electra", "electra.", "generator_lm_head.weight"),
         ("ernie", "ernie.", "cls.predictions.decoder.weight"),
