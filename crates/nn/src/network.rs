@@ -147,10 +147,8 @@ impl Network<Trainable> {
             weights: &self.weights,
             grads,
         };
-        let mut d = FeatureGradients {
-            sentence: Some(d_embeddings.to_mat()),
-            ..FeatureGradients::default()
-        };
+        let mut d = FeatureGradients::default();
+        d.rows.put(Feature::Sentence, self.arena.of(d_embeddings));
         for (module, kept) in self.modules.iter().zip(kept).rev() {
             if let Some(kept) = kept {
                 d = module.0.backward(&mut cx, kept, d);
@@ -301,7 +299,9 @@ fn build(
     let mut builder = Builder::new(frozen);
     let mut modules = Vec::with_capacity(places.len());
     for (index, (place, checkpoint)) in places.iter().zip(checkpoints).enumerate() {
-        builder.module(index, checkpoint.as_ref());
+        let later = places[index + 1..].iter();
+        let states_from = later.filter_map(|place| place.module.hidden_states_from());
+        builder.module(index, checkpoint.as_ref(), states_from.min());
         modules.push(place.module.build(&mut builder)?);
     }
     Ok((modules, builder.finish()?))

@@ -65,7 +65,7 @@ fn widths_that_disagree() {
         &text,
         &[
             "`word_embedding_dimension` is 48",
-            "`hidden_size` in config.json",
+            "the module before",
             "32",
             "same model?",
         ],

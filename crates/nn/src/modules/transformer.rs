@@ -24,7 +24,7 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Transformer",
     family: "base",
-    reads: None,
+    reads: &[],
     read,
 };
 
@@ -57,6 +57,10 @@ const HARMLESS_ARGUMENTS: [&str; 6] = [
     "unpad_inputs",
 ];
 
+/// Key of config.json that has the hidden states of all layers handed on; an argument for the configuration beats it.
+const HIDDEN_STATES: &str = "output_hidden_states";
+const CONFIG_ARGUMENTS: [&str; 2] = ["config_args", "config_kwargs"];
+
 /// Above this a length in a tokenizer's configuration means "none": transformers writes 1e30.
 const LONGEST: f64 = 1e9;
 
@@ -68,6 +72,8 @@ struct Transformer {
     spec: EncoderSpec,
     max_seq_length: usize,
     do_lower_case: bool,
+    /// Whether other modules may read the hidden states of all layers.
+    hidden_states: bool,
 }
 
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
@@ -88,6 +94,10 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         ),
         None => (None, false),
     };
+    let hidden_states = match module.as_ref().map(hidden_states_argument).transpose()? {
+        Some(Some(argument)) => argument,
+        _ => config.flag(HIDDEN_STATES)?.unwrap_or(false),
+    };
     let wanted = match named {
         Some(length) => Some(length),
         None => tokenizer_length(source.dir)?,
@@ -95,6 +105,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     Ok(Arc::new(Transformer {
         max_seq_length: cap(wanted, spec.max_tokens, source.notes),
         do_lower_case,
+        hidden_states,
         config: config.into_value(),
         family,
         spec,
@@ -142,15 +153,30 @@ fn check_arguments(config: &Object) -> Result<(), NnError> {
         let Some(value) = config.get(key) else {
             continue;
         };
-        let harmless = |map: &serde_json::Map<String, Value>| {
-            map.keys().all(|k| HARMLESS_ARGUMENTS.contains(&&**k))
-        };
+        let mut known = HARMLESS_ARGUMENTS.to_vec();
+        if CONFIG_ARGUMENTS.contains(&key) {
+            known.push(HIDDEN_STATES);
+        }
+        let harmless =
+            |map: &serde_json::Map<String, Value>| map.keys().all(|k| known.contains(&&**k));
         if !value.as_object().is_some_and(harmless) {
-            let expected = format!("no arguments but {}", HARMLESS_ARGUMENTS.join(", "));
+            let expected = format!("no arguments but {}", known.join(", "));
             return Err(config.wrong(key, &expected));
         }
     }
     Ok(())
+}
+
+/// What the arguments for the configuration say of hidden states, if they do.
+fn hidden_states_argument(config: &Object) -> Result<Option<bool>, NnError> {
+    for key in CONFIG_ARGUMENTS {
+        let arguments = config.object(key)?;
+        let found = arguments.map(|arguments| arguments.flag(HIDDEN_STATES));
+        if let Some(found) = found.transpose()?.flatten() {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// What the new layout says of task and output: texts to token embeddings.
@@ -199,6 +225,10 @@ impl Transformer {
             (self.family.complete)(map);
             map.shift_remove(other);
             map.insert(key.into(), json!("float32"));
+            // An argument that said so is not written.
+            if self.hidden_states || map.contains_key(HIDDEN_STATES) {
+                map.insert(HIDDEN_STATES.into(), json!(self.hidden_states));
+            }
             // vLLM refuses to cut embeddings of a model that does not say this.
             match options.matryoshka {
                 None => {}
@@ -241,7 +271,10 @@ impl Module for Transformer {
     }
 
     fn widths(&self, before: Widths) -> Widths {
-        before.with(Feature::Tokens, self.spec.dim)
+        let states = (self.spec.blocks.len() + 1, self.spec.dim);
+        before
+            .with(Feature::Tokens, self.spec.dim)
+            .with_hidden_states(self.hidden_states.then_some(states))
     }
 
     fn has_weights(&self) -> bool {
@@ -349,10 +382,11 @@ impl ModuleLayer for TransformerLayer {
         mut features: Features,
         keep: bool,
     ) -> (Features, Option<KeptEncoder>) {
-        let (hidden, taps, kept) = self.encoder.forward(pass, keep);
-        features.tokens = Some(hidden);
-        features.taps = taps;
-        (features, kept)
+        let output = self.encoder.forward(pass, keep);
+        features.rows.put(Feature::Tokens, output.hidden);
+        features.taps = output.taps;
+        features.layers = output.layers;
+        (features, output.kept)
     }
 
     fn backward(
@@ -361,8 +395,9 @@ impl ModuleLayer for TransformerLayer {
         kept: KeptEncoder,
         mut d: FeatureGradients,
     ) -> FeatureGradients {
-        if let Some(d_tokens) = d.tokens.take().filter(|_| self.encoder.is_trained()) {
-            self.encoder.backward(cx, kept, d_tokens);
+        let (d_tokens, d_layers) = (d.rows.take(Feature::Tokens), d.layers.take());
+        if self.encoder.is_trained() && (d_tokens.is_some() || d_layers.is_some()) {
+            self.encoder.backward(cx, kept, d_tokens, d_layers);
         }
         d
     }

@@ -45,6 +45,7 @@ pub struct Builder<'a> {
     layout: Layout,
     module: usize,
     checkpoint: Option<&'a Checkpoint>,
+    states_from: Option<usize>,
     products: Vec<Tensor>,
     vectors: Vec<Tensor>,
     tables: Vec<Tensor>,
@@ -66,16 +67,29 @@ impl<'a> Builder<'a> {
             layout: Layout::default(),
             module: 0,
             checkpoint: None,
+            states_from: None,
             products: Vec::new(),
             vectors: Vec::new(),
             tables: Vec::new(),
         }
     }
 
-    /// From now on parameters belong to the module of this index, whose weights are in `checkpoint`.
-    pub(crate) fn module(&mut self, index: usize, checkpoint: Option<&'a Checkpoint>) {
+    /// From now on parameters belong to the module of this index, whose weights are in `checkpoint`. Later modules read its hidden
+    /// states from the index `states_from` on, if any.
+    pub(crate) fn module(
+        &mut self,
+        index: usize,
+        checkpoint: Option<&'a Checkpoint>,
+        states_from: Option<usize>,
+    ) {
         self.module = index;
         self.checkpoint = checkpoint;
+        self.states_from = states_from;
+    }
+
+    /// Index of the first hidden state of the present module that later modules read.
+    pub(crate) fn states_from(&self) -> Option<usize> {
+        self.states_from
     }
 
     /// Index of the present module.
