@@ -5,7 +5,7 @@ usage: goldens_modules.py OUTPUT_FOLDER [NAME ...]
 The repository's OUTPUT_FOLDER is crates/testkit/modules; set HF_HUB_OFFLINE=1. OUTPUT_FOLDER/NAME receives
   model/                    the folder, as sentence-transformers 6.2 saves it
   golden.json, .safetensors   texts and their embeddings
-  trace.json, .safetensors    of `stacked` alone: five optimizer steps, described in families_trace.py
+  trace.json, .safetensors    of `stacked` and `static-query`: five optimizer steps, described in families_trace.py
 
 Of the other models golden.safetensors has gradients too: of the sum of `embeddings` times `direction`, both of the embeddings that
 `encode` gives, or of `query`, `query_direction`, `document` and `document_direction` where a model has routes. The gradient of a
@@ -136,6 +136,9 @@ MODELS = {
     "two-encoders": two_encoders,
 }
 
+# Models with routes of which steps are recorded, and the widths of the loss.
+TRACED = {"static-query": [NARROW, 16, 8]}
+
 
 def folders(model: SentenceTransformer) -> dict[str, torch.nn.Module]:
     """Every module that has weights, by its folder."""
@@ -200,6 +203,8 @@ def make(name: str, output: Path):
     about = {"texts": TEXTS, "library": "sentence-transformers"}
     if name != "stacked":
         save_file(values(folder), folder / "golden.safetensors")
+        if name in TRACED:
+            families_trace.record(REPOSITORY, folder, TRACED[name], {"anchor": "query", "positive": "document"})
     else:
         # The trainer of the record reads the folder anew.
         vectors = SentenceTransformer(str(folder / "model"), device="cpu").encode(TEXTS)

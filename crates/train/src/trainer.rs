@@ -8,14 +8,16 @@ use matryo_data::{
     Sampler, TokenCount, check, column_tokens,
 };
 use matryo_losses::Loss;
-use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, Trainable, resolve};
+use matryo_model::{
+    HubOptions, HubProgress, ModelError, PromptChoice, SentenceEncoder, Trainable, resolve,
+};
 use matryo_ops::cpu_in;
 
 use crate::{
     TrainError, TrainOutcome,
     accumulation::{Accumulation, Length},
     checkpoint::{self, ResumePoint},
-    config::{Compat, Resume, SamplerKind, TrainConfig},
+    config::{Compat, Prompts, Resume, SamplerKind, TrainConfig},
     events::{Observer, RunPlan},
     identity::Identity,
     intervals::Intervals,
@@ -86,7 +88,7 @@ impl Trainer {
         progress: &dyn HubProgress,
     ) -> Result<Self, TrainError> {
         check_output(&config)?;
-        check_prompts(&config, &data)?;
+        check_columns(&config, &data)?;
         let retrieval = config
             .eval_data
             .as_deref()
@@ -98,6 +100,7 @@ impl Trainer {
             config.per_device_train_batch_size,
         );
         let (model_path, model) = open_model(&config, progress)?;
+        check_routes(&config, &data, &model)?;
         let dim = model.network().dim();
         let loss = objective::build(&config)?;
         objective::check(&*loss, &data, dim)?;
@@ -107,17 +110,13 @@ impl Trainer {
             .transpose()?;
         let rules = plan_steps(&config, &data)?;
         let length = rules.length(config.num_train_epochs, config.max_steps);
-        let identity = Identity::new(
-            &config,
-            weights::hash(&model.folder().text_dir())?,
-            data.fingerprint(),
-        );
+        let identity = Identity::new(&config, weights_hash(&model)?, data.fingerprint());
         let mut trainer = Self {
             schedule: Schedule::new(&config, length.steps),
             intervals: Intervals::new(&config, length.steps),
             sampler: sampler(&config),
             tokens: count_tokens(&config, &data, &model)?,
-            texts: TextStore::new(&model, &data, config.prompts.as_ref())?,
+            texts: TextStore::new(&model, &data, &config)?,
             memory: MemoryPlan::default(),
             resume: None,
             warnings: Vec::new(),
@@ -272,21 +271,49 @@ fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
     Ok(Dataset::open(&config.train_data, &columns)?)
 }
 
-fn check_prompts(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
-    let prompts = config
-        .prompts
+/// Settings by column name columns that the data has.
+fn check_columns(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
+    let prompts = config.prompts.iter().flat_map(Prompts::columns);
+    let routes = config.router_mapping.iter().flatten();
+    let prompts = prompts.map(|column| ("prompts", column));
+    let named = prompts.chain(routes.map(|(column, _)| ("router_mapping", &**column)));
+    for (key, column) in named {
+        if !data.columns().iter().any(|known| known == column) {
+            return Err(TrainError::NamedColumn {
+                key,
+                column: column.to_owned(),
+                columns: data.columns().to_vec(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// As upstream, a model with routes is trained only with a mapping, though columns without a route may take the default one.
+fn check_routes(
+    config: &TrainConfig,
+    data: &Dataset,
+    model: &SentenceEncoder<Trainable>,
+) -> Result<(), TrainError> {
+    let mapped = config
+        .router_mapping
         .as_ref()
-        .map(|prompts| prompts.columns().collect::<Vec<_>>())
-        .unwrap_or_default();
-    match prompts
-        .into_iter()
-        .find(|column| !data.columns().iter().any(|known| known == column))
-    {
-        Some(column) => Err(TrainError::PromptColumn {
-            column: column.to_owned(),
+        .is_some_and(|m| !m.is_empty());
+    match &model.folder().routes {
+        Some(routes) if !mapped => Err(TrainError::NoRouterMapping {
+            routes: routes.names.clone(),
             columns: data.columns().to_vec(),
         }),
-        None => Ok(()),
+        _ => Ok(()),
+    }
+}
+
+/// SHA-256 of the base model's weights: of its encoder's file, or of all that its routes have.
+fn weights_hash(model: &SentenceEncoder<Trainable>) -> Result<String, TrainError> {
+    let folder = model.folder();
+    match folder.routes {
+        None => weights::hash(&folder.text_dir()),
+        Some(_) => Ok(folder.weights_digest()?),
     }
 }
 
@@ -353,9 +380,14 @@ fn count_tokens(
     data: &Dataset,
     model: &SentenceEncoder<Trainable>,
 ) -> Result<Vec<ColumnTokens>, ModelError> {
-    let limit = config.max_seq_length.unwrap_or(model.max_seq_length());
-    column_tokens(data, ROWS_COUNTED, |texts| {
-        let tokens = model.tokenizer().encode_batch(texts, limit)?;
+    let pipeline = model.pipeline();
+    column_tokens(data, ROWS_COUNTED, |column, texts| {
+        let route = pipeline.route_of(&PromptChoice {
+            task: config.task_of(column),
+            ..PromptChoice::default()
+        })?;
+        let limit = pipeline.max_seq_length_of(route);
+        let tokens = pipeline.tokenizer_of(route).encode_batch(texts, limit)?;
         Ok(tokens
             .iter()
             .map(|t| TokenCount {

@@ -11,7 +11,10 @@ use matryo_ops::{Mat, Ops, Precision};
 pub use encode::TOKENS_PER_BATCH;
 pub use options::{EncodeOptions, Encoded};
 
-use crate::{Embed, ModelError, ModelFolder, Pipeline, Role, SimilarityFn, Tokenizer, similarity};
+use crate::{
+    Embed, ModelError, ModelFolder, Pipeline, PromptChoice, Role, SimilarityFn, Tokenizer,
+    similarity,
+};
 
 /// Pipeline, network and settings of one model: [`Frozen`] for use, [`Trainable`] for training.
 pub struct SentenceEncoder<W = Frozen> {
@@ -117,7 +120,19 @@ impl<W: Weights> SentenceEncoder<W> {
         &self.network
     }
 
-    /// Tokens of the longest input, special tokens included; what is longer is cut.
+    /// The tokenizer of texts in a role.
+    ///
+    /// # Errors
+    /// The model has routes, and none of them for such texts.
+    pub fn tokenizer_of(&self, role: Role) -> Result<&Tokenizer, ModelError> {
+        let choice = PromptChoice {
+            role,
+            ..PromptChoice::default()
+        };
+        Ok(self.pipeline.tokenizer_of(self.pipeline.route_of(&choice)?))
+    }
+
+    /// Tokens of the longest input, special tokens included; what is longer is cut. Of several routes it is that of the longest.
     pub fn max_seq_length(&self) -> usize {
         self.pipeline.max_seq_length()
     }

@@ -107,7 +107,7 @@ fn every_pooling_of_both_layouts() {
         );
         let without = format!("Pooling({new}, without the prompt)");
         assert_eq!(open(folder.path()).summaries()[1], without);
-        assert!(!open(folder.path()).include_prompt());
+        assert!(!open(folder.path()).include_prompt(0));
         put(
             folder.path(),
             POOLING,

@@ -16,6 +16,7 @@ mod module_goldens;
 mod module_stack;
 mod precisions;
 mod quantize;
+mod routes;
 mod save;
 mod saved;
 mod sentence_encoder;

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use matryo_model::{BatchSize, FolderLayout, Prompt, SentenceEncoder, TokenBatch, Trainable};
+use matryo_model::{
+    BatchSize, FolderLayout, PromptChoice, Role, SentenceEncoder, TokenBatch, Trainable,
+};
 use matryo_ops::MatRef;
 use matryo_testkit::{
     FamilyGolden, Tensor, Tolerance, assert_close, copy_of, edit, json, put, read_safetensors,
@@ -11,60 +13,60 @@ use serde_json::{Value, json};
 
 use crate::saved::in_both_layouts;
 
-const CLOSE: Tolerance = Tolerance::Absolute(2e-6);
-/// Of a gradient whose largest values are about 1.
-const GRADIENT: Tolerance = Tolerance::Absolute(2e-5);
+pub const CLOSE: Tolerance = Tolerance::Absolute(2e-6);
+/// Of gradients, times the largest of a tensor where that is above 1. The gradient of a bias of keys is rounding alone.
+const GRADIENT: f64 = 1e-5;
 
 fn goldens() -> Vec<FamilyGolden> {
     let names = ["layers", "layers-t5", "token-dense"];
     names.map(golden).into()
 }
 
-fn golden(name: &str) -> FamilyGolden {
+pub fn golden(name: &str) -> FamilyGolden {
     let mut all = FamilyGolden::of_modules().into_iter();
     all.find(|golden| golden.name == name).unwrap()
 }
 
-fn texts(golden: &FamilyGolden) -> Vec<String> {
+pub fn texts(golden: &FamilyGolden) -> Vec<String> {
     serde_json::from_value(golden.facts()["texts"].clone()).unwrap()
 }
 
-fn values(golden: &FamilyGolden) -> BTreeMap<String, Tensor> {
+pub fn values(golden: &FamilyGolden) -> BTreeMap<String, Tensor> {
     read_safetensors(golden.folder.join("golden.safetensors"))
 }
 
-fn for_training(golden: &FamilyGolden, frozen: &[&str]) -> SentenceEncoder<Trainable> {
+pub fn for_training(golden: &FamilyGolden, frozen: &[&str]) -> SentenceEncoder<Trainable> {
     let frozen: Vec<String> = frozen.iter().map(ToString::to_string).collect();
     let ops = matryo_ops::cpu_in(Some(matryo_model::Precision::F32));
     SentenceEncoder::open_for_training(golden.model(), ops, &frozen).unwrap()
 }
 
-fn batch(model: &SentenceEncoder<Trainable>, texts: &[String]) -> Arc<TokenBatch> {
-    let pipeline = model.pipeline();
-    let tokens = pipeline.tokenize(texts, &Prompt::default(), pipeline.max_seq_length());
-    let mut batch = TokenBatch::new();
-    for (id, tokens) in tokens.unwrap().iter().enumerate() {
-        tokens.push_to(&mut batch, id as u64, 0);
-    }
-    Arc::new(batch)
-}
-
-/// The gradient of the sum of embeddings times the golden direction, of each trained tensor by `FOLDER/NAME`.
-fn gradients(
+/// The gradient of the sum of embeddings times golden directions over all tasks, of each trained tensor by `FOLDER/NAME`.
+pub fn gradients(
     golden: &FamilyGolden,
     model: &SentenceEncoder<Trainable>,
+    tasks: &[(Role, &str)],
 ) -> BTreeMap<String, Vec<f32>> {
-    let network = model.network();
-    let batch = batch(model, &texts(golden));
-    let direction = &values(golden)["direction"];
-    let (rows, cols) = direction.rows_cols();
+    let (network, pipeline) = (model.network(), model.pipeline());
     let mut grads = network.zero_grads();
-    let (_, activations) = network.forward(batch, 0);
-    network.backward(
-        activations,
-        MatRef::new(rows, cols, &direction.data),
-        &mut grads,
-    );
+    for (role, direction) in tasks {
+        let choice = PromptChoice {
+            role: *role,
+            ..PromptChoice::default()
+        };
+        let length = pipeline.max_seq_length_of(pipeline.route_of(&choice).unwrap());
+        let prompt = pipeline.prompt(&choice, length).unwrap();
+        let mut batch = TokenBatch::on_route(prompt.route);
+        let tokens = pipeline.tokenize(&texts(golden), &prompt, length).unwrap();
+        for (id, tokens) in tokens.iter().enumerate() {
+            tokens.push_to(&mut batch, id as u64, prompt.skip);
+        }
+        let direction = &values(golden)[*direction];
+        let (rows, cols) = direction.rows_cols();
+        let (_, activations) = network.forward(Arc::new(batch), 0);
+        let d = MatRef::new(rows, cols, &direction.data);
+        network.backward(activations, d, &mut grads);
+    }
     let entries = grads.layout.entries.iter();
     let found = entries.filter_map(|entry| {
         let values = &grads.values()[entry.grad.clone()?];
@@ -73,6 +75,27 @@ fn gradients(
     });
     found.collect()
 }
+
+/// Compares gradients with the golden ones, of which there must be one for each.
+pub fn compare_gradients(golden: &FamilyGolden, found: &BTreeMap<String, Vec<f32>>) {
+    let expected = values(golden);
+    let named = expected.iter().filter_map(|(name, tensor)| {
+        let name = name.strip_prefix("grad/")?;
+        Some((name, tensor))
+    });
+    let mut compared = 0;
+    for (name, tensor) in named {
+        let what = format!("{} {name}", golden.name);
+        let found = found.get(name).unwrap_or_else(|| panic!("{what}"));
+        let largest = tensor.data.iter().fold(1.0_f32, |a, x| a.max(x.abs()));
+        let tolerance = Tolerance::Absolute(GRADIENT * f64::from(largest));
+        assert_close(found, &tensor.data, tolerance, &what);
+        compared += 1;
+    }
+    assert_eq!(compared, found.len(), "{}", golden.name);
+}
+
+const PLAIN: &[(Role, &str)] = &[(Role::Plain, "direction")];
 
 #[test]
 fn embeddings() {
@@ -100,20 +123,8 @@ fn embeddings() {
 #[test]
 fn gradients_of_every_parameter() {
     for golden in goldens() {
-        let found = gradients(&golden, &for_training(&golden, &[]));
-        let expected = values(&golden);
-        let named = expected.iter().filter_map(|(name, tensor)| {
-            let name = name.strip_prefix("grad/")?;
-            Some((name, tensor))
-        });
-        let mut compared = 0;
-        for (name, tensor) in named {
-            let what = format!("{} {name}", golden.name);
-            let found = found.get(name).unwrap_or_else(|| panic!("{what}"));
-            assert_close(found, &tensor.data, GRADIENT, &what);
-            compared += 1;
-        }
-        assert_eq!(compared, found.len(), "{}", golden.name);
+        let found = gradients(&golden, &for_training(&golden, &[]), PLAIN);
+        compare_gradients(&golden, &found);
     }
 }
 
@@ -122,7 +133,7 @@ fn gradients_of_every_parameter() {
 fn frozen_parts() {
     for name in ["layers", "layers-t5"] {
         let golden = golden(name);
-        let all = gradients(&golden, &for_training(&golden, &[]));
+        let all = gradients(&golden, &for_training(&golden, &[]), PLAIN);
         let weights = "1_WeightedLayerPooling/layer_weights";
         for frozen in [
             &["1.layer_weights"][..],
@@ -135,7 +146,7 @@ fn frozen_parts() {
                 .filter(|pattern| pattern.starts_with("1.") || names_match(&golden, pattern))
                 .collect();
             let model = for_training(&golden, &applicable);
-            let found = gradients(&golden, &model);
+            let found = gradients(&golden, &model, PLAIN);
             assert!(found.len() < all.len(), "{name}: {applicable:?}");
             for (name, values) in &found {
                 assert_eq!(values, &all[name], "{name}");
@@ -161,6 +172,7 @@ fn hidden_states_are_kept_for_trained_weights() {
     let size = BatchSize {
         tokens: 100,
         texts: 3,
+        route: 0,
     };
     let kept = |frozen: &[&str]| for_training(&golden, frozen).network().kept_bytes(size);
     // Three states of width 32.
@@ -220,7 +232,7 @@ fn hidden_states_in_files() {
     assert!(message(folder.path()).contains("needs the hidden states of all layers"));
 }
 
-fn message(folder: &std::path::Path) -> String {
+pub fn message(folder: &std::path::Path) -> String {
     let opened = SentenceEncoder::open(folder);
     opened.err().expect("refused").to_string()
 }

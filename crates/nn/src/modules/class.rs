@@ -20,32 +20,23 @@ pub struct ModuleClass {
 pub(crate) type ReadModule = fn(&mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError>;
 
 impl ModuleClass {
-    /// The class that a type of modules.json names. Every spelling that sentence-transformers has written is known:
-    /// `models.X` up to 5.3, longer ones from 5.4 on. Classes were moved between `base` and `sentence_transformer` from
-    /// version to version, and both places load.
+    /// The class that a type of modules.json names.
     pub fn named(class: &str) -> Option<&'static Self> {
-        let path = class.strip_prefix("sentence_transformers.")?;
-        let (package, rest) = [
-            ("models", path.strip_prefix("models.")),
-            ("base", path.strip_prefix("base.modules.")),
-            (
-                "sentence_transformer",
-                path.strip_prefix("sentence_transformer.modules."),
-            ),
-        ]
-        .into_iter()
-        .find_map(|(package, rest)| Some((package, rest?)))?;
-        let (module, name) = match rest.split_once('.') {
-            Some((module, name)) => (Some(module), name),
-            None => (None, rest),
-        };
-        let class = CLASSES.iter().find(|class| class.name == name)?;
-        // `models.Pooling.Pooling`, but `base.modules.pooling.Pooling`.
-        let is_module = |module: &str| match package {
-            "models" => module == name,
-            _ => module == snake(name),
-        };
-        module.is_none_or(is_module).then_some(*class)
+        let name = class_name(class)?;
+        CLASSES.iter().find(|class| class.name == name).copied()
+    }
+
+    /// Whether a type of modules.json is that of a Router, under its own name or an earlier one. It is no module: its modules are.
+    pub fn is_router(class: &str) -> bool {
+        class_name(class).is_some_and(|name| ROUTERS.contains(&name))
+    }
+
+    /// The type of a Router to write into modules.json.
+    pub fn router_path(layout: FolderLayout) -> &'static str {
+        match layout {
+            FolderLayout::Old => "sentence_transformers.models.Router",
+            FolderLayout::New => "sentence_transformers.base.modules.router.Router",
+        }
     }
 
     /// The type to write into modules.json.
@@ -102,6 +93,36 @@ impl ModuleClass {
     }
 }
 
+/// Names of a Router, that of today first.
+const ROUTERS: [&str; 2] = ["Router", "Asym"];
+
+/// The class in a type of modules.json. Every spelling that sentence-transformers has written is known: `models.X` up to 5.3,
+/// longer ones from 5.4 on. Classes were moved between `base` and `sentence_transformer` from version to version, and both places
+/// load.
+fn class_name(class: &str) -> Option<&str> {
+    let path = class.strip_prefix("sentence_transformers.")?;
+    let (package, rest) = [
+        ("models", path.strip_prefix("models.")),
+        ("base", path.strip_prefix("base.modules.")),
+        (
+            "sentence_transformer",
+            path.strip_prefix("sentence_transformer.modules."),
+        ),
+    ]
+    .into_iter()
+    .find_map(|(package, rest)| Some((package, rest?)))?;
+    let (module, name) = match rest.split_once('.') {
+        Some((module, name)) => (Some(module), name),
+        None => (None, rest),
+    };
+    // `models.Pooling.Pooling`, but `base.modules.pooling.Pooling`.
+    let is_module = |module: &str| match package {
+        "models" => module == name,
+        _ => module == snake(name),
+    };
+    module.is_none_or(is_module).then_some(name)
+}
+
 /// `StaticEmbedding` to `static_embedding`.
 fn snake(name: &str) -> String {
     let mut snake = String::new();
@@ -137,7 +158,14 @@ mod tests {
                 assert!(ModuleClass::named(&class.path(layout)).is_some());
             }
         }
+        for layout in [FolderLayout::Old, FolderLayout::New] {
+            assert!(ModuleClass::is_router(ModuleClass::router_path(layout)));
+        }
+        assert!(ModuleClass::is_router(
+            "sentence_transformers.models.Asym.Asym"
+        ));
         for path in [
+            "sentence_transformers.models.Router",
             "sentence_transformers.models.LSTM",
             "sentence_transformers.models.pooling.Pooling",
             "my_code.Normalize",

@@ -15,6 +15,8 @@ pub struct BatchSize {
     pub tokens: usize,
     /// Texts.
     pub texts: usize,
+    /// Their route; 0 in a model without routes.
+    pub route: usize,
 }
 
 impl BatchSize {
@@ -23,6 +25,7 @@ impl BatchSize {
         Self {
             tokens: batch.tokens(),
             texts: batch.texts(),
+            route: batch.route,
         }
     }
 

@@ -168,7 +168,7 @@ pub(super) fn parameter(
 ) -> ParamSpec {
     ParamSpec {
         names: vec![ParamName {
-            known_as: format!("{}.{name}", builder.module_index()),
+            known_as: format!("{}.{name}", builder.module_name()),
             stored: vec![name.to_owned()],
         }],
         shape: shape
