@@ -16,8 +16,9 @@ use matryo_ops::cpu_in;
 use crate::{
     TrainError, TrainOutcome,
     accumulation::{Accumulation, Length},
+    by_column::{check_columns, check_routes},
     checkpoint::{self, ResumePoint},
-    config::{Compat, Prompts, Resume, SamplerKind, TrainConfig},
+    config::{Compat, Resume, SamplerKind, TrainConfig},
     events::{Observer, RunPlan},
     identity::Identity,
     intervals::Intervals,
@@ -110,7 +111,11 @@ impl Trainer {
             .transpose()?;
         let rules = plan_steps(&config, &data)?;
         let length = rules.length(config.num_train_epochs, config.max_steps);
-        let identity = Identity::new(&config, weights_hash(&model)?, data.fingerprint());
+        let identity = Identity::new(
+            &config,
+            weights::hash_of(model.folder())?,
+            data.fingerprint(),
+        );
         let mut trainer = Self {
             schedule: Schedule::new(&config, length.steps),
             intervals: Intervals::new(&config, length.steps),
@@ -269,52 +274,6 @@ fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
         ignore: config.ignore_columns.clone(),
     };
     Ok(Dataset::open(&config.train_data, &columns)?)
-}
-
-/// Settings by column name columns that the data has.
-fn check_columns(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
-    let prompts = config.prompts.iter().flat_map(Prompts::columns);
-    let routes = config.router_mapping.iter().flatten();
-    let prompts = prompts.map(|column| ("prompts", column));
-    let named = prompts.chain(routes.map(|(column, _)| ("router_mapping", &**column)));
-    for (key, column) in named {
-        if !data.columns().iter().any(|known| known == column) {
-            return Err(TrainError::NamedColumn {
-                key,
-                column: column.to_owned(),
-                columns: data.columns().to_vec(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// As upstream, a model with routes is trained only with a mapping, though columns without a route may take the default one.
-fn check_routes(
-    config: &TrainConfig,
-    data: &Dataset,
-    model: &SentenceEncoder<Trainable>,
-) -> Result<(), TrainError> {
-    let mapped = config
-        .router_mapping
-        .as_ref()
-        .is_some_and(|m| !m.is_empty());
-    match &model.folder().routes {
-        Some(routes) if !mapped => Err(TrainError::NoRouterMapping {
-            routes: routes.names.clone(),
-            columns: data.columns().to_vec(),
-        }),
-        _ => Ok(()),
-    }
-}
-
-/// SHA-256 of the base model's weights: of its encoder's file, or of all that its routes have.
-fn weights_hash(model: &SentenceEncoder<Trainable>) -> Result<String, TrainError> {
-    let folder = model.folder();
-    match folder.routes {
-        None => weights::hash(&folder.text_dir()),
-        Some(_) => Ok(folder.weights_digest()?),
-    }
 }
 
 fn open_model(

@@ -74,7 +74,12 @@ fn routes_that_do_not_fit() {
         "for example router_mapping = { positive = \"query\", anchor = \"document\" }"
     );
     let other = "{ anchor = \"question\", positive = \"document\" }";
-    let error = refused(&[("model", model), dims, ("router_mapping", other)]);
+    let error = refused(&[
+        ("model", model),
+        dims,
+        ("router_mapping", other),
+        ("metric_for_best_model", "dim_16_cosine_ndcg@10"),
+    ]);
     assert_eq!(error.to_string(), "no route for the task `question`");
     assert!(error.hint().unwrap().contains("query and document"));
 }
