@@ -188,7 +188,7 @@ pub(super) fn class_named(
         path: path.to_owned(),
         index,
         found: name.to_owned(),
-        supported: format!("{} and Router", ModuleClass::names()),
+        supported: ModuleClass::names(),
     })
 }
 

@@ -30,7 +30,7 @@ pub struct SaveOptions<'a> {
     pub layout: FolderLayout,
     /// Text of README.md; none is written without it.
     pub card: Option<&'a str>,
-    /// Longest input, instead of the source's.
+    /// Longest input, instead of the source's; where there are routes, that of their encoders.
     pub max_seq_length: Option<usize>,
     /// Widths that the embeddings were trained to be cut to; config.json lists them and the whole width, for other servers. An empty list takes back
     /// what it says, `None` leaves it.

@@ -229,7 +229,7 @@ fn types_of_every_version_are_known_and_no_others() {
         let text = message(MODULES, |m| m[2]["type"] = json!(class));
         assert_contains(
             &text,
-            &["module 2", class, "not supported", "Dropout and Normalize"],
+            &["module 2", class, "not supported", "Normalize and Router"],
         );
     }
 }

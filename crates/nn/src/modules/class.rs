@@ -83,13 +83,10 @@ impl ModuleClass {
             .expect("every module's class is listed")
     }
 
-    /// Names of all classes, for messages.
+    /// Names of all classes, and of the Router, for messages.
     pub fn names() -> String {
         let names: Vec<&str> = CLASSES.iter().map(|class| class.name).collect();
-        match names.split_last() {
-            Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-            None => String::new(),
-        }
+        format!("{} and {}", names.join(", "), ROUTERS[0])
     }
 }
 
@@ -190,7 +187,7 @@ mod tests {
         );
         assert_eq!(
             ModuleClass::names(),
-            "Transformer, StaticEmbedding, Pooling, WeightedLayerPooling, Dense, LayerNorm, Dropout and Normalize"
+            "Transformer, StaticEmbedding, Pooling, WeightedLayerPooling, Dense, LayerNorm, Dropout, Normalize and Router"
         );
     }
 }
