@@ -59,10 +59,9 @@ fn routes_that_do_not_fit() {
     let error = refused(&[("router_mapping", mapping)]);
     assert_eq!(error.to_string(), "no route for the task `document`");
     assert!(error.hint().unwrap().contains("the model has no routes"));
-    let goldens = matryo_testkit::FamilyGolden::of_modules().into_iter();
-    let model = goldens.filter(|golden| golden.name == "static-query");
-    let model = model.map(|golden| golden.model().display().to_string());
-    let model = &*model.last().unwrap();
+    let mut goldens = matryo_testkit::FamilyGolden::of_modules().into_iter();
+    let golden = goldens.find(|golden| golden.name == "static-query");
+    let model = &*golden.unwrap().model().display().to_string();
     let dims = ("matryoshka_dims", "24,16");
     let error = refused(&[("model", model), dims]);
     assert_eq!(
