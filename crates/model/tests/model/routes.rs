@@ -254,6 +254,8 @@ fn routes_behind_an_encoder() {
     });
 }
 
+type Change = fn(&mut Value);
+
 fn refused(change: impl FnOnce(&mut Value)) -> String {
     let folder = copy_of(&golden("static-query").model());
     edit(folder.path(), "router_config.json", change);
@@ -262,7 +264,7 @@ fn refused(change: impl FnOnce(&mut Value)) -> String {
 
 #[test]
 fn files_that_do_not_fit() {
-    let changes: [(fn(&mut Value), &str); 9] = [
+    let changes: [(Change, &str); 9] = [
         (
             |c| c["parameters"]["default_route"] = json!("answer"),
             "`parameters.default_route` is \"answer\", expected one of query, document",
