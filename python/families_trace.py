@@ -72,7 +72,13 @@ class RecordingTrainer(SentenceTransformerTrainer):
         return scaled
 
 
-def trainer_for(model: SentenceTransformer, rows: list[dict[str, str]], scratch: str) -> RecordingTrainer:
+def trainer_for(
+    model: SentenceTransformer,
+    rows: list[dict[str, str]],
+    scratch: str,
+    dimensions: list[int],
+    router_mapping: dict[str, str],
+) -> RecordingTrainer:
     columns = {name: [row[name] for row in rows] for name in ("positive", "anchor")}
     row_of = {(row["positive"], row["anchor"]): index for index, row in enumerate(rows)}
     assert len(row_of) == len(rows), "a row is there twice"
@@ -83,30 +89,42 @@ def trainer_for(model: SentenceTransformer, rows: list[dict[str, str]], scratch:
         report_to="none",
         use_cpu=True,
         disable_tqdm=True,
+        router_mapping=router_mapping,
         **SETTINGS,
     )
-    loss = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), matryoshka_dims=DIMENSIONS)
+    loss = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), matryoshka_dims=dimensions)
     return RecordingTrainer(row_of, model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss)
 
 
-def record(repository: Path, folder: Path):
-    """Trains folder/model and writes folder/trace.json and folder/trace.safetensors."""
+def record(
+    repository: Path,
+    folder: Path,
+    dimensions: list[int] = DIMENSIONS,
+    router_mapping: dict[str, str] | None = None,
+):
+    """Trains folder/model and writes folder/trace.json and folder/trace.safetensors.
+
+    With a `router_mapping` there are no weights, and `final_query` has the probe sentences as queries.
+    """
     rows = training_rows(repository)[:ROWS]
     probes = (repository / "crates/train/tests/golden/probe16.txt").read_text(encoding="utf-8").splitlines()
     model = SentenceTransformer(str(folder / "model"), device="cpu")
     values = {"initial": torch.tensor(model.encode(probes))}
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = trainer_for(model, rows, scratch)
+        trainer = trainer_for(model, rows, scratch, dimensions, router_mapping or {})
         result = trainer.train()
     model.eval()
     values["final"] = torch.tensor(model.encode(probes))
-    before = load_file(folder / "model/model.safetensors")
-    values |= final_weights(before, getattr(model[0], "auto_model", model[0]).state_dict())
+    if router_mapping:
+        values["final_query"] = torch.tensor(model.encode_query(probes))
+    else:
+        before = load_file(folder / "model/model.safetensors")
+        values |= final_weights(before, getattr(model[0], "auto_model", model[0]).state_dict())
     save_file(values, folder / "trace.safetensors")
-    (folder / "trace.json").write_text(json.dumps(course(trainer, result), indent=1) + "\n")
+    (folder / "trace.json").write_text(json.dumps(course(trainer, result, dimensions), indent=1) + "\n")
 
 
-def course(trainer: RecordingTrainer, result) -> dict:
+def course(trainer: RecordingTrainer, result, dimensions: list[int]) -> dict:
     """What trace.json says. Collating may be ahead of training, so its list may be longer."""
     log = [entry for entry in trainer.state.log_history if "loss" in entry]
     norms = [entry["grad_norm"] for entry in log]
@@ -122,7 +140,7 @@ def course(trainer: RecordingTrainer, result) -> dict:
         "num_train_epochs": None,
         "rows": ROWS,
         "columns": ["positive", "anchor"],
-        "matryoshka_dims": DIMENSIONS,
+        "matryoshka_dims": dimensions,
         "batch_sampler": "no_duplicates, order of 5.7",
         "settings": SETTINGS,
     }

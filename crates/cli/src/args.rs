@@ -161,9 +161,13 @@ pub struct EncodingArgs {
     /// Name of one of the model's prompts to put before every text
     #[arg(long, value_name = "NAME")]
     prompt_name: Option<String>,
-    /// What the texts are, a search query or a passage to be found, which chooses the prompt
+    /// What the texts are, a search query or a passage to be found, which chooses the prompt, and
+    /// the route where there are several
     #[arg(long, value_enum, value_name = "ROLE", conflicts_with_all = ["prompt", "prompt_name"])]
     role: Option<RoleName>,
+    /// Route of the texts in a model with several; --role query and --role document name those
+    #[arg(long, value_name = "ROUTE")]
+    task: Option<String>,
     /// Keep the first N values of each embedding only
     #[arg(long, value_name = "N")]
     truncate_dim: Option<NonZeroUsize>,
@@ -189,6 +193,7 @@ impl EncodingArgs {
             prompt: self.prompt.clone(),
             prompt_name: self.prompt_name.clone(),
             role: self.role.map_or(Role::Plain, RoleName::role),
+            task: self.task.clone(),
             truncate_dim: self.truncate_dim.map(NonZeroUsize::get),
             max_seq_length: self.max_seq_length.map(NonZeroUsize::get),
             tokens_per_batch: self.batch_tokens.map(NonZeroUsize::get),

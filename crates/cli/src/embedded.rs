@@ -31,7 +31,7 @@ pub struct SourceArgs {
     column: Option<String>,
     /// Embeddings that `matryo encode` wrote of these texts (.npy, .jsonl, .parquet, .safetensors), instead of encoding them again;
     /// a .jsonl or .parquet file holds the texts too
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["revision", "prompt", "prompt_name", "role", "max_seq_length", "batch_tokens", "precision"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["revision", "prompt", "prompt_name", "role", "task", "max_seq_length", "batch_tokens", "precision"])]
     embeddings: Option<PathBuf>,
     #[command(flatten)]
     encoding: EncodingArgs,

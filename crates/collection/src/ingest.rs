@@ -229,7 +229,11 @@ impl<'a> Adding<'a> {
             .manifest()
             .chunking
             .filter(|_| document.embedding.is_none());
-        let pieces = chunks(&document.text, self.model.tokenizer(), chunking)?;
+        let pieces = chunks(
+            &document.text,
+            self.model.tokenizer_of(Role::Document)?,
+            chunking,
+        )?;
         Ok(Pending {
             document,
             hash: digest(document),

@@ -15,7 +15,7 @@ pub(crate) fn tokens(
     let lengths: Vec<usize> = inputs.iter().map(Vec::len).collect();
     let (mut all, mut done) = (None, 0);
     for places in batches(&lengths, TOKENS_PER_BATCH) {
-        let mut batch = TokenBatch::new();
+        let mut batch = TokenBatch::on_route(model.folder().default_or_first());
         for &place in &places {
             batch.push(&inputs[place], place as u64, 0);
         }

@@ -57,11 +57,11 @@ impl Vocabulary {
         let mut tokens: Vec<Vec<u32>> = kept.iter().map(|token| framed(&[token.id])).collect();
         let mut notes = Vec::new();
         let added = source.words(words, &kept, &mut notes)?;
+        let longest = model
+            .pipeline()
+            .max_seq_length_of(folder.default_or_first());
         for word in &added {
-            let ids = model
-                .tokenizer()
-                .encode(&word.text, model.max_seq_length())?
-                .ids;
+            let ids = model.tokenizer().encode(&word.text, longest)?.ids;
             tokens.push(ids);
         }
         if tokens.is_empty() {

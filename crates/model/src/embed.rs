@@ -4,7 +4,7 @@ use matryo_ops::Mat;
 
 use crate::ModelError;
 
-/// What a text is to the model; chooses the prompt.
+/// What a text is to the model; chooses the prompt, and the route where there are several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// Neither: the default prompt, if the model names one.
@@ -14,6 +14,17 @@ pub enum Role {
     Query,
     /// A passage to be found: the prompt named `document`, nothing without one.
     Document,
+}
+
+impl Role {
+    /// The task of such texts, by which a Router chooses a route.
+    pub fn task(self) -> Option<&'static str> {
+        match self {
+            Self::Plain => None,
+            Self::Query => Some("query"),
+            Self::Document => Some("document"),
+        }
+    }
 }
 
 /// Anything that turns texts into embeddings: a loaded model, or a model in training.

@@ -103,6 +103,14 @@ pub enum ModelError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// No route of a model is for texts of a task, or for texts without one.
+    #[error("no route for {}", task.as_ref().map_or("texts without a task".to_owned(), |task| format!("the task `{task}`")))]
+    NoRoute {
+        /// The task, if there is one.
+        task: Option<String>,
+        /// The routes there are.
+        routes: Vec<String>,
+    },
     /// The tokenizer's files are not understood.
     #[error("cannot load the tokenizer: {source}\n  in {}", path.display())]
     Tokenizer {

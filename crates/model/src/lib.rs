@@ -26,12 +26,12 @@ pub use convert::{Converted, convert};
 pub use embed::{Embed, Role};
 pub use error::ModelError;
 pub use expected_prompts::ExpectedPrompts;
-pub use folder::{FolderModule, ModelFolder, Settings, SimilarityFn, UnknownSimilarity};
+pub use folder::{FolderModule, ModelFolder, Routes, Settings, SimilarityFn, UnknownSimilarity};
 pub use hub::{HubOptions, HubProgress, resolve};
 pub use matryo_nn::{
     Activations, BatchSize, Checkpoint, Entry, FolderLayout, Frozen, Grads, Layout, Module,
-    Network, NnError, Params, TablePlace, TokenBatch, TokenRules, Trainable, UNLIMITED, Weights,
-    WriteConfig, limit, pooling_modes,
+    Network, NnError, Params, TablePlace, Tensor, TokenBatch, TokenRules, Trainable, UNLIMITED,
+    Weights, WriteConfig, limit, pooling_modes,
 };
 pub use matryo_ops::Precision;
 pub use pipeline::{BYTES_BESIDE_IDS, Pipeline, Prompt, PromptChoice, TextOrPair, Tokens, batches};

@@ -56,6 +56,16 @@ impl Arena {
         buffer
     }
 
+    /// A buffer with the values of a matrix.
+    pub(crate) fn of(&self, source: MatRef<'_>) -> Buffer {
+        let mut buffer = self.take(source.rows(), source.cols());
+        for row in 0..source.rows() {
+            let place = row * source.cols();
+            buffer.data_mut()[place..place + source.cols()].copy_from_slice(source.row(row));
+        }
+        buffer
+    }
+
     /// Place and length of every free buffer, and the bytes of all of them; for tests.
     pub(crate) fn free_buffers(&self) -> (Vec<(usize, usize)>, usize) {
         let free = self
@@ -111,6 +121,12 @@ impl Buffer {
 
     pub(crate) fn data_mut(&mut self) -> &mut [f32] {
         &mut self.data[..self.rows * self.cols]
+    }
+
+    /// `self += factor * x`.
+    pub(crate) fn add_multiple(&mut self, x: &Self, factor: f32) {
+        let pairs = self.data_mut().iter_mut().zip(x.data());
+        pairs.for_each(|(y, x)| *y += factor * x);
     }
 
     pub(crate) fn view(&self) -> MatRef<'_> {

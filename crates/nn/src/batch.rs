@@ -13,6 +13,8 @@ pub struct TokenBatch {
     pub text_ids: Vec<u64>,
     /// Leading tokens of each text that pooling leaves out (a prompt with `include_prompt = false`), else 0.
     pub skip: Vec<u32>,
+    /// The route that all of the texts take; 0 in a model without routes.
+    pub route: usize,
 }
 
 impl TokenBatch {
@@ -21,6 +23,14 @@ impl TokenBatch {
         Self {
             bounds: vec![0],
             ..Self::default()
+        }
+    }
+
+    /// An empty batch of texts that take a route.
+    pub fn on_route(route: usize) -> Self {
+        Self {
+            route,
+            ..Self::new()
         }
     }
 

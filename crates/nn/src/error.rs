@@ -111,6 +111,12 @@ pub enum NnError {
         /// The other width.
         expected: usize,
     },
+    /// A module reads the hidden states of all layers, which no module before hands on.
+    #[error("the module needs the hidden states of all layers, which no module before hands on\n  in {}", path.display())]
+    NoHiddenStates {
+        /// The module's configuration.
+        path: PathBuf,
+    },
     /// A file is not a valid safetensors file.
     #[error("not a valid safetensors file: {source}\n  in {}", path.display())]
     Safetensors {
@@ -279,6 +285,10 @@ impl NnError {
             Self::UnknownModule { supported, .. } => {
                 Some(format!("supported are {supported} of sentence-transformers"))
             }
+            Self::NoHiddenStates { .. } => Some(
+                "set `output_hidden_states` to true in config.json of the Transformer; without it sentence-transformers passes the module over without a word"
+                    .into(),
+            ),
             Self::FileLength {
                 found, expected, ..
             } if found < expected => {

@@ -14,7 +14,7 @@ use crate::{
     features::FeatureGradients,
     modules::{BuiltModule, Kept},
     pass::{self, Backward, Pass},
-    weights::{Builder, Plan, Tensor},
+    weights::{Builder, ModuleContext, Plan, Tensor},
 };
 
 /// A module's configuration and the folder that holds its weights.
@@ -24,12 +24,30 @@ pub struct ModulePlace {
     pub module: Arc<dyn Module>,
     /// Its folder.
     pub dir: PathBuf,
+    /// The route whose texts it reads; `None` if it reads those of all routes.
+    pub route: Option<usize>,
+    /// What stands before the names of its parameters in freeze patterns: `2`, or `0.sub_modules.query.1`.
+    pub known_as: String,
+}
+
+impl ModulePlace {
+    /// Whether texts of a route go through the module.
+    fn is_on(&self, route: usize) -> bool {
+        self.route.is_none_or(|own| own == route)
+    }
+}
+
+/// A module of a network, and the route whose texts it reads if it does not read all.
+struct RoutedModule {
+    route: Option<usize>,
+    module: BuiltModule,
 }
 
 /// A model's modules with weights of one kind: [`Frozen`] for use, [`Trainable`] for training.
 pub struct Network<W = Frozen> {
-    modules: Vec<BuiltModule>,
+    modules: Vec<RoutedModule>,
     dim: usize,
+    routes: usize,
     /// Weights of the linear layers.
     products: Vec<Tensor>,
     weights: W,
@@ -105,9 +123,17 @@ impl Network<Trainable> {
         self.weights.params_mut()
     }
 
-    /// The table whose rows are tokens, `[rows, cols]`; `None` if it is frozen. Only rows of tokens that were read have gradients.
-    pub fn word_table(&self) -> Option<Tensor> {
-        self.weights.word_table()
+    /// The tables whose rows are tokens, `[rows, cols]`, without those that are frozen, each with the route whose tokens they are if
+    /// not those of all. Only rows of tokens that were read have gradients.
+    pub fn word_tables(&self) -> Vec<(Option<usize>, Tensor)> {
+        let mut tables: Vec<(Option<usize>, Tensor)> = Vec::new();
+        for (index, RoutedModule { route, .. }) in self.modules.iter().enumerate() {
+            // An encoder's later tables have other rows, and later modules have none.
+            if let Some(table) = self.weights.first_table_of(index) {
+                tables.push((*route, table));
+            }
+        }
+        tables
     }
 
     /// Zero gradients for all trainable parameters.
@@ -147,13 +173,11 @@ impl Network<Trainable> {
             weights: &self.weights,
             grads,
         };
-        let mut d = FeatureGradients {
-            sentence: Some(d_embeddings.to_mat()),
-            ..FeatureGradients::default()
-        };
-        for (module, kept) in self.modules.iter().zip(kept).rev() {
+        let mut d = FeatureGradients::default();
+        d.rows.put(Feature::Sentence, self.arena.of(d_embeddings));
+        for (routed, kept) in self.modules.iter().zip(kept).rev() {
             if let Some(kept) = kept {
-                d = module.0.backward(&mut cx, kept, d);
+                d = routed.module.0.backward(&mut cx, kept, d);
             }
         }
     }
@@ -162,15 +186,18 @@ impl Network<Trainable> {
 impl<W: Weights> Network<W> {
     fn new(
         places: &[ModulePlace],
-        modules: Vec<BuiltModule>,
+        modules: Vec<RoutedModule>,
         products: Vec<Tensor>,
         weights: W,
         ops: Arc<dyn Ops>,
     ) -> Self {
-        let widths = widths(places.iter().map(|place| &*place.module));
+        let of_route = places.iter().filter(|place| place.is_on(0));
+        let widths = widths(of_route.map(|place| &*place.module));
+        let last = places.iter().filter_map(|place| place.route).max();
         Self {
             modules,
             dim: widths.of(Feature::Sentence).unwrap_or(0),
+            routes: last.map_or(1, |last| last + 1),
             products,
             weights,
             ops,
@@ -209,22 +236,34 @@ impl<W: Weights> Network<W> {
         self.run(&self.pass(batch, Masks::none(), taps), false).0
     }
 
+    /// Number of routes; 1 where all texts go through all modules.
+    pub fn routes(&self) -> usize {
+        self.routes
+    }
+
     /// Bytes of the [`Activations`] of a batch of this size.
     pub fn kept_bytes(&self, size: BatchSize) -> usize {
         let bytes = |module: &BuiltModule| module.0.kept_bytes(size);
-        self.modules.iter().map(bytes).sum()
+        self.on_route(size.route).map(bytes).sum()
     }
 
     /// Bytes that a forward and backward use besides what is kept.
     pub fn working_bytes(&self, size: BatchSize) -> usize {
         let bytes = |module: &BuiltModule| module.0.working_bytes(size);
-        self.modules.iter().map(bytes).max().unwrap_or(0)
+        self.on_route(size.route).map(bytes).max().unwrap_or(0)
     }
 
     /// Bytes of [`Network::embed`].
     pub fn embed_bytes(&self, size: BatchSize) -> usize {
         let bytes = |module: &BuiltModule| module.0.forward_bytes(size);
-        self.modules.iter().map(bytes).max().unwrap_or(0)
+        self.on_route(size.route).map(bytes).max().unwrap_or(0)
+    }
+
+    /// The modules that texts of a route go through.
+    fn on_route(&self, route: usize) -> impl Iterator<Item = &BuiltModule> {
+        let modules = self.modules.iter();
+        let on_route = modules.filter(move |routed| routed.route.is_none_or(|own| own == route));
+        on_route.map(|routed| &routed.module)
     }
 
     /// Bytes of the largest operand that is packed for a product, in training on batches of `tokens` tokens.
@@ -250,10 +289,16 @@ impl<W: Weights> Network<W> {
 
     /// All modules in order, and what each has kept.
     fn run(&self, pass: &Pass<'_>, keep: bool) -> (Features, Vec<Option<Kept>>) {
+        let route = pass.batch.route;
+        assert!(route < self.routes, "a batch of a route of the model");
         let mut features = Features::default();
         let mut all = Vec::with_capacity(self.modules.len());
-        for module in &self.modules {
-            let (written, kept) = module.0.forward(pass, features, keep);
+        for routed in &self.modules {
+            if routed.route.is_some_and(|own| own != route) {
+                all.push(None);
+                continue;
+            }
+            let (written, kept) = routed.module.0.forward(pass, features, keep);
             features = written;
             all.push(kept);
         }
@@ -297,12 +342,27 @@ fn build(
     places: &[ModulePlace],
     checkpoints: &[Option<Checkpoint>],
     frozen: &[String],
-) -> Result<(Vec<BuiltModule>, Plan), NnError> {
+) -> Result<(Vec<RoutedModule>, Plan), NnError> {
     let mut builder = Builder::new(frozen);
     let mut modules = Vec::with_capacity(places.len());
     for (index, (place, checkpoint)) in places.iter().zip(checkpoints).enumerate() {
-        builder.module(index, checkpoint.as_ref());
-        modules.push(place.module.build(&mut builder)?);
+        let later = places[index + 1..].iter();
+        let on_route = later.filter(|later| match place.route {
+            Some(route) => later.is_on(route),
+            None => true,
+        });
+        let states_from = on_route.filter_map(|place| place.module.hidden_states_from());
+        builder.module(ModuleContext {
+            index,
+            known_as: place.known_as.clone(),
+            is_routed: place.route.is_some(),
+            checkpoint: checkpoint.as_ref(),
+            states_from: states_from.min(),
+        });
+        modules.push(RoutedModule {
+            route: place.route,
+            module: place.module.build(&mut builder)?,
+        });
     }
     Ok((modules, builder.finish()?))
 }

@@ -186,11 +186,21 @@ pub enum TrainError {
         /// The columns of texts there.
         found: Vec<String>,
     },
-    /// A prompt for a column that the data does not have.
-    #[error("`prompts` names column `{column}`, found {}", columns.join(", "))]
-    PromptColumn {
-        /// The column in `prompts`.
+    /// A prompt or a route for a column that the data does not have.
+    #[error("`{key}` names column `{column}`, found {}", columns.join(", "))]
+    NamedColumn {
+        /// The setting.
+        key: &'static str,
+        /// The column in it.
         column: String,
+        /// The columns of the data.
+        columns: Vec<String>,
+    },
+    /// A model with routes, and nothing says which column takes which.
+    #[error("the model has the routes {}, and `router_mapping` does not say which column takes which", routes.join(" and "))]
+    NoRouterMapping {
+        /// The routes.
+        routes: Vec<String>,
         /// The columns of the data.
         columns: Vec<String>,
     },
@@ -279,6 +289,11 @@ impl TrainError {
             Self::Eval(error) => error.hint(),
             Self::Card(error) => error.hint(),
             Self::Model(error) => error.hint(),
+            Self::NoRouterMapping { routes, columns } => {
+                let pairs = columns.iter().zip(routes.iter().cycle());
+                let pairs: Vec<String> = pairs.map(|(c, r)| format!("{c} = \"{r}\"")).collect();
+                Some(format!("for example router_mapping = {{ {} }}", pairs.join(", ")))
+            }
             _ => None,
         }
     }

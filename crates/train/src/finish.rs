@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use matryo_base::write_atomic;
-use matryo_model::{ModelError, SaveOptions, SentenceEncoder, Trainable, save};
+use matryo_model::{ModelError, ModelFolder, SaveOptions, SentenceEncoder, Trainable, save};
 use serde_json::json;
 
 use crate::{
@@ -101,11 +101,13 @@ fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
         file.write_all(state.as_bytes())
     })?;
     let last = Final {
-        weights_sha256: Some(weights::hash(folder)?),
+        weights_sha256: Some(weights::hash_of(&ModelFolder::open(folder)?)?),
+        // Texts of a model with routes are queries or documents, which the example does not say.
         similarities: run
             .facts
             .widget
             .first()
+            .filter(|_| model.folder().routes.is_none())
             .map(|example| similarities(model, example))
             .transpose()?,
     };

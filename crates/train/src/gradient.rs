@@ -151,24 +151,36 @@ impl<'a> Gradient<'a> {
     }
 }
 
-/// Micro-batches of texts of about one length.
+/// Micro-batches of texts of one route and about one length.
 fn cut(batch: &TextBatch, tokens_per_batch: usize) -> Vec<MicroBatch> {
-    let lengths: Vec<usize> = batch.texts.iter().map(|text| text.tokens.len()).collect();
-    let micro_batch = |places: Vec<usize>| {
-        let mut tokens = TokenBatch::new();
+    let routes = batch.texts.iter().map(|text| text.route + 1).max();
+    let mut plan = Vec::new();
+    for route in 0..routes.unwrap_or(0) {
+        let texts = batch.texts.iter().enumerate();
+        let (of_route, lengths): (Vec<usize>, Vec<usize>) = texts
+            .filter(|(_, text)| text.route == route)
+            .map(|(place, text)| (place, text.tokens.len()))
+            .unzip();
+        for cut in batches(&lengths, tokens_per_batch) {
+            let places = cut.into_iter().map(|i| of_route[i]).collect();
+            plan.push(MicroBatch::of(batch, places, route));
+        }
+    }
+    plan
+}
+
+impl MicroBatch {
+    fn of(batch: &TextBatch, places: Vec<usize>, route: usize) -> Self {
+        let mut tokens = TokenBatch::on_route(route);
         for &place in &places {
             let text = &batch.texts[place];
             text.tokens.push_to(&mut tokens, text.id, text.skip);
         }
-        MicroBatch {
+        Self {
             places,
             tokens: Arc::new(tokens),
         }
-    };
-    batches(&lengths, tokens_per_batch)
-        .into_iter()
-        .map(micro_batch)
-        .collect()
+    }
 }
 
 fn gather(rows: &Mat, places: &[usize]) -> Mat {
@@ -195,6 +207,7 @@ mod tests {
             },
             id: id as u64,
             skip: 0,
+            route: 0,
         };
         TextBatch {
             texts: lengths.iter().enumerate().map(text).collect(),
@@ -220,8 +233,13 @@ mod tests {
             };
             gradient.memory(&batch(&[3, 9, 1, 4, 4, 12])).kept
         };
-        let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)]
-            .map(|(tokens, texts)| network.kept_bytes(BatchSize { tokens, texts }));
+        let sizes = [(12, 1), (9, 1), (8, 2), (4, 2)].map(|(tokens, texts)| {
+            network.kept_bytes(BatchSize {
+                tokens,
+                texts,
+                route: 0,
+            })
+        });
         assert_eq!(kept(0), sizes[0]);
         assert_eq!(kept(1), sizes[0]);
         assert_eq!(kept(2), sizes[0] + sizes[1]);
@@ -235,5 +253,18 @@ mod tests {
         assert_eq!(places, [vec![5], vec![1], vec![3, 4], vec![0, 2]]);
         assert_eq!(plan[2].tokens.text_ids, [3, 4]);
         assert!(plan.iter().skip(1).all(|micro| micro.tokens.tokens() <= 10));
+    }
+
+    #[test]
+    fn a_micro_batch_has_one_route() {
+        let mut batch = batch(&[3, 4, 4, 5]);
+        batch.texts[1].route = 1;
+        batch.texts[3].route = 1;
+        let plan = cut(&batch, 100);
+        let found: Vec<_> = plan
+            .iter()
+            .map(|micro| (micro.tokens.route, micro.places.clone()))
+            .collect();
+        assert_eq!(found, [(0, vec![2, 0]), (1, vec![3, 1])]);
     }
 }

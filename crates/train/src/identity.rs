@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{TrainConfig, TrainError};
 
 /// Settings that the weights depend on. `retain`, threads, and everything about evaluating, saving and logging may change.
-const SETTINGS: [&str; 33] = [
+const SETTINGS: [&str; 34] = [
     "columns",
     "ignore_columns",
     "loss",
@@ -18,6 +18,7 @@ const SETTINGS: [&str; 33] = [
     "matryoshka_weights",
     "n_dims_per_step",
     "prompts",
+    "router_mapping",
     "max_seq_length",
     "freeze",
     "num_train_epochs",

@@ -1,6 +1,7 @@
 //! Trainer, optimizer, schedules, checkpoints, model card.
 
 pub mod accumulation;
+mod by_column;
 pub mod card;
 mod checkpoint;
 pub mod config;

@@ -23,7 +23,7 @@
 
 use matryo_data::Rows;
 use matryo_losses::Loss;
-use matryo_model::{BatchSize, SentenceEncoder, TOKENS_PER_BATCH, Trainable};
+use matryo_model::{BatchSize, SentenceEncoder, TOKENS_PER_BATCH, Tensor, Trainable};
 
 use crate::{
     TrainConfig, TrainError,
@@ -104,9 +104,7 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
     let pass = largest_pass(subject, texts, &mut rows_read)?;
     let threads = rayon::current_num_threads();
     Ok(MemoryPlan {
-        process: PROCESS
-            + subject.model.tokenizer().vocab_size() * BYTES_PER_WORD
-            + threads * THREAD,
+        process: PROCESS + vocabulary(subject.model) * BYTES_PER_WORD + threads * THREAD,
         texts: texts.bytes(subject.data.len(), subject.model.pipeline().token_room())
             + text_bytes(subject),
         parameters: layout.len() * size_of::<f32>(),
@@ -117,6 +115,13 @@ pub(crate) fn plan(subject: &Subject<'_>, texts: &mut TextStore) -> Result<Memor
             .measure
             .map_or(0, |measure| evaluation(subject, measure, threads, pass)),
     })
+}
+
+/// Entries of the vocabularies of all routes.
+fn vocabulary(model: &SentenceEncoder<Trainable>) -> usize {
+    let routes = 0..model.network().routes();
+    let sizes = routes.map(|route| model.pipeline().tokenizer_of(route).vocab_size());
+    sizes.sum()
 }
 
 /// The batches of the first epoch as they will be cut: the most that one of them keeps, and the most that one uses.
@@ -133,8 +138,12 @@ fn largest_pass(
         }
         let batch = texts.batch(subject.model.pipeline(), subject.data, rows)?;
         rows_read.of_data += rows.len();
-        let ids = batch.texts.iter().flat_map(|text| &*text.tokens.ids);
-        ids.for_each(|id| rows_read.read(*id));
+        for text in &batch.texts {
+            text.tokens
+                .ids
+                .iter()
+                .for_each(|id| rows_read.read(text.route, *id));
+        }
         let pass = gradient.memory(&batch);
         largest = PassMemory {
             kept: largest.kept.max(pass.kept),
@@ -147,34 +156,67 @@ fn largest_pass(
 /// What the batches that were tried have read.
 struct RowsRead {
     of_data: usize,
-    /// For each row of the word table; empty if it is frozen.
-    of_table: Vec<bool>,
+    /// One per word table that is trained.
+    tables: Vec<TableRead>,
+}
+
+/// Which rows of a word table were read.
+struct TableRead {
+    /// The route whose tokens are its rows; `None` for those of all.
+    route: Option<usize>,
+    cols: usize,
+    rows: Vec<bool>,
 }
 
 impl RowsRead {
     fn new(subject: &Subject<'_>) -> Self {
-        let table = subject.model.network().word_table();
+        let tables = subject.model.network().word_tables().into_iter();
+        let table = |(route, table): (Option<usize>, Tensor)| TableRead {
+            route,
+            cols: table.cols,
+            rows: vec![false; table.rows],
+        };
         Self {
             of_data: 0,
-            of_table: vec![false; table.map_or(0, |table| table.rows)],
+            tables: tables.map(table).collect(),
         }
     }
 
-    fn read(&mut self, id: u32) {
-        if let Some(read) = self.of_table.get_mut(id as usize) {
-            *read = true;
+    /// Notes a token of a text of a route.
+    fn read(&mut self, route: usize, id: u32) {
+        for table in &mut self.tables {
+            let reads = table.route.is_none_or(|own| own == route);
+            if let Some(read) = table.rows.get_mut(id as usize).filter(|_| reads) {
+                *read = true;
+            }
         }
     }
+}
 
-    /// Bytes of the pages on which the rows that were read lie, of `row` bytes each.
-    fn bytes(&self, row: usize) -> usize {
+impl TableRead {
+    /// Bytes of a row.
+    fn row(&self) -> usize {
+        self.cols * size_of::<f32>()
+    }
+
+    /// Bytes of the pages on which the rows that were read lie.
+    fn bytes(&self) -> usize {
+        let row = self.row();
         let (mut pages, mut next) = (0, 0);
-        for (id, _) in self.of_table.iter().enumerate().filter(|(_, read)| **read) {
+        for (id, _) in self.rows.iter().enumerate().filter(|(_, read)| **read) {
             let (first, end) = (id * row / PAGE, ((id + 1) * row).div_ceil(PAGE));
             pages += end - first.max(next).min(end);
             next = end;
         }
         pages * PAGE
+    }
+
+    /// Bytes of the table that a run over `trained` rows of data does not read, if the `tried` rows that were looked at read these.
+    /// What was not tried is expected to read new rows with the root of its length (Heaps' law as in English text).
+    fn unread_bytes(&self, tried: usize, trained: usize) -> usize {
+        let growth = (trained as f64 / tried.max(1) as f64).max(1.0).sqrt();
+        let bytes = (self.bytes() as f64 * growth) as usize;
+        (self.rows.len() * self.row()).saturating_sub(bytes)
     }
 }
 
@@ -184,25 +226,16 @@ fn optimizer(subject: &Subject<'_>, read: &RowsRead) -> usize {
     let network = subject.model.network();
     let all = network.params().layout.grad_len() * size_of::<f32>();
     let trained: usize = subject.batches.iter().map(Vec::len).sum();
-    let unread = network.word_table().map_or(0, |table| {
-        unread_bytes(read, table.cols * size_of::<f32>(), trained)
-    });
+    let tables = read.tables.iter();
+    let unread: usize = tables
+        .map(|table| table.unread_bytes(read.of_data, trained))
+        .sum();
     let spared = if keeps_the_untouched(subject.config) {
         3
     } else {
         1
     };
     3 * all - spared * unread
-}
-
-/// Bytes of the word table, with rows of `row` bytes, that a run over `trained` rows of data does not read. What was not tried is
-/// expected to read new rows with the root of its length (Heaps' law as in English text).
-fn unread_bytes(read: &RowsRead, row: usize, trained: usize) -> usize {
-    let growth = (trained as f64 / read.of_data.max(1) as f64)
-        .max(1.0)
-        .sqrt();
-    let bytes = (read.bytes(row) as f64 * growth) as usize;
-    (read.of_table.len() * row).saturating_sub(bytes)
 }
 
 /// The texts of training and evaluation as they were read, and the ids of the latter.
@@ -223,11 +256,15 @@ fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: Pa
     let network = subject.model.network();
     let embeddings =
         (measure.queries + measure.documents_at_once()) * network.dim() * size_of::<f32>();
-    let batch = BatchSize {
-        tokens: TOKENS_PER_BATCH,
-        texts: 1,
+    let of_route = |route| {
+        network.embed_bytes(BatchSize {
+            tokens: TOKENS_PER_BATCH,
+            texts: 1,
+            route,
+        })
     };
-    let batches = threads * network.embed_bytes(batch);
+    let largest = (0..network.routes()).map(of_route).max();
+    let batches = threads * largest.unwrap_or(0);
     let weights = (threads - 1) * network.packed_bytes(0);
     embeddings + threads * SCORES + weights + batches.saturating_sub(pass.kept + pass.working)
 }
@@ -236,36 +273,42 @@ fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: Pa
 mod tests {
     use super::*;
 
-    fn rows_read(table: usize, ids: &[u32], of_data: usize) -> RowsRead {
+    /// A table of rows of `row` bytes, of which these were read.
+    fn table(rows: usize, row: usize, ids: &[u32]) -> TableRead {
         let mut read = RowsRead {
-            of_data,
-            of_table: vec![false; table],
+            of_data: 0,
+            tables: vec![TableRead {
+                route: Some(1),
+                cols: row / size_of::<f32>(),
+                rows: vec![false; rows],
+            }],
         };
-        ids.iter().for_each(|id| read.read(*id));
-        read
+        ids.iter().for_each(|id| read.read(1, *id));
+        // Those of another route are rows of another table.
+        (0..rows as u32).for_each(|id| read.read(0, id));
+        read.tables.remove(0)
     }
 
     #[test]
     fn rows_are_counted_by_the_pages_on_which_they_lie() {
         // Rows of three eighths of a page: rows 2, 5 and 7 begin on one page and end on the next.
         let row = 3 * PAGE / 8;
-        assert_eq!(rows_read(100, &[], 1).bytes(row), 0);
-        assert_eq!(rows_read(100, &[0, 1, 0], 1).bytes(row), PAGE);
-        assert_eq!(rows_read(100, &[2], 1).bytes(row), 2 * PAGE);
-        assert_eq!(rows_read(100, &[0, 2, 3], 1).bytes(row), 2 * PAGE);
-        assert_eq!(rows_read(100, &[0, 48], 1).bytes(row), 2 * PAGE);
+        assert_eq!(table(100, row, &[]).bytes(), 0);
+        assert_eq!(table(100, row, &[0, 1, 0]).bytes(), PAGE);
+        assert_eq!(table(100, row, &[2]).bytes(), 2 * PAGE);
+        assert_eq!(table(100, row, &[0, 2, 3]).bytes(), 2 * PAGE);
+        assert_eq!(table(100, row, &[0, 48]).bytes(), 2 * PAGE);
         // A token beyond the table is refused elsewhere.
-        assert_eq!(rows_read(100, &[100], 1).bytes(row), 0);
+        assert_eq!(table(100, row, &[100]).bytes(), 0);
     }
 
     #[test]
     fn what_was_not_tried_reads_new_rows_ever_more_slowly() {
-        let read = rows_read(1000, &(0..100).collect::<Vec<_>>(), 50);
-        assert_eq!(unread_bytes(&read, PAGE, 50), 900 * PAGE);
-        assert_eq!(unread_bytes(&read, PAGE, 200), 800 * PAGE);
-        assert_eq!(unread_bytes(&read, PAGE, 500_000), 0);
-        // A frozen table, and a run without data.
-        assert_eq!(unread_bytes(&rows_read(0, &[3], 50), PAGE, 50), 0);
-        assert_eq!(unread_bytes(&rows_read(10, &[], 0), PAGE, 0), 10 * PAGE);
+        let read = table(1000, PAGE, &(0..100).collect::<Vec<_>>());
+        assert_eq!(read.unread_bytes(50, 50), 900 * PAGE);
+        assert_eq!(read.unread_bytes(50, 200), 800 * PAGE);
+        assert_eq!(read.unread_bytes(50, 500_000), 0);
+        // A run without data.
+        assert_eq!(table(10, PAGE, &[]).unread_bytes(0, 0), 10 * PAGE);
     }
 }

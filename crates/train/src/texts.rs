@@ -8,7 +8,7 @@ use matryo_model::{
     Trainable,
 };
 
-use crate::config::Prompts;
+use crate::TrainConfig;
 
 /// One text to encode.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Text {
     pub id: u64,
     /// Leading tokens that pooling leaves out.
     pub skip: u32,
+    /// Its route; 0 in a model without routes.
+    pub route: usize,
 }
 
 /// The texts of a batch and which of them stands where.
@@ -34,9 +36,8 @@ pub(crate) struct TextBatch {
 
 /// How the columns of a data set are read.
 pub(crate) struct TextStore {
-    /// One per column.
+    /// One per column, with the column's route.
     prompts: Vec<Prompt>,
-    max_seq_length: usize,
     /// Whether a batch encodes a text once however often it stands in it: right without dropout, where equal texts have equal
     /// embeddings. With dropout every place has its own mask, as upstream's have.
     unique: bool,
@@ -50,13 +51,20 @@ impl TextStore {
     pub fn new(
         model: &SentenceEncoder<Trainable>,
         data: &dyn Rows,
-        prompts: Option<&Prompts>,
+        config: &TrainConfig,
     ) -> Result<Self, ModelError> {
-        let max_seq_length = model.max_seq_length();
+        let pipeline = model.pipeline();
         let prompt = |column: &String| {
-            let text = prompts.and_then(|prompts| prompts.of(column));
-            let choice = PromptChoice::of_text(text.unwrap_or_default());
-            model.pipeline().prompt(&choice, max_seq_length)
+            let text = config
+                .prompts
+                .as_ref()
+                .and_then(|prompts| prompts.of(column));
+            let choice = PromptChoice {
+                task: config.task_of(column),
+                ..PromptChoice::of_text(text.unwrap_or_default())
+            };
+            let route = pipeline.route_of(&choice)?;
+            pipeline.prompt(&choice, pipeline.max_seq_length_of(route))
         };
         Ok(Self {
             prompts: data
@@ -64,8 +72,7 @@ impl TextStore {
                 .iter()
                 .map(prompt)
                 .collect::<Result<_, _>>()?,
-            max_seq_length,
-            unique: !model.folder().input.drops,
+            unique: !model.folder().inputs.iter().any(|input| input.drops),
             texts_seen: 0,
             tokens_seen: 0,
         })
@@ -85,11 +92,13 @@ impl TextStore {
                 .iter()
                 .map(|&row| data.text(row as usize, column))
                 .collect();
-            let tokens = pipeline.tokenize(&of_column, prompt, self.max_seq_length)?;
+            let longest = pipeline.max_seq_length_of(prompt.route);
+            let tokens = pipeline.tokenize(&of_column, prompt, longest)?;
             texts.extend(rows.iter().zip(tokens).map(|(&row, tokens)| Text {
                 tokens,
                 id: place_id(row, column, width),
                 skip: prompt.skip,
+                route: prompt.route,
             }));
         }
         self.texts_seen += texts.len();
@@ -137,12 +146,12 @@ impl TextBatch {
 
     /// Equal texts once.
     fn unique(texts: Vec<Text>, rows: usize) -> Self {
-        let mut known: HashMap<(Arc<[u32]>, u32), usize> = HashMap::new();
+        let mut known: HashMap<(Arc<[u32]>, u32, usize), usize> = HashMap::new();
         let mut kept: Vec<Text> = Vec::new();
         let places: Vec<usize> = texts
             .into_iter()
             .map(|text| {
-                let identity = (text.tokens.ids.clone(), text.skip);
+                let identity = (text.tokens.ids.clone(), text.skip, text.route);
                 *known.entry(identity).or_insert_with(|| {
                     kept.push(text);
                     kept.len() - 1
@@ -176,6 +185,7 @@ mod tests {
             },
             id,
             skip,
+            route: 0,
         }
     }
 
@@ -187,6 +197,9 @@ mod tests {
             text(1, &[3], 0),
             text(3, &[3], 1),
         ];
+        let mut routed = texts.to_vec();
+        routed[2].route = 1;
+        assert_eq!(TextBatch::unique(routed.clone(), 2).texts, routed);
         let batch = TextBatch::unique(texts.to_vec(), 2);
         assert_eq!(batch.columns, [[0, 1], [1, 2]]);
         assert_eq!(

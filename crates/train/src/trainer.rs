@@ -8,12 +8,15 @@ use matryo_data::{
     Sampler, TokenCount, check, column_tokens,
 };
 use matryo_losses::Loss;
-use matryo_model::{HubOptions, HubProgress, ModelError, SentenceEncoder, Trainable, resolve};
+use matryo_model::{
+    HubOptions, HubProgress, ModelError, PromptChoice, SentenceEncoder, Trainable, resolve,
+};
 use matryo_ops::cpu_in;
 
 use crate::{
     TrainError, TrainOutcome,
     accumulation::{Accumulation, Length},
+    by_column::{check_columns, check_routes},
     checkpoint::{self, ResumePoint},
     config::{Compat, Resume, SamplerKind, TrainConfig},
     events::{Observer, RunPlan},
@@ -86,7 +89,7 @@ impl Trainer {
         progress: &dyn HubProgress,
     ) -> Result<Self, TrainError> {
         check_output(&config)?;
-        check_prompts(&config, &data)?;
+        check_columns(&config, &data)?;
         let retrieval = config
             .eval_data
             .as_deref()
@@ -98,6 +101,7 @@ impl Trainer {
             config.per_device_train_batch_size,
         );
         let (model_path, model) = open_model(&config, progress)?;
+        check_routes(&config, &data, &model)?;
         let dim = model.network().dim();
         let loss = objective::build(&config)?;
         objective::check(&*loss, &data, dim)?;
@@ -109,7 +113,7 @@ impl Trainer {
         let length = rules.length(config.num_train_epochs, config.max_steps);
         let identity = Identity::new(
             &config,
-            weights::hash(&model.folder().text_dir())?,
+            weights::hash_of(model.folder())?,
             data.fingerprint(),
         );
         let mut trainer = Self {
@@ -117,7 +121,7 @@ impl Trainer {
             intervals: Intervals::new(&config, length.steps),
             sampler: sampler(&config),
             tokens: count_tokens(&config, &data, &model)?,
-            texts: TextStore::new(&model, &data, config.prompts.as_ref())?,
+            texts: TextStore::new(&model, &data, &config)?,
             memory: MemoryPlan::default(),
             resume: None,
             warnings: Vec::new(),
@@ -272,24 +276,6 @@ fn open_data(config: &TrainConfig) -> Result<Dataset, TrainError> {
     Ok(Dataset::open(&config.train_data, &columns)?)
 }
 
-fn check_prompts(config: &TrainConfig, data: &Dataset) -> Result<(), TrainError> {
-    let prompts = config
-        .prompts
-        .as_ref()
-        .map(|prompts| prompts.columns().collect::<Vec<_>>())
-        .unwrap_or_default();
-    match prompts
-        .into_iter()
-        .find(|column| !data.columns().iter().any(|known| known == column))
-    {
-        Some(column) => Err(TrainError::PromptColumn {
-            column: column.to_owned(),
-            columns: data.columns().to_vec(),
-        }),
-        None => Ok(()),
-    }
-}
-
 fn open_model(
     config: &TrainConfig,
     progress: &dyn HubProgress,
@@ -353,9 +339,14 @@ fn count_tokens(
     data: &Dataset,
     model: &SentenceEncoder<Trainable>,
 ) -> Result<Vec<ColumnTokens>, ModelError> {
-    let limit = config.max_seq_length.unwrap_or(model.max_seq_length());
-    column_tokens(data, ROWS_COUNTED, |texts| {
-        let tokens = model.tokenizer().encode_batch(texts, limit)?;
+    let pipeline = model.pipeline();
+    column_tokens(data, ROWS_COUNTED, |column, texts| {
+        let route = pipeline.route_of(&PromptChoice {
+            task: config.task_of(column),
+            ..PromptChoice::default()
+        })?;
+        let limit = pipeline.max_seq_length_of(route);
+        let tokens = pipeline.tokenizer_of(route).encode_batch(texts, limit)?;
         Ok(tokens
             .iter()
             .map(|t| TokenCount {

@@ -11,8 +11,16 @@ use matryo_model::{Checkpoint, ModelError, ModelFolder, Params};
 
 use crate::TrainError;
 
+/// SHA-256 of a model's weights: of its encoder's files, or of all that its routes have.
+pub(crate) fn hash_of(folder: &ModelFolder) -> Result<String, TrainError> {
+    match folder.routes {
+        None => hash(&folder.text_dir()),
+        Some(_) => Ok(folder.weights_digest()?),
+    }
+}
+
 /// SHA-256 of the weights in the folder of a transformer: of model.safetensors, or of all shards in the order of their names.
-pub(crate) fn hash(dir: &Path) -> Result<String, TrainError> {
+fn hash(dir: &Path) -> Result<String, TrainError> {
     let files = weight_files(dir).map_err(FileError::new("read", dir))?;
     let mut digest = Digest::new();
     for path in files {

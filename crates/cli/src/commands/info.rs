@@ -133,7 +133,7 @@ fn notes(folder: &ModelFolder) -> Vec<String> {
 }
 
 /// `bert, 12 layers, width 768, 12 heads, intermediate 3072, vocabulary 30522`, as far as config.json says it; without an encoder the class of
-/// the module that reads texts.
+/// the module that reads texts. Of a model with routes their names.
 fn architecture(folder: &ModelFolder) -> String {
     const SIZES: [(&str, &str); 5] = [
         ("num_hidden_layers", "layers"),
@@ -142,6 +142,9 @@ fn architecture(folder: &ModelFolder) -> String {
         ("intermediate_size", "intermediate"),
         ("vocab_size", "tokens in the vocabulary"),
     ];
+    if let Some(routes) = &folder.routes {
+        return format!("routes {}", routes.names.join(", "));
+    }
     if folder.encoder_config().is_null() {
         return folder.modules[0].module.class().to_owned();
     }

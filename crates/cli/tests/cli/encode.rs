@@ -47,6 +47,42 @@ fn values_are_those_of_sentence_transformers() {
     );
 }
 
+/// What texts are chooses their route; a task names one, whatever the prompt.
+#[test]
+fn routes_of_queries_and_documents() {
+    let mut goldens = matryo_testkit::FamilyGolden::of_modules().into_iter();
+    let golden = goldens.find(|golden| golden.name == "two-encoders");
+    let golden = golden.unwrap();
+    let model = golden.model().display().to_string();
+    let texts: Vec<String> = serde_json::from_value(golden.facts()["texts"].clone()).unwrap();
+    let expected = matryo_testkit::read_safetensors(golden.folder.join("golden.safetensors"));
+    for (key, flags) in [
+        ("query", &["--role", "query"][..]),
+        ("document", &["--role", "document"][..]),
+        ("query", &["--task", "query", "--prompt-name", "query"][..]),
+    ] {
+        let mut arguments = vec!["encode", &*model, "--precision", "f32"];
+        arguments.extend(flags);
+        arguments.push("--");
+        arguments.extend(texts.iter().map(String::as_str));
+        let lines = json_lines(&run(&arguments).ok());
+        let found = lines.into_iter().map(serde_json::from_value);
+        let found: Vec<Vec<f64>> = found.collect::<Result<_, _>>().unwrap();
+        let tensor = &expected[key];
+        let rows = tensor.data.chunks(tensor.shape[1]);
+        let rows: Vec<Vec<f64>> = rows
+            .map(|row| row.iter().copied().map(f64::from).collect())
+            .collect();
+        assert_close(&found, &rows, TOLERANCE);
+    }
+    run(&["encode", &model, "text"]).fails_with(&[
+        "no route for texts without a task",
+        "the model has the routes query and document",
+    ]);
+    run(&["encode", &model, "text", "--task", "answer"])
+        .fails_with(&["no route for the task `answer`"]);
+}
+
 #[test]
 fn quantised_values_are_those_of_sentence_transformers() {
     let golden = golden();

@@ -29,14 +29,15 @@ pub struct ColumnTokens {
 }
 
 /// Counts the tokens of each column in the first `rows_counted` rows (upstream's cards count 100, those of 3.0 counted
-/// 1,000). `count` gives a count for each text it gets, in order.
+/// 1,000). `count` gets a column's name and some of its texts, and gives a count for each of
+/// them, in order.
 ///
 /// # Errors
 /// Whatever `count` fails with.
 pub fn column_tokens<E>(
     rows: &dyn Rows,
     rows_counted: usize,
-    mut count: impl FnMut(&[&str]) -> Result<Vec<TokenCount>, E>,
+    mut count: impl FnMut(&str, &[&str]) -> Result<Vec<TokenCount>, E>,
 ) -> Result<Vec<ColumnTokens>, E> {
     let counted = rows_counted.min(rows.len());
     let mut columns = Vec::new();
@@ -44,7 +45,7 @@ pub fn column_tokens<E>(
         let texts: Vec<&str> = (0..counted).map(|row| rows.text(row, column)).collect();
         let mut counts = Vec::with_capacity(counted);
         for chunk in texts.chunks(TEXTS_PER_CALL) {
-            counts.extend(count(chunk)?);
+            counts.extend(count(name, chunk)?);
         }
         columns.push(statistics(name, &counts));
     }

@@ -115,7 +115,7 @@ fn nothing_odd_is_nothing_said_and_long_lists_are_cut() {
 
 #[test]
 fn tokens_are_counted_on_the_first_rows() {
-    let words = |texts: &[&str]| -> Result<Vec<TokenCount>, ()> {
+    let words = |_: &str, texts: &[&str]| -> Result<Vec<TokenCount>, ()> {
         let count = |text: &&str| {
             let tokens = text.split_whitespace().count() + 2;
             TokenCount {
@@ -144,7 +144,7 @@ fn tokens_are_counted_on_the_first_rows() {
     );
     assert_eq!(column_tokens(&train(), 100, words).unwrap()[1].texts, 6);
     assert_eq!(
-        column_tokens(&train(), 1, |_| Err("no tokenizer")).unwrap_err(),
+        column_tokens(&train(), 1, |_, _| Err("no tokenizer")).unwrap_err(),
         "no tokenizer"
     );
 }

@@ -22,6 +22,13 @@ impl ModelError {
             Self::SequenceLength { .. } => Some("the model has no position embeddings beyond that".into()),
             Self::UnknownPrompt { known, .. } if known.is_empty() => Some("the model has no prompts".into()),
             Self::UnknownPrompt { known, .. } => Some(format!("the model has {}", known.join(", "))),
+            Self::NoRoute { routes, .. } if routes.is_empty() => {
+                Some("the model has no routes; leave the task out".into())
+            }
+            Self::NoRoute { routes, .. } => Some(format!(
+                "the model has the routes {}; say what the texts are, a query or a document, or name one as their task",
+                routes.join(" and ")
+            )),
             _ => self.hub_hint(),
         }
     }

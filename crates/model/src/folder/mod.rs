@@ -1,6 +1,7 @@
 //! A model folder as sentence-transformers writes it, old layout or new: every small file read, every key understood.
 
 mod modules;
+mod router;
 mod settings;
 
 use std::{
@@ -9,23 +10,29 @@ use std::{
 };
 
 use matryo_base::{digest::Digest, similar::nearest};
-use matryo_nn::{Checkpoint, Feature, Module, ModulePlace, TextInput, TokenRules, Widths, widths};
+use matryo_nn::{Checkpoint, Feature, Module, ModulePlace, TextInput, TokenRules, widths};
 use serde_json::Value;
 
+pub use router::Routes;
 pub(crate) use settings::written as written_settings;
 pub use settings::{Settings, SimilarityFn, UnknownSimilarity};
 
 use crate::{ExpectedPrompts, ModelError};
+use modules::ModuleList;
 
 /// What the small files of a model folder say. Weights and tokenizer are opened from it.
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
     /// The folder.
     pub path: PathBuf,
-    /// The modules, in order. The first one reads texts.
+    /// The modules, in order; those of a Router route after route. The first one of each route reads texts.
     pub modules: Vec<FolderModule>,
-    /// What the first module says about texts.
+    /// The routes of a Router, if there is one.
+    pub routes: Option<Routes>,
+    /// What the first module says about texts; where there are routes, that of texts without a task.
     pub input: TextInput,
+    /// The same for each route; of a model without routes the one.
+    pub inputs: Vec<TextInput>,
     /// Prompts, similarity, truncation.
     pub settings: Settings,
     /// What was assumed, for the user to read.
@@ -39,6 +46,10 @@ pub struct FolderModule {
     pub module: Arc<dyn Module>,
     /// Its folder, relative to the model's; empty for the model's own folder.
     pub path: String,
+    /// The route whose texts go through it; `None` if all do.
+    pub route: Option<usize>,
+    /// Its place in modules.json, or in its route, from 0.
+    pub index: usize,
 }
 
 impl ModelFolder {
@@ -51,17 +62,18 @@ impl ModelFolder {
             return Err(no_folder(path));
         }
         let mut notes = Vec::new();
-        let modules = modules::read(path, &mut notes)?;
+        let ModuleList { modules, routes } = modules::read(path, &mut notes)?;
         let settings = settings::read(&path.join("config_sentence_transformers.json"))?;
         notes.extend(settings.note());
-        let input = modules[0].module.text_input();
-        let mut input = input.expect("the first module reads texts");
-        input.drops |= modules.iter().any(|module| module.module.drops());
+        let count = routes.as_ref().map_or(1, |routes| routes.names.len());
+        let inputs: Vec<TextInput> = (0..count).map(|route| input_of(&modules, route)).collect();
         let folder = Self {
-            input,
+            input: inputs[routes.as_ref().map_or(0, Routes::default_or_first)],
+            inputs,
             settings,
             path: path.to_owned(),
             modules,
+            routes,
             notes,
         };
         folder.check_truncation()?;
@@ -73,15 +85,36 @@ impl ModelFolder {
     #[must_use]
     pub(crate) fn into_saved_form(mut self) -> Self {
         if self.input.rules == TokenRules::KnownBag {
+            // It has no modules.json, and so no routes.
             self.input.rules = TokenRules::Bag;
+            self.inputs = vec![self.input];
             self.notes.push("unknown tokens count from here on".into());
         }
         self
     }
 
-    /// Folder of the module that reads texts: encoder and tokenizer.
+    /// Folder of the module that reads texts, those without a task where there are routes: encoder and tokenizer.
     pub fn text_dir(&self) -> PathBuf {
-        self.path.join(&self.modules[0].path)
+        self.text_dir_of(self.default_or_first())
+    }
+
+    /// As [`ModelFolder::text_dir`], for the texts of a route.
+    pub fn text_dir_of(&self, route: usize) -> PathBuf {
+        let first = on_route(&self.modules, route).next();
+        first.map_or_else(|| self.path.clone(), |first| self.path.join(&first.path))
+    }
+
+    /// The route of texts with a task, such as `query`, or without one; 0 in a model without routes.
+    ///
+    /// # Errors
+    /// No route fits.
+    pub fn route(&self, task: Option<&str>) -> Result<usize, ModelError> {
+        self.routes.as_ref().map_or(Ok(0), |routes| routes.of(task))
+    }
+
+    /// The route of texts without a task, or else the first.
+    pub fn default_or_first(&self) -> usize {
+        self.routes.as_ref().map_or(0, Routes::default_or_first)
     }
 
     /// The modules with their folders.
@@ -89,6 +122,11 @@ impl ModelFolder {
         let place = |module: &FolderModule| ModulePlace {
             module: module.module.clone(),
             dir: self.path.join(&module.path),
+            route: module.route,
+            known_as: match (&self.routes, module.route) {
+                (Some(routes), Some(route)) => routes.known_as(route, module.index),
+                _ => module.index.to_string(),
+            },
         };
         self.modules.iter().map(place).collect()
     }
@@ -102,20 +140,28 @@ impl ModelFolder {
         config.unwrap_or(&Value::Null)
     }
 
-    /// Each module in words: `Pooling(mean)`.
+    /// Each module in words: `Pooling(mean)`; that of a route with its name, `query: Pooling(cls)`.
     pub fn summaries(&self) -> Vec<String> {
-        let modules = self.modules.iter();
-        modules.map(|module| module.module.summary()).collect()
+        let summary = |module: &FolderModule| {
+            let summary = module.module.summary();
+            match (&self.routes, module.route) {
+                (Some(routes), Some(route)) => format!("{}: {summary}", routes.names[route]),
+                _ => summary,
+            }
+        };
+        self.modules.iter().map(summary).collect()
     }
 
-    /// Whether the tokens of a prompt count in an embedding.
-    pub fn include_prompt(&self) -> bool {
-        !self.modules.iter().any(|m| m.module.skips_prompt())
+    /// Whether the tokens of a prompt count in an embedding of a route's texts.
+    pub fn include_prompt(&self, route: usize) -> bool {
+        !on_route(&self.modules, route).any(|m| m.module.skips_prompt())
     }
 
     /// Width of an embedding as the last module leaves it, before any truncation.
     pub fn dim(&self) -> usize {
-        self.widths().of(Feature::Sentence).unwrap_or(0)
+        // All routes end alike.
+        let modules = on_route(&self.modules, 0).map(|module| &*module.module);
+        widths(modules).of(Feature::Sentence).unwrap_or(0)
     }
 
     /// What the model wants before its texts, by its configuration or its name.
@@ -123,16 +169,12 @@ impl ModelFolder {
         ExpectedPrompts::of(&self.path, &self.settings, self.encoder_config())
     }
 
-    fn widths(&self) -> Widths {
-        widths(self.modules.iter().map(|module| &*module.module))
-    }
-
     /// Opens the weights of a module by its index in modules.json.
     ///
     /// # Errors
     /// The module has no weights, or has them only as a pickle.
     pub fn checkpoint(&self, module: usize) -> Result<Checkpoint, ModelError> {
-        let FolderModule { module, path } = &self.modules[module];
+        let FolderModule { module, path, .. } = &self.modules[module];
         Ok(module.checkpoint(&self.path.join(path))?)
     }
 
@@ -166,6 +208,9 @@ impl ModelFolder {
                 self.checkpoint(index)?.digest(&mut digest)?;
             }
         }
+        if let Some(routes) = &self.routes {
+            digest.update(routes.digest_text());
+        }
         Ok(digest.hex())
     }
 
@@ -182,6 +227,21 @@ impl ModelFolder {
             _ => Ok(()),
         }
     }
+}
+
+/// The modules that texts of a route go through.
+fn on_route(modules: &[FolderModule], route: usize) -> impl Iterator<Item = &FolderModule> {
+    let is_on = move |module: &&FolderModule| module.route.is_none_or(|own| own == route);
+    modules.iter().filter(is_on)
+}
+
+/// What the first module on a route says about texts, and whether any of them drops.
+fn input_of(modules: &[FolderModule], route: usize) -> TextInput {
+    let first = on_route(modules, route).next();
+    let input = first.and_then(|first| first.module.text_input());
+    let mut input = input.expect("the first module reads texts");
+    input.drops |= on_route(modules, route).any(|module| module.module.drops());
+    input
 }
 
 /// The error for a path that is no folder, with the nearest one next to it.

@@ -1,13 +1,14 @@
 //! Which files of a model on the hub are needed: configurations, tokenizer, modules and safetensors, nothing else.
 
 /// Files of the transformer's folder, weights apart.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 15] = [
     "README.md",
     "added_tokens.json",
     "config.json",
     "config_sentence_transformers.json",
     "merges.txt",
     "modules.json",
+    "router_config.json",
     "sentencepiece.bpe.model",
     "special_tokens_map.json",
     "spiece.model",
@@ -44,19 +45,27 @@ pub(super) fn pickle_only<'a>(files: &[&'a str]) -> Option<&'a str> {
     pickle.filter(|_| !has_weights)
 }
 
-/// Folder (with its slash) and name, if the file lies in the model's folder or in that of a module, `1_Pooling`.
+/// Folder (with its slash) and name, if the file lies in the model's folder or in that of a module: `1_Pooling`, of a route
+/// `query_0_Transformer`, also inside of a Router's, `1_Router/query_0_Dense`.
 fn split(file: &str) -> Option<(&str, &str)> {
     match file.rsplit_once('/') {
         None => Some(("", file)),
-        Some((folder, name)) if is_module_folder(folder) => Some((&file[..=folder.len()], name)),
+        Some((folder, name))
+            if folder.split('/').count() <= 2 && folder.split('/').all(is_module_folder) =>
+        {
+            Some((&file[..=folder.len()], name))
+        }
         Some(_) => None,
     }
 }
 
-fn is_module_folder(folder: &str) -> bool {
-    let name = folder.trim_start_matches(|c: char| c.is_ascii_digit());
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    name.len() < folder.len() && name.starts_with('_') && name.chars().all(plain)
+/// Whether a name is a number and a class with an underscore between them, possibly behind the name of a route.
+fn is_module_folder(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let mut parts = name.split('_').rev();
+    let class = parts.next().unwrap_or_default();
+    !class.is_empty() && name.chars().all(plain) && parts.any(is_number)
 }
 
 fn is_small(name: &str) -> bool {
@@ -130,6 +139,22 @@ mod tests {
         let both = [&shards[..], &["model.safetensors"]].concat();
         assert_eq!(needed(&both), ["model.safetensors"]);
         assert_eq!(needed(&["2_Dense/model.safetensors", shards[0]]).len(), 2);
+    }
+
+    #[test]
+    fn routes_have_folders_of_their_own() {
+        let files = [
+            "1_Router/query_0_Dense/model.safetensors",
+            "document_0_Transformer/model.safetensors",
+            "modules.json",
+            "query_0_StaticEmbedding/tokenizer.json",
+            "router_config.json",
+        ];
+        assert_eq!(needed(&files), files);
+        assert_eq!(
+            needed(&["a/b/query_0_Dense/config.json", "query_Dense/config.json"]),
+            [""; 0]
+        );
     }
 
     #[test]

@@ -30,13 +30,14 @@ pub(super) struct Key([u8; 16]);
 
 impl Key {
     /// Lengths are hashed too, so that no two inputs give the same stream.
-    pub(super) fn of(input: TextOrPair<'_>, prompt: &str, max_len: usize) -> Self {
+    pub(super) fn of(input: TextOrPair<'_>, prompt: &str, max_len: usize, route: usize) -> Self {
         let (text, second) = match input {
             TextOrPair::Text(text) => (text, None),
             TextOrPair::Pair(text, second) => (text, Some(second)),
         };
         let mut digest = Digest::new();
         digest.update((max_len as u64).to_le_bytes());
+        digest.update((route as u64).to_le_bytes());
         for part in [Some(prompt), Some(text), second].into_iter().flatten() {
             digest.update((part.len() as u64).to_le_bytes());
             digest.update(part);
@@ -133,22 +134,22 @@ mod tests {
     #[test]
     fn whatever_decides_the_ids_makes_another_key() {
         let keys = [
-            Key::of(TextOrPair::Text("ab"), "", 9),
-            Key::of(TextOrPair::Text("ab"), "", 8),
-            Key::of(TextOrPair::Text("b"), "a", 9),
-            Key::of(TextOrPair::Text("abc"), "", 9),
-            Key::of(TextOrPair::Pair("ab", "c"), "", 9),
-            Key::of(TextOrPair::Pair("a", "bc"), "", 9),
+            Key::of(TextOrPair::Text("ab"), "", 9, 0),
+            Key::of(TextOrPair::Text("ab"), "", 8, 0),
+            Key::of(TextOrPair::Text("b"), "a", 9, 0),
+            Key::of(TextOrPair::Text("abc"), "", 9, 0),
+            Key::of(TextOrPair::Pair("ab", "c"), "", 9, 0),
+            Key::of(TextOrPair::Pair("a", "bc"), "", 9, 0),
         ];
         for (i, key) in keys.iter().enumerate() {
             assert!(!keys[..i].contains(key), "{i}");
         }
-        assert_eq!(keys[0], Key::of(TextOrPair::Text("ab"), "", 9));
+        assert_eq!(keys[0], Key::of(TextOrPair::Text("ab"), "", 9, 0));
     }
 
     #[test]
     fn what_does_not_fit_is_not_kept() {
-        let key = |text| Key::of(TextOrPair::Text(text), "", 9);
+        let key = |text| Key::of(TextOrPair::Text(text), "", 9, 0);
         let room = 2 * BYTES_BESIDE_IDS + 4 * (2 + 3);
         let cache = TokenCache::with_room(room);
         for (text, len) in [("a", 2), ("b", 4), ("c", 3), ("a", 2)] {

@@ -7,7 +7,7 @@ mod prompt;
 
 use std::{borrow::Cow, sync::Arc};
 
-use matryo_nn::{TextInput, TokenBatch};
+use matryo_nn::{TextInput, TokenBatch, TokenRules};
 use rayon::prelude::*;
 
 pub use batches::batches;
@@ -17,16 +17,23 @@ use cache::{Key, TokenCache};
 use prompt::Prompts;
 pub use prompt::{Prompt, PromptChoice};
 
-use crate::{ModelError, ModelFolder, TokenIds, Tokenizer};
+use crate::{ModelError, ModelFolder, Routes, TokenIds, Tokenizer};
 
-/// Prompts, tokenizer and the lengths of one model.
+/// Prompts, tokenizers and the lengths of one model.
 pub struct Pipeline {
     prompts: Prompts,
+    routes: Option<Routes>,
+    /// By route; of a model without routes the one.
+    readers: Vec<Reader>,
+    cache: TokenCache,
+}
+
+/// How the texts of a route are read.
+struct Reader {
     include_prompt: bool,
     tokenizer: Tokenizer,
     input: TextInput,
     max_seq_length: usize,
-    cache: TokenCache,
 }
 
 /// One text as token ids, prompt included.
@@ -50,56 +57,79 @@ pub enum TextOrPair<'a> {
 }
 
 impl Pipeline {
-    /// Opens the tokenizer of a model folder.
+    /// Opens the tokenizer of a model folder, one for each route.
     ///
     /// # Errors
     /// A tokenizer that is missing or not understood.
     pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
-        let mut pipeline = Self {
+        let routes = 0..folder.inputs.len();
+        Ok(Self {
             prompts: Prompts::new(&folder.settings),
-            include_prompt: folder.include_prompt(),
-            tokenizer: Tokenizer::open(folder)?,
-            input: folder.input,
-            max_seq_length: folder.input.max_seq_length,
+            routes: folder.routes.clone(),
+            readers: routes
+                .map(|route| Reader::open(folder, route))
+                .collect::<Result<_, _>>()?,
             cache: TokenCache::default(),
-        };
-        let limit = pipeline.tokenizer.limit().unwrap_or(usize::MAX);
-        pipeline.set_max_seq_length(folder.input.max_seq_length.min(limit))?;
-        Ok(pipeline)
+        })
     }
 
-    /// The tokenizer.
+    /// The tokenizer of texts without a task, or else that of the first route.
     pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+        let route = self.routes.as_ref().map_or(0, Routes::default_or_first);
+        self.tokenizer_of(route)
     }
 
-    /// Tokens of the longest input, special tokens included; what is longer is cut.
+    /// The tokenizer of a route.
+    pub fn tokenizer_of(&self, route: usize) -> &Tokenizer {
+        &self.readers[route].tokenizer
+    }
+
+    /// Tokens of the longest input, special tokens included; what is longer is cut. Of several routes it is that of the longest.
     pub fn max_seq_length(&self) -> usize {
-        self.max_seq_length
+        let lengths = self.readers.iter().map(|reader| reader.max_seq_length);
+        lengths.max().unwrap_or(0)
     }
 
-    /// Changes the longest input.
+    /// Tokens of the longest input of a route.
+    pub fn max_seq_length_of(&self, route: usize) -> usize {
+        self.readers[route].max_seq_length
+    }
+
+    /// The route of texts with a task, such as `query`, or without one.
+    ///
+    /// # Errors
+    /// No route fits; a task where there are no routes.
+    pub fn route(&self, task: Option<&str>) -> Result<usize, ModelError> {
+        match (&self.routes, task) {
+            (Some(routes), _) => routes.of(task),
+            (None, None) => Ok(0),
+            (None, Some(task)) => Err(ModelError::NoRoute {
+                task: Some(task.to_owned()),
+                routes: Vec::new(),
+            }),
+        }
+    }
+
+    /// Changes the longest input, of all routes but those of static embeddings, which have none.
     ///
     /// # Errors
     /// 0, or more than the model can take.
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
-        self.max_seq_length = self.checked_length(Some(tokens))?;
+        let routed = self.routes.is_some();
+        for reader in &mut self.readers {
+            if !routed || reader.input.rules == TokenRules::Encoder {
+                reader.set_max_seq_length(tokens)?;
+            }
+        }
         Ok(())
     }
 
-    /// A length that a call may ask for instead of the longest input.
+    /// A length that a call may ask for instead of the longest input of a route.
     ///
     /// # Errors
     /// 0, or more than the model can take.
-    pub fn checked_length(&self, tokens: Option<usize>) -> Result<usize, ModelError> {
-        let tokens = tokens.unwrap_or(self.max_seq_length);
-        if (1..=self.input.max_tokens).contains(&tokens) {
-            return Ok(tokens);
-        }
-        Err(ModelError::SequenceLength {
-            found: tokens,
-            positions: self.input.max_tokens,
-        })
+    pub fn checked_length(&self, tokens: Option<usize>, route: usize) -> Result<usize, ModelError> {
+        self.readers[route].checked_length(tokens)
     }
 
     /// From now on keeps the token ids of up to `bytes` of texts, so that a text that comes again, as in an evaluation after
@@ -118,20 +148,34 @@ impl Pipeline {
         self.cache.tokenized()
     }
 
-    /// The prompt that a choice names, and how many leading tokens pooling leaves out because of it.
+    /// The route of a choice: that of its task, or else of its role if the model has routes.
     ///
     /// # Errors
-    /// A name that the model does not have, or a prompt that the tokenizer cannot express.
+    /// As [`Pipeline::route`].
+    pub fn route_of(&self, choice: &PromptChoice<'_>) -> Result<usize, ModelError> {
+        match choice.task {
+            None if self.routes.is_none() => Ok(0),
+            None => self.route(choice.role.task()),
+            task => self.route(task),
+        }
+    }
+
+    /// The prompt and the route that a choice names, and how many leading tokens pooling leaves out because of the prompt.
+    ///
+    /// # Errors
+    /// A name or a task that the model does not have, or a prompt that the tokenizer cannot express.
     pub fn prompt(&self, choice: &PromptChoice<'_>, max_len: usize) -> Result<Prompt, ModelError> {
-        let text = self.prompts.text(choice)?;
-        let skip = if self.include_prompt || text.is_empty() {
+        let (text, route) = (self.prompts.text(choice)?, self.route_of(choice)?);
+        let reader = &self.readers[route];
+        let skip = if reader.include_prompt || text.is_empty() {
             0
         } else {
-            self.tokenizer.prompt_len(text, max_len)?
+            reader.tokenizer.prompt_len(text, max_len)?
         };
         Ok(Prompt {
             text: text.to_owned(),
             skip: u32::try_from(skip).expect("a prompt of fewer than 2^32 tokens"),
+            route,
         })
     }
 
@@ -147,7 +191,7 @@ impl Pipeline {
         max_len: usize,
     ) -> Result<Vec<Tokens>, ModelError> {
         let texts = texts.par_iter().map(|text| TextOrPair::Text(text.as_ref()));
-        self.tokenize_all(texts, &prompt.text, max_len)
+        self.tokenize_all(texts, prompt, max_len)
     }
 
     /// As [`Pipeline::tokenize`] for texts and pairs; the prompt stands before the first text of a pair.
@@ -160,24 +204,26 @@ impl Pipeline {
         prompt: &Prompt,
         max_len: usize,
     ) -> Result<Vec<Tokens>, ModelError> {
-        self.tokenize_all(inputs.par_iter().copied(), &prompt.text, max_len)
+        self.tokenize_all(inputs.par_iter().copied(), prompt, max_len)
     }
 
     fn tokenize_all<'a>(
         &self,
         inputs: impl IndexedParallelIterator<Item = TextOrPair<'a>>,
-        prompt: &str,
+        prompt: &Prompt,
         max_len: usize,
     ) -> Result<Vec<Tokens>, ModelError> {
+        let (reader, route) = (&self.readers[prompt.route], prompt.route);
+        let prompt = &*prompt.text;
         if !self.cache.is_on() {
             let all: Vec<Tokens> = inputs
-                .map(|input| self.tokenize_one(input, prompt, max_len))
+                .map(|input| reader.tokenize(input, prompt, max_len))
                 .collect::<Result<_, _>>()?;
             self.cache.count(all.len());
             return Ok(all);
         }
         let keyed: Vec<(Key, TextOrPair<'a>)> = inputs
-            .map(|input| (Key::of(input, prompt, max_len), input))
+            .map(|input| (Key::of(input, prompt, max_len, route), input))
             .collect();
         let found = self.cache.get(keyed.iter().map(|(key, _)| key));
         // Not under the cache's lock: a thread that waits in the tokenizer may take up other work that needs it.
@@ -186,7 +232,7 @@ impl Pipeline {
             .zip(found)
             .map(|((_, input), found)| match found {
                 Some(tokens) => Ok((tokens, false)),
-                None => Ok((self.tokenize_one(*input, prompt, max_len)?, true)),
+                None => Ok((reader.tokenize(*input, prompt, max_len)?, true)),
             })
             .collect::<Result<_, ModelError>>()?;
         let fresh = keyed.iter().zip(&all).filter(|(_, (_, fresh))| *fresh);
@@ -194,8 +240,39 @@ impl Pipeline {
             .keep(fresh.map(|((key, _), (tokens, _))| (*key, tokens)));
         Ok(all.into_iter().map(|(tokens, _)| tokens).collect())
     }
+}
 
-    fn tokenize_one(
+impl Reader {
+    fn open(folder: &ModelFolder, route: usize) -> Result<Self, ModelError> {
+        let input = folder.inputs[route];
+        let mut reader = Self {
+            include_prompt: folder.include_prompt(route),
+            tokenizer: Tokenizer::open_on(folder, route)?,
+            input,
+            max_seq_length: input.max_seq_length,
+        };
+        let limit = reader.tokenizer.limit().unwrap_or(usize::MAX);
+        reader.set_max_seq_length(input.max_seq_length.min(limit))?;
+        Ok(reader)
+    }
+
+    fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
+        self.max_seq_length = self.checked_length(Some(tokens))?;
+        Ok(())
+    }
+
+    fn checked_length(&self, tokens: Option<usize>) -> Result<usize, ModelError> {
+        let tokens = tokens.unwrap_or(self.max_seq_length);
+        if (1..=self.input.max_tokens).contains(&tokens) {
+            return Ok(tokens);
+        }
+        Err(ModelError::SequenceLength {
+            found: tokens,
+            positions: self.input.max_tokens,
+        })
+    }
+
+    fn tokenize(
         &self,
         input: TextOrPair<'_>,
         prompt: &str,

@@ -9,6 +9,8 @@ pub struct Prompt {
     pub text: String,
     /// Leading tokens that pooling leaves out.
     pub skip: u32,
+    /// The route of the texts; 0 in a model without routes.
+    pub route: usize,
 }
 
 /// How a call chooses its prompt: by its text, else by its name, else by what the texts are.
@@ -20,6 +22,8 @@ pub struct PromptChoice<'a> {
     pub name: Option<&'a str>,
     /// What the texts are.
     pub role: Role,
+    /// Task of the texts, which chooses their route; without one their role is it.
+    pub task: Option<&'a str>,
 }
 
 impl<'a> PromptChoice<'a> {

@@ -19,7 +19,7 @@ pub use tensors::write_tensors;
 pub(crate) use tensors::{RawTensor, write_raw};
 
 use crate::{
-    FolderModule, ModelError, ModelFolder, Settings, folder::written_settings,
+    FolderModule, ModelError, ModelFolder, Routes, Settings, folder::written_settings,
     tokenizer::tokenizer_json,
 };
 
@@ -30,7 +30,7 @@ pub struct SaveOptions<'a> {
     pub layout: FolderLayout,
     /// Text of README.md; none is written without it.
     pub card: Option<&'a str>,
-    /// Longest input, instead of the source's.
+    /// Longest input, instead of the source's; where there are routes, that of their encoders.
     pub max_seq_length: Option<usize>,
     /// Widths that the embeddings were trained to be cut to; config.json lists them and the whole width, for other servers. An empty list takes back
     /// what it says, `None` leaves it.
@@ -70,7 +70,7 @@ pub fn save(
 ) -> Result<(), ModelError> {
     write_folder(target, |dir| {
         write_root(dir, source, options)?;
-        write_tokenizer(dir, source, options)?;
+        write_tokenizers(dir, source, options)?;
         write_modules(dir, source, params, options)
     })
 }
@@ -81,8 +81,16 @@ fn write_root(
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
     let settings = options.settings.unwrap_or(&source.settings);
-    let modules = modules(&source.modules, options.layout);
-    write_json(&dir.join("modules.json"), &modules, 2)?;
+    write_json(
+        &dir.join("modules.json"),
+        &modules(source, options.layout),
+        2,
+    )?;
+    if let Some(routes) = &source.routes {
+        let folder = create(dir.join(routes.folder()))?;
+        let config = routes.written(&source.modules, options.layout);
+        write_json(&folder.join(Routes::FILE), &config, 4)?;
+    }
     let settings = written_settings(settings, options.layout);
     write_json(&dir.join("config_sentence_transformers.json"), &settings, 2)?;
     if let Some(card) = options.card {
@@ -93,38 +101,87 @@ fn write_root(
 }
 
 /// modules.json.
-fn modules(modules: &[FolderModule], layout: FolderLayout) -> Value {
-    let entry = |(idx, module): (usize, &FolderModule)| {
-        let class = ModuleClass::of(&*module.module);
-        json!({
-            "idx": idx,
-            "name": idx.to_string(),
-            "path": folder_name(idx, class.name),
-            "type": class.path(layout),
+fn modules(source: &ModelFolder, layout: FolderLayout) -> Value {
+    let alone = source
+        .modules
+        .iter()
+        .filter(|module| module.route.is_none());
+    let mut entries: Vec<Value> = alone
+        .map(|module| {
+            json!({
+                "idx": module.index,
+                "name": module.index.to_string(),
+                "path": folder_of(source, module),
+                "type": ModuleClass::of(&*module.module).path(layout),
+            })
         })
-    };
-    modules.iter().enumerate().map(entry).collect()
+        .collect();
+    if let Some(routes) = &source.routes {
+        entries.insert(routes.place(), routes.entry(layout));
+    }
+    Value::Array(entries)
 }
 
-/// The first module is saved in the model's own folder.
-fn folder_name(index: usize, class: &str) -> String {
-    if index == 0 {
-        String::new()
-    } else {
-        format!("{index}_{class}")
+/// Folder of a module. The first module is saved in the model's own folder.
+fn folder_of(source: &ModelFolder, module: &FolderModule) -> String {
+    if let (Some(routes), Some(route)) = (&source.routes, module.route) {
+        let inner = routes.inner_folder(route, module);
+        return match routes.folder() {
+            outer if outer.is_empty() => inner,
+            outer => format!("{outer}/{inner}"),
+        };
+    }
+    match module.index {
+        0 => String::new(),
+        index => format!("{index}_{}", module.module.class()),
     }
 }
 
-fn write_tokenizer(
+/// The longest input that a module reads from now on, if another than before. A static embedding among routes has none.
+fn length_of(
+    source: &ModelFolder,
+    module: &FolderModule,
+    options: &SaveOptions<'_>,
+) -> Option<usize> {
+    let input = module.module.text_input()?;
+    let counts = source.routes.is_none() || input.rules == TokenRules::Encoder;
+    options.max_seq_length.filter(|_| counts)
+}
+
+/// The tokenizer of each module that reads texts, in its folder.
+fn write_tokenizers(
     dir: &Path,
     source: &ModelFolder,
     options: &SaveOptions<'_>,
 ) -> Result<(), ModelError> {
-    let from = source.text_dir();
-    let longest = options
-        .max_seq_length
-        .unwrap_or(source.input.max_seq_length);
-    let cut = limit(longest).filter(|_| source.input.rules != TokenRules::Encoder);
+    for module in &source.modules {
+        let Some(mut input) = module.module.text_input() else {
+            continue;
+        };
+        // A model without modules.json is read otherwise than its modules are, see `into_saved_form`.
+        if source.routes.is_none() {
+            input = source.input;
+        }
+        let longest = length_of(source, module, options).unwrap_or(input.max_seq_length);
+        let folder = create(dir.join(folder_of(source, module)))?;
+        write_tokenizer(
+            &folder,
+            &source.path.join(&module.path),
+            input.rules,
+            longest,
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes the tokenizer of the folder `from`, with the longest input.
+fn write_tokenizer(
+    dir: &Path,
+    from: &Path,
+    rules: TokenRules,
+    longest: usize,
+) -> Result<(), ModelError> {
+    let cut = limit(longest).filter(|_| rules != TokenRules::Encoder);
     for name in TOKENIZER_FILES {
         let path = from.join(name);
         if path.exists() {
@@ -133,7 +190,7 @@ fn write_tokenizer(
         }
     }
     if cut.is_some() || !from.join("tokenizer.json").exists() {
-        let text = tokenizer_json(&from, cut)?;
+        let text = tokenizer_json(from, cut)?;
         let path = dir.join("tokenizer.json");
         write_file(&path, |file| file.write_all(text.as_bytes()))?;
     }
@@ -167,14 +224,14 @@ fn write_modules(
         widths.dedup();
         widths
     });
-    let written = WriteConfig {
-        layout: options.layout,
-        max_seq_length: options.max_seq_length,
-        matryoshka: widths.as_deref(),
-    };
     for (index, place) in source.modules.iter().enumerate() {
         let module = &place.module;
-        let folder = create(dir.join(folder_name(index, module.class())))?;
+        let written = WriteConfig {
+            layout: options.layout,
+            max_seq_length: length_of(source, place, options),
+            matryoshka: widths.as_deref(),
+        };
+        let folder = create(dir.join(folder_of(source, place)))?;
         for file in module.files(&written) {
             write_json(&folder.join(file.name), &file.value, file.indent)?;
         }

@@ -94,7 +94,6 @@ impl<W: Weights> SentenceEncoder<W> {
     }
 
     fn plan<'a>(&self, options: &'a EncodeOptions<'a>) -> Result<Plan<'a>, ModelError> {
-        let max_len = self.pipeline.checked_length(options.max_seq_length)?;
         let full = self.network.dim();
         let dim = options
             .truncate_dim
@@ -110,7 +109,10 @@ impl<W: Weights> SentenceEncoder<W> {
             text: options.prompt.as_deref(),
             name: options.prompt_name.as_deref(),
             role: options.role,
+            task: options.task.as_deref(),
         };
+        let route = self.pipeline.route_of(&choice)?;
+        let max_len = (self.pipeline).checked_length(options.max_seq_length, route)?;
         Ok(Plan {
             prompt: self.pipeline.prompt(&choice, max_len)?,
             max_len,
@@ -151,7 +153,7 @@ impl<W: Weights> SentenceEncoder<W> {
     }
 
     fn encode_batch(&self, texts: &[Tokens], places: &[usize], plan: &Plan<'_>) -> Mat {
-        let mut batch = TokenBatch::new();
+        let mut batch = TokenBatch::on_route(plan.prompt.route);
         for &place in places {
             texts[place].push_to(&mut batch, place as u64, plan.prompt.skip);
         }

@@ -12,8 +12,8 @@ pub use encode::TOKENS_PER_BATCH;
 pub use options::{EncodeOptions, Encoded};
 
 use crate::{
-    Embed, ExpectedPrompts, ModelError, ModelFolder, Pipeline, Role, SimilarityFn, Tokenizer,
-    expected_prompts::Watch, similarity,
+    Embed, ExpectedPrompts, ModelError, ModelFolder, Pipeline, PromptChoice, Role, SimilarityFn,
+    Tokenizer, expected_prompts::Watch, similarity,
 };
 
 /// Pipeline, network and settings of one model: [`Frozen`] for use, [`Trainable`] for training.
@@ -129,7 +129,19 @@ impl<W: Weights> SentenceEncoder<W> {
         &self.network
     }
 
-    /// Tokens of the longest input, special tokens included; what is longer is cut.
+    /// The tokenizer of texts in a role.
+    ///
+    /// # Errors
+    /// The model has routes, and none of them for such texts.
+    pub fn tokenizer_of(&self, role: Role) -> Result<&Tokenizer, ModelError> {
+        let choice = PromptChoice {
+            role,
+            ..PromptChoice::default()
+        };
+        Ok(self.pipeline.tokenizer_of(self.pipeline.route_of(&choice)?))
+    }
+
+    /// Tokens of the longest input, special tokens included; what is longer is cut. Of several routes it is that of the longest.
     pub fn max_seq_length(&self) -> usize {
         self.pipeline.max_seq_length()
     }

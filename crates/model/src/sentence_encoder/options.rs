@@ -12,8 +12,10 @@ pub struct EncodeOptions<'a> {
     pub prompt: Option<String>,
     /// Name of one of the model's prompts; beats `role`.
     pub prompt_name: Option<String>,
-    /// Chooses a prompt by what the texts are.
+    /// Chooses a prompt by what the texts are, and in a model with routes their route.
     pub role: Role,
+    /// Task of the texts, by which a model with routes chooses one; beats `role` in that.
+    pub task: Option<String>,
     /// Scales each embedding to length 1, after truncation.
     pub normalize: bool,
     /// Keeps this many leading values; beats the model's own setting.

@@ -60,23 +60,28 @@ impl Tokenizer {
     /// The file's own truncation and padding are ignored: the length comes with each call, and nothing is padded. Only for static
     /// embeddings does its truncation count, see [`Tokenizer::limit`].
     pub fn open(folder: &ModelFolder) -> Result<Self, ModelError> {
-        let dir = folder.text_dir();
+        Self::open_on(folder, folder.default_or_first())
+    }
+
+    /// As [`Tokenizer::open`], for the texts of a route.
+    pub fn open_on(folder: &ModelFolder, route: usize) -> Result<Self, ModelError> {
+        let (dir, input) = (folder.text_dir_of(route), folder.inputs[route]);
         let json = dir.join("tokenizer.json");
         // Static models are read from tokenizer.json alone.
-        let config = match folder.input.rules {
+        let config = match input.rules {
             TokenRules::Encoder => Object::read_if_present(&dir.join("tokenizer_config.json"))?,
             _ => None,
         };
         let mut inner = open_inner(&dir, config.as_ref())?;
-        if folder.input.do_lower_case {
+        if input.do_lower_case {
             let lowered = lower_first(inner.get_normalizer());
             inner.with_normalizer(Some(lowered)).map_err(failed(&dir))?;
         }
-        let cut = match folder.input.rules {
+        let cut = match input.rules {
             TokenRules::KnownBag => TruncationDirection::Right,
             _ => truncation_side(&inner, config.as_ref())?,
         };
-        let bag = bag::Rules::of(&inner, &json, folder.input.rules)?;
+        let bag = bag::Rules::of(&inner, &json, input.rules)?;
         inner.with_truncation(None).map_err(failed(&dir))?;
         inner.with_padding(None);
         let template = inner.get_post_processor().filter(|_| bag.is_none());

@@ -65,7 +65,7 @@ fn widths_that_disagree() {
         &text,
         &[
             "`word_embedding_dimension` is 48",
-            "`hidden_size` in config.json",
+            "the module before",
             "32",
             "same model?",
         ],
@@ -107,7 +107,7 @@ fn every_pooling_of_both_layouts() {
         );
         let without = format!("Pooling({new}, without the prompt)");
         assert_eq!(open(folder.path()).summaries()[1], without);
-        assert!(!open(folder.path()).include_prompt());
+        assert!(!open(folder.path()).include_prompt(0));
         put(
             folder.path(),
             POOLING,
@@ -229,7 +229,7 @@ fn types_of_every_version_are_known_and_no_others() {
         let text = message(MODULES, |m| m[2]["type"] = json!(class));
         assert_contains(
             &text,
-            &["module 2", class, "not supported", "Dropout and Normalize"],
+            &["module 2", class, "not supported", "Normalize and Router"],
         );
     }
 }

@@ -11,7 +11,7 @@ fn the_old_layout_opens() {
         (input.max_seq_length, input.do_lower_case, folder.dim()),
         (128, false, 32)
     );
-    assert!(folder.include_prompt());
+    assert!(folder.include_prompt(0));
     assert_eq!(
         folder.summaries(),
         ["Transformer", "Pooling(mean)", "Normalize"]

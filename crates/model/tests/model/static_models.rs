@@ -10,6 +10,8 @@ use matryo_testkit::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::json;
 
+use crate::saved::in_both_layouts;
+
 fn golden(name: &str) -> FamilyGolden {
     let mut all = FamilyGolden::of_static_models().into_iter();
     all.find(|golden| golden.name == name).unwrap()
@@ -85,14 +87,7 @@ fn what_was_read_is_saved() {
         let ops = matryo_ops::cpu_in(None);
         let model = SentenceEncoder::open_for_training(golden.model(), ops, &[]).unwrap();
         let expected = model.encode(&texts(&golden)).unwrap();
-        for layout in [FolderLayout::Old, FolderLayout::New] {
-            let dir = tempfile::tempdir().unwrap();
-            let target = dir.path().join("saved");
-            let options = SaveOptions {
-                layout,
-                ..SaveOptions::default()
-            };
-            save(&target, model.folder(), model.network().params(), &options).unwrap();
+        in_both_layouts(&model, |layout, target, again| {
             let names: Vec<String> = read_safetensors(target.join("model.safetensors"))
                 .into_keys()
                 .collect();
@@ -101,7 +96,7 @@ fn what_was_read_is_saved() {
                 .into_iter()
                 .find(|name| source.contains_key(*name));
             assert_eq!(names, [table.unwrap()]);
-            let modules = json(&target, "modules.json");
+            let modules = json(target, "modules.json");
             let class = match layout {
                 FolderLayout::Old => "sentence_transformers.models.StaticEmbedding",
                 FolderLayout::New => {
@@ -109,7 +104,6 @@ fn what_was_read_is_saved() {
                 }
             };
             assert_eq!(modules[0]["type"], class);
-            let again = SentenceEncoder::open(&target).unwrap();
             if golden.facts()["library"] == "model2vec" {
                 // In a folder with modules.json unknown tokens count; a text is cut at as many tokens.
                 assert_eq!(again.max_seq_length(), model.max_seq_length());
@@ -118,7 +112,7 @@ fn what_was_read_is_saved() {
             } else {
                 assert_eq!(again.encode(&texts(&golden)).unwrap(), expected);
             }
-        }
+        });
     }
 }
 

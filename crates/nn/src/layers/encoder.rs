@@ -15,6 +15,7 @@ use crate::{
     arena::{self, Buffer},
     dropout::Site,
     families::{Axis, ParamId},
+    features::{LayerGradients, LayerStates},
     pass::{Backward, Pass},
     weights::Builder,
 };
@@ -31,6 +32,8 @@ pub(crate) struct Encoder {
     /// Rate on the last hidden states.
     dropout: f32,
     trained: Trained,
+    /// Index of the first hidden state that a later module reads, besides the last.
+    states_from: Option<usize>,
 }
 
 /// What of an encoder is trained.
@@ -40,6 +43,42 @@ struct Trained {
     /// The lowest block that keeps something: 0 if the embeddings are trained, the number of blocks if no block is.
     lowest: usize,
     final_norm: bool,
+}
+
+/// What a forward gives.
+pub(crate) struct EncoderOutput {
+    /// Last hidden state `[t, dim]`.
+    pub(crate) hidden: Buffer,
+    /// The states before it and before the final normalisation, if the pass wants them: the output of the embeddings and of every
+    /// block.
+    pub(crate) taps: Vec<Mat>,
+    /// The hidden states that a later module reads.
+    pub(crate) layers: Option<LayerStates>,
+    /// What the backward needs.
+    pub(crate) kept: Option<KeptEncoder>,
+}
+
+/// Hidden states on their way out, besides the last.
+struct Recorder {
+    taps: Option<Vec<Mat>>,
+    layers: Option<LayerStates>,
+    next: usize,
+}
+
+impl Recorder {
+    /// Notes the next hidden state of an encoder of `blocks` blocks.
+    fn note(&mut self, pass: &Pass<'_>, x: &Buffer, blocks: usize) {
+        if let Some(taps) = &mut self.taps {
+            taps.push(x.view().to_mat());
+        }
+        // The last one is noted behind the final normalisation.
+        if let Some(layers) = &mut self.layers
+            && (layers.first..blocks).contains(&self.next)
+        {
+            layers.states.push(pass.arena.copy(x));
+        }
+        self.next += 1;
+    }
 }
 
 /// What the backward needs.
@@ -106,37 +145,36 @@ impl Encoder {
             final_norm,
             dropout: spec.dropout.last,
             trained,
+            states_from: builder.inner().states_from(),
         })
     }
 
-    /// Last hidden state `[t, dim]`, the states before it if the pass wants them (the output of the embeddings and of every
-    /// block), and with `keep` what the backward needs.
+    /// The hidden states, and with `keep` what the backward needs.
     ///
     /// Panics on a text that is longer than the longest input.
-    pub(crate) fn forward(
-        &self,
-        pass: &Pass<'_>,
-        keep: bool,
-    ) -> (Buffer, Vec<Mat>, Option<KeptEncoder>) {
+    pub(crate) fn forward(&self, pass: &Pass<'_>, keep: bool) -> EncoderOutput {
         let longest = pass.places.iter().max().map_or(0, |&p| p as usize + 1);
         assert!(
             longest <= self.max_tokens,
             "a text of {longest} tokens, at most {} are possible",
             self.max_tokens
         );
-        let mut taps = Vec::new();
-        let mut tap = |x: &Buffer| {
-            if pass.taps {
-                taps.push(x.view().to_mat());
-            }
+        let mut recorder = Recorder {
+            taps: pass.taps.then(Vec::new),
+            layers: self.states_from.map(|first| LayerStates {
+                first,
+                states: Vec::new(),
+            }),
+            next: 0,
         };
+        let mut note = |x: &Buffer| recorder.note(pass, x, self.blocks.len());
         let keep_embeddings = keep && self.trained.embeddings;
         let (mut x, embeddings) = self.embeddings.forward(pass, keep_embeddings);
-        tap(&x);
+        note(&x);
         let (below, trained) = self.blocks.split_at(self.trained.lowest);
         for block in below {
             x = block.forward(pass, x, false).0;
-            tap(&x);
+            note(&x);
         }
         let needs_input = trained.first().is_some_and(Block::needs_input);
         let input = (keep && needs_input).then(|| pass.arena.copy(&x));
@@ -145,17 +183,24 @@ impl Encoder {
             let (y, kept) = block.forward(pass, x, keep);
             blocks.extend(kept);
             x = y;
-            tap(&x);
+            note(&x);
         }
         let (mut hidden, last) = self.normalized(pass, x, keep);
         pass.drop(&mut hidden, pass.masks.at(self.dropout, 0, Site::Last));
-        let kept = keep.then_some(KeptEncoder {
-            embeddings,
-            input,
-            blocks,
-            last,
-        });
-        (hidden, taps, kept)
+        if let Some(layers) = &mut recorder.layers {
+            layers.states.push(pass.arena.copy(&hidden));
+        }
+        EncoderOutput {
+            hidden,
+            taps: recorder.taps.unwrap_or_default(),
+            layers: recorder.layers,
+            kept: keep.then_some(KeptEncoder {
+                embeddings,
+                input,
+                blocks,
+                last,
+            }),
+        }
     }
 
     /// The last block's output, normalised if the encoder does that, and what the backward of the normalisation needs.
@@ -179,8 +224,23 @@ impl Encoder {
             || self.trained.final_norm
     }
 
-    /// Adds the gradients of all that is trained, given that of the last hidden state.
-    pub(crate) fn backward(&self, cx: &mut Backward<'_>, kept: KeptEncoder, mut d_hidden: Buffer) {
+    /// Adds the gradients of all that is trained, given those of the last hidden state as token embeddings and of the hidden states
+    /// that a later module has read.
+    pub(crate) fn backward(
+        &self,
+        cx: &mut Backward<'_>,
+        kept: KeptEncoder,
+        d_hidden: Option<Buffer>,
+        d_layers: Option<LayerGradients>,
+    ) {
+        let tokens = cx.pass.tokens();
+        let add_own = |dx: &mut Buffer, index: usize| {
+            if let Some(d_layers) = &d_layers {
+                d_layers.add_to(dx, index);
+            }
+        };
+        let mut d_hidden = d_hidden.unwrap_or_else(|| cx.pass.arena.zeros(tokens, self.dim));
+        add_own(&mut d_hidden, self.blocks.len());
         let KeptEncoder {
             embeddings,
             input,
@@ -205,10 +265,11 @@ impl Encoder {
                 None => input.take(),
             };
             let wanted = index > self.trained.lowest || self.trained.embeddings;
-            match self.blocks[index].backward(cx, kept, input, dy, wanted) {
-                Some(dx) => dy = dx,
-                None => return,
-            }
+            let Some(dx) = self.blocks[index].backward(cx, kept, input, dy, wanted) else {
+                return;
+            };
+            dy = dx;
+            add_own(&mut dy, index);
         }
         if let Some(kept) = embeddings {
             self.embeddings.backward(cx, &kept, dy);
@@ -257,6 +318,10 @@ impl Encoder {
     /// Bytes of a forward that keeps nothing.
     pub(crate) fn forward_bytes(&self, tokens: usize) -> usize {
         let bytes = |block: &Block| block.forward_bytes(tokens, self.dim);
+        let states = self
+            .states_from
+            .map_or(0, |first| self.blocks.len() + 1 - first);
         self.blocks.iter().map(bytes).max().unwrap_or(0)
+            + states * arena::bytes(tokens, &[self.dim])
     }
 }

@@ -222,9 +222,9 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
 
     /// Names of a part of a parameter; `suffixes` are its possible last parts, today's first.
     fn names(&self, id: ParamId, suffixes: &[&str]) -> Vec<ParamName> {
-        let current = suffixes[0];
+        let (current, place) = (suffixes[0], self.builder.encoder_name());
         let name = |base: String| ParamName {
-            known_as: vec![format!("{base}.{current}")],
+            known_as: vec![format!("{place}{base}.{current}")],
             stored: suffixes
                 .iter()
                 .map(|suffix| format!("{}{base}.{suffix}", self.prefix))

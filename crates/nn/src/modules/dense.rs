@@ -1,21 +1,22 @@
-//! Dense: a linear layer with an activation on sentence embeddings, to which the input or a linear layer of it may be added. It writes
-//! the embedding anew, or scores apart from it.
+//! Dense: a linear layer with an activation on sentence or token embeddings, to which the input or a linear layer of it may be added.
+//! It writes the embedding anew, or another feature, such as scores, apart from it.
 //!
 //! Its backward needs its input and the values before the activation.
 
 use std::sync::Arc;
 
-use matryo_ops::{Activation, Epilogue, Mat};
+use matryo_ops::{Activation, Epilogue, MatRef};
 use serde_json::json;
 
 use super::{
-    BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, WriteConfig, parameter,
+    BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleSource, WriteConfig,
+    module_file, parameter,
+    row_map::{END_KEYS, Mapped, RowEnds, RowMap, check_width},
 };
 use crate::{
-    Feature, Features, NnError, Widths,
+    Feature, NnError, Widths,
+    arena::Buffer,
     config::Object,
-    features::FeatureGradients,
     layers::linear::Linear,
     pass::{Backward, Pass},
     weights::{Builder, Decay},
@@ -24,7 +25,7 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Dense",
     family: "base",
-    reads: Some(Feature::Sentence),
+    reads: &Feature::ALL,
     read,
 };
 
@@ -44,66 +45,34 @@ struct Dense {
     out_features: usize,
     bias: bool,
     activation: Option<Activation>,
-    input: Feature,
-    output: Feature,
+    ends: RowEnds,
     /// Whether the input, or a linear layer of it, is added.
     residual: bool,
 }
 
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
-    let path = source.dir.join("config.json");
-    let config = Object::read(&path)?;
-    config.deny_unknown(&[
+    let config = Object::read(&source.dir.join("config.json"))?;
+    let mut known = vec![
         "in_features",
         "out_features",
         "bias",
         "activation_function",
-        "module_input_name",
-        "module_output_name",
         "use_residual",
-    ])?;
-    let input = feature(&config, "module_input_name", &[Feature::Sentence])?;
-    let output = feature(
-        &config,
-        "module_output_name",
-        &[Feature::Sentence, Feature::Logits],
-    )?;
+    ];
+    known.extend(END_KEYS);
+    config.deny_unknown(&known)?;
+    let ends = RowEnds::read(&config)?;
     let in_features = config.positive("in_features")?;
-    match source.before.of(input) {
-        Some(width) if width == in_features => {}
-        width => {
-            return Err(NnError::WidthMismatch {
-                path,
-                key: "in_features",
-                found: in_features,
-                origin: "the module before".into(),
-                expected: width.unwrap_or(0),
-            });
-        }
-    }
+    let width = ends.input_width(&config, source.before)?;
+    check_width(&config, "in_features", in_features, width)?;
     Ok(Arc::new(Dense {
         in_features,
         out_features: config.positive("out_features")?,
         bias: config.flag("bias")?.unwrap_or(true),
         activation: activation(&config)?,
-        input,
-        output,
+        ends,
         residual: config.flag("use_residual")?.unwrap_or(false),
     }))
-}
-
-/// The feature that a key names; the first of `possible` without it.
-fn feature(config: &Object, key: &str, possible: &[Feature]) -> Result<Feature, NnError> {
-    let Some(name) = config.text(key)? else {
-        return Ok(possible[0]);
-    };
-    let names: Vec<String> = possible
-        .iter()
-        .map(|feature| format!("\"{}\"", feature.name()))
-        .collect();
-    Feature::named(name)
-        .filter(|feature| possible.contains(feature))
-        .ok_or_else(|| config.wrong(key, &names.join(" or ")))
 }
 
 /// `torch.nn.modules.activation.Tanh`, or the short `torch.nn.Tanh`; upstream's default is Tanh.
@@ -146,11 +115,12 @@ impl Module for Dense {
     }
 
     fn summary(&self) -> String {
-        format!("Dense({} to {})", self.in_features, self.out_features)
+        let ends = self.ends.summary();
+        format!("Dense({} to {}{ends})", self.in_features, self.out_features)
     }
 
     fn widths(&self, before: Widths) -> Widths {
-        before.with(self.output, self.out_features)
+        before.with(self.ends.output, self.out_features)
     }
 
     fn has_weights(&self) -> bool {
@@ -165,19 +135,21 @@ impl Module for Dense {
             "activation_function": activation_class(self.activation),
         });
         // The old layout cannot name features, but a reader that knows them finds them there too.
-        if options.layout == FolderLayout::New || self.output != Feature::Sentence {
-            value["module_input_name"] = json!(self.input.name());
-            value["module_output_name"] = json!(self.output.name());
+        if options.layout == FolderLayout::New || self.ends != RowEnds::SENTENCE {
+            for (key, name) in self.ends.written() {
+                value[key] = json!(name);
+            }
         }
         // Earlier versions know no such key.
         if self.residual {
             value["use_residual"] = json!(true);
         }
-        vec![super::module_file("config.json", value, options.layout)]
+        vec![module_file("config.json", value, options.layout)]
     }
 
+    /// Features other than sentence embeddings, which the weights do not show.
     fn digest_text(&self) -> String {
-        String::new()
+        self.ends.summary()
     }
 
     fn build(&self, builder: &mut Builder<'_>) -> Result<BuiltModule, NnError> {
@@ -203,10 +175,13 @@ impl Module for Dense {
             }),
             false => Residual::None,
         };
-        Ok(BuiltModule::new(DenseLayer {
-            linear,
-            residual,
-            config: self.clone(),
+        Ok(BuiltModule::new(Mapped {
+            ends: self.ends,
+            map: DenseLayer {
+                linear,
+                residual,
+                config: self.clone(),
+            },
         }))
     }
 }
@@ -226,97 +201,68 @@ struct DenseLayer {
     config: Dense,
 }
 
-impl ModuleLayer for DenseLayer {
-    /// Input, and the values before the activation.
-    type Kept = (Mat, Mat);
+impl RowMap for DenseLayer {
+    /// Input, and the values before the activation if there is one.
+    type Kept = (Buffer, Option<Buffer>);
 
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        mut features: Features,
-        keep: bool,
-    ) -> (Features, Option<Self::Kept>) {
-        let Some(x) = features.sentence.take() else {
-            return (features, None);
-        };
-        let (n, out) = (x.rows(), self.config.out_features);
-        let (mut y, mut pre) = (Mat::zeros(n, out), Mat::zeros(n, out));
+    fn forward(&self, pass: &Pass<'_>, x: Buffer, keep: bool) -> (Buffer, Option<Self::Kept>) {
         let activation = self.config.activation;
+        let mut pre = activation
+            .filter(|_| keep)
+            .map(|_| pass.arena.take(x.rows(), self.config.out_features));
         let epilogue = Epilogue {
             activation,
-            pre_activation: activation.map(|_| pre.view_mut()),
+            pre_activation: pre.as_mut().map(Buffer::view_mut),
             ..Epilogue::default()
         };
-        self.linear
-            .forward_into(pass, y.view_mut(), x.view(), epilogue);
+        let mut y = self.linear.forward(pass, &x, epilogue);
         match &self.residual {
             Residual::None => {}
             Residual::Input => pass.ops.add(y.view_mut(), x.view()),
             Residual::Linear(linear) => {
-                let mut residual = Mat::zeros(n, out);
-                linear.forward_into(pass, residual.view_mut(), x.view(), Epilogue::default());
+                let residual = linear.forward(pass, &x, Epilogue::default());
                 pass.ops.add(y.view_mut(), residual.view());
             }
         }
-        if self.config.output == Feature::Logits {
-            features.logits = Some(y);
-            features.sentence = Some(x.clone());
-        } else {
-            features.sentence = Some(y);
-        }
-        (features, keep.then_some((x, pre)))
+        (y, keep.then_some((x, pre)))
     }
 
-    fn backward(
-        &self,
-        cx: &mut Backward<'_>,
-        (x, pre): Self::Kept,
-        mut d: FeatureGradients,
-    ) -> FeatureGradients {
-        let written = match self.config.output {
-            Feature::Logits => d.logits.take(),
-            _ => d.sentence.take(),
-        };
-        let Some(mut dy) = written else { return d };
+    fn backward(&self, cx: &mut Backward<'_>, (x, pre): Self::Kept, mut dy: Buffer) -> Buffer {
         let of_residual = self.residual_backward(cx, &dy, &x);
-        if let Some(activation) = self.config.activation {
+        if let (Some(activation), Some(pre)) = (self.config.activation, pre) {
             let ops = cx.pass.ops;
             ops.activation_bwd(dy.view_mut(), pre.view(), activation);
         }
-        let mut dx = Mat::zeros(x.rows(), x.cols());
-        let wanted = Some(dx.view_mut().into());
-        self.linear.backward(cx, wanted, dy.view(), x.view());
+        let mut dx = input_gradient(cx, &self.linear, dy.view(), &x);
         if let Some(of_residual) = of_residual {
             cx.pass.ops.add(dx.view_mut(), of_residual.view());
         }
-        // With scores apart from it, the embedding has a gradient of its own.
-        if let Some(own) = d.sentence.take() {
-            dx.data_mut()
-                .iter_mut()
-                .zip(own.data())
-                .for_each(|(dx, own)| *dx += own);
-        }
-        d.sentence = Some(dx);
-        d
+        dx
     }
 
-    fn kept_bytes(&self, size: BatchSize) -> usize {
-        size.texts * (self.config.in_features + self.config.out_features) * size_of::<f32>()
+    fn kept_width(&self) -> usize {
+        let before = self
+            .config
+            .activation
+            .map_or(0, |_| self.config.out_features);
+        self.config.in_features + before
     }
 }
 
 impl DenseLayer {
     /// The gradient that reaches the input by the residual, if there is one, given that of the output.
-    fn residual_backward(&self, cx: &mut Backward<'_>, dy: &Mat, x: &Mat) -> Option<Mat> {
+    fn residual_backward(&self, cx: &mut Backward<'_>, dy: &Buffer, x: &Buffer) -> Option<Buffer> {
         match &self.residual {
             Residual::None => None,
-            Residual::Input => Some(dy.clone()),
-            Residual::Linear(linear) => {
-                let mut dx = Mat::zeros(x.rows(), x.cols());
-                let wanted = Some(dx.view_mut().into());
-                linear.backward(cx, wanted, dy.view(), x.view());
-                Some(dx)
-            }
+            Residual::Input => Some(cx.pass.arena.copy(dy)),
+            Residual::Linear(linear) => Some(input_gradient(cx, linear, dy.view(), x)),
         }
     }
+}
+
+/// Backward of a linear layer: the gradient of its input `x`.
+fn input_gradient(cx: &mut Backward<'_>, linear: &Linear, dy: MatRef<'_>, x: &Buffer) -> Buffer {
+    let mut dx = cx.pass.arena.take(x.rows(), x.cols());
+    linear.backward(cx, Some(dx.view_mut().into()), dy, x.view());
+    dx
 }

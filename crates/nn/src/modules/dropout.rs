@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    BatchSize, BuiltModule, ConfigFile, Module, ModuleClass, ModuleLayer, ModuleSource,
-    WriteConfig, module_file,
+    BuiltModule, ConfigFile, Module, ModuleClass, ModuleSource, WriteConfig, module_file,
+    row_map::{Mapped, RowEnds, RowMap},
 };
 use crate::{
-    Feature, Features, NnError, Widths,
+    Feature, NnError, Widths,
+    arena::Buffer,
     config::Object,
-    features::FeatureGradients,
     pass::{Backward, Pass},
     weights::Builder,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Dropout",
     family: "sentence_transformer",
-    reads: Some(Feature::Sentence),
+    reads: &[Feature::Sentence],
     read,
 };
 
@@ -70,43 +70,41 @@ impl Module for Dropout {
     }
 
     fn build(&self, builder: &mut Builder<'_>) -> Result<BuiltModule, NnError> {
-        Ok(BuiltModule::new(Built {
-            rate: self.rate,
-            module: builder.module_index(),
+        Ok(BuiltModule::new(Mapped {
+            ends: RowEnds::SENTENCE,
+            map: SentenceDropout {
+                rate: self.rate,
+                module: builder.module_index(),
+            },
         }))
     }
 }
 
-struct Built {
+struct SentenceDropout {
     rate: f32,
     module: usize,
 }
 
-impl ModuleLayer for Built {
+impl SentenceDropout {
+    /// Drops in place, rows and gradients alike.
+    fn drop(&self, pass: &Pass<'_>, mut x: Buffer) -> Buffer {
+        pass.drop(&mut x, pass.masks.of_texts(self.rate, self.module));
+        x
+    }
+}
+
+impl RowMap for SentenceDropout {
     type Kept = ();
 
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        mut features: Features,
-        keep: bool,
-    ) -> (Features, Option<()>) {
-        let mask = pass.masks.of_texts(self.rate, self.module);
-        if let (Some(x), Some(mask)) = (&mut features.sentence, mask) {
-            pass.ops.dropout(x.view_mut(), mask);
-        }
-        (features, keep.then_some(()))
+    fn forward(&self, pass: &Pass<'_>, x: Buffer, keep: bool) -> (Buffer, Option<()>) {
+        (self.drop(pass, x), keep.then_some(()))
     }
 
-    fn backward(&self, cx: &mut Backward<'_>, _: (), mut d: FeatureGradients) -> FeatureGradients {
-        let mask = cx.pass.masks.of_texts(self.rate, self.module);
-        if let (Some(d), Some(mask)) = (&mut d.sentence, mask) {
-            cx.pass.ops.dropout(d.view_mut(), mask);
-        }
-        d
+    fn backward(&self, cx: &mut Backward<'_>, _: (), dy: Buffer) -> Buffer {
+        self.drop(&cx.pass, dy)
     }
 
-    fn kept_bytes(&self, _: BatchSize) -> usize {
+    fn kept_width(&self) -> usize {
         0
     }
 }

@@ -5,26 +5,26 @@
 
 use std::sync::Arc;
 
-use matryo_ops::{LayerNorm as Arguments, LayerNormBackward, Mat};
 use serde_json::json;
 
 use super::{
-    BatchSize, BuiltModule, ConfigFile, Module, ModuleClass, ModuleLayer, ModuleSource,
-    WriteConfig, module_file, parameter,
+    BuiltModule, ConfigFile, Module, ModuleClass, ModuleSource, WriteConfig, module_file,
+    parameter,
+    row_map::{Mapped, RowEnds, RowMap, check_width},
 };
 use crate::{
-    Feature, Features, NnError, Widths,
+    Feature, NnError, Widths,
+    arena::Buffer,
     config::Object,
-    features::FeatureGradients,
-    layers::norm::STATS,
+    layers::norm::{Norm, STATS},
     pass::{Backward, Pass},
-    weights::{Builder, Decay, VectorParam, accumulate},
+    weights::{Builder, Decay},
 };
 
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "LayerNorm",
     family: "sentence_transformer",
-    reads: Some(Feature::Sentence),
+    reads: &[Feature::Sentence],
     read,
 };
 
@@ -36,20 +36,11 @@ struct LayerNorm {
 }
 
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
-    let path = source.dir.join("config.json");
-    let config = Object::read(&path)?;
+    let config = Object::read(&source.dir.join("config.json"))?;
     config.deny_unknown(&["dimension"])?;
     let dim = config.positive("dimension")?;
     let before = source.before.of(Feature::Sentence).unwrap_or(0);
-    if dim != before {
-        return Err(NnError::WidthMismatch {
-            path,
-            key: "dimension",
-            found: dim,
-            origin: "the module before".into(),
-            expected: before,
-        });
-    }
+    check_width(&config, "dimension", dim, before)?;
     Ok(Arc::new(LayerNorm { dim }))
 }
 
@@ -80,77 +71,41 @@ impl Module for LayerNorm {
             let spec = parameter(builder, name, &[self.dim], Decay::No);
             builder.vector(&spec)
         };
-        Ok(BuiltModule::new(Built {
+        let norm = Norm {
             gamma: vector("norm.weight")?,
-            beta: vector("norm.bias")?,
-            dim: self.dim,
+            beta: Some(vector("norm.bias")?),
+            eps: EPS,
+            centred: true,
+        };
+        Ok(BuiltModule::new(Mapped {
+            ends: RowEnds::SENTENCE,
+            map: SentenceNorm {
+                norm,
+                dim: self.dim,
+            },
         }))
     }
 }
 
-struct Built {
-    gamma: VectorParam,
-    beta: VectorParam,
+struct SentenceNorm {
+    norm: Norm,
     dim: usize,
 }
 
-impl ModuleLayer for Built {
+impl RowMap for SentenceNorm {
     /// Input, and mean and deviation of its rows.
-    type Kept = (Mat, Mat);
+    type Kept = (Buffer, Buffer);
 
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        mut features: Features,
-        keep: bool,
-    ) -> (Features, Option<Self::Kept>) {
-        let Some(x) = features.sentence.take() else {
-            return (features, None);
-        };
-        let (mut y, mut stats) = (Mat::zeros(x.rows(), self.dim), Mat::zeros(x.rows(), STATS));
-        pass.ops.layer_norm(Arguments {
-            y: y.view_mut(),
-            stats: Some(stats.view_mut()),
-            x: x.view(),
-            gamma: pass.weights.vector(self.gamma),
-            beta: Some(pass.weights.vector(self.beta)),
-            eps: EPS,
-            centred: true,
-        });
-        features.sentence = Some(y);
-        (features, keep.then_some((x, stats)))
+    fn forward(&self, pass: &Pass<'_>, x: Buffer, keep: bool) -> (Buffer, Option<Self::Kept>) {
+        let (y, stats) = self.norm.forward_kept(pass, &x, keep);
+        (y, stats.map(|stats| (x, stats)))
     }
 
-    fn backward(
-        &self,
-        cx: &mut Backward<'_>,
-        (x, stats): Self::Kept,
-        mut d: FeatureGradients,
-    ) -> FeatureGradients {
-        let Some(dy) = d.sentence.take() else {
-            return d;
-        };
-        let mut dx = Mat::zeros(x.rows(), self.dim);
-        let (ops, gamma) = (cx.pass.ops, cx.pass.weights.vector(self.gamma));
-        let tensors = [Some(self.gamma.tensor), Some(self.beta.tensor)];
-        accumulate(cx.grads, tensors, |[dgamma, dbeta]| {
-            ops.layer_norm_bwd(LayerNormBackward {
-                dx: dx.view_mut(),
-                dgamma,
-                dbeta,
-                dy: dy.view(),
-                x: x.view(),
-                stats: stats.view(),
-                gamma,
-                centred: true,
-                residual: None,
-            });
-        });
-        d.sentence = Some(dx);
-        d
+    fn backward(&self, cx: &mut Backward<'_>, (x, stats): Self::Kept, dy: Buffer) -> Buffer {
+        self.norm.backward(cx, &dy, &x, &stats, None)
     }
 
-    fn kept_bytes(&self, size: BatchSize) -> usize {
-        size.texts * (self.dim + STATS) * size_of::<f32>()
+    fn kept_width(&self) -> usize {
+        self.dim + STATS
     }
 }

@@ -1,18 +1,19 @@
-//! Normalize: sentence embeddings scaled to length 1.
+//! Normalize: sentence or token embeddings scaled to length 1.
 //!
 //! Its backward needs the output and the lengths.
 
 use std::sync::Arc;
 
-use matryo_ops::Mat;
+use serde_json::json;
 
 use super::{
-    BatchSize, BuiltModule, ConfigFile, Module, ModuleClass, ModuleLayer, ModuleSource, WriteConfig,
+    BuiltModule, ConfigFile, Module, ModuleClass, ModuleSource, WriteConfig, module_file,
+    row_map::{END_KEYS, Mapped, RowEnds, RowMap},
 };
 use crate::{
-    Feature, Features, NnError, Widths,
+    Feature, NnError, Widths,
+    arena::Buffer,
     config::Object,
-    features::FeatureGradients,
     pass::{Backward, Pass},
     weights::Builder,
 };
@@ -20,33 +21,35 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Normalize",
     family: "sentence_transformer",
-    reads: Some(Feature::Sentence),
+    reads: &Feature::ALL,
     read,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Normalize {
     dim: usize,
+    ends: RowEnds,
 }
 
 /// Behind a module that writes sentence embeddings of this width.
 pub(super) fn of(dim: usize) -> Arc<dyn Module> {
-    Arc::new(Normalize { dim })
+    Arc::new(Normalize {
+        dim,
+        ends: RowEnds::SENTENCE,
+    })
 }
 
 /// The old layout writes no config.json.
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
-    if let Some(config) = Object::read_if_present(&source.dir.join("config.json"))? {
-        config.deny_unknown(&["module_input_name", "module_output_name"])?;
-        for key in ["module_input_name", "module_output_name"] {
-            let name = config.text(key)?;
-            if name.is_some_and(|name| name != Feature::Sentence.name()) {
-                return Err(config.wrong(key, "\"sentence_embedding\""));
-            }
-        }
-    }
-    let dim = source.before.of(Feature::Sentence).unwrap_or(0);
-    Ok(Arc::new(Normalize { dim }))
+    let path = source.dir.join("config.json");
+    let config = match Object::read_if_present(&path)? {
+        Some(config) => config,
+        None => Object::new(&path, json!({}))?,
+    };
+    config.deny_unknown(&END_KEYS)?;
+    let ends = RowEnds::read(&config)?;
+    let dim = ends.input_width(&config, source.before)?;
+    Ok(Arc::new(Normalize { dim, ends }))
 }
 
 impl Module for Normalize {
@@ -54,56 +57,65 @@ impl Module for Normalize {
         CLASS.name
     }
 
-    fn widths(&self, before: Widths) -> Widths {
-        before
+    fn summary(&self) -> String {
+        match self.ends {
+            RowEnds::SENTENCE => CLASS.name.to_owned(),
+            ends => format!("Normalize({})", ends.summary().trim_start_matches(", ")),
+        }
     }
 
-    /// It has nothing to say in either layout.
-    fn files(&self, _: &WriteConfig<'_>) -> Vec<ConfigFile> {
-        Vec::new()
+    fn widths(&self, before: Widths) -> Widths {
+        before.with(self.ends.output, self.dim)
+    }
+
+    /// Of sentence embeddings it has nothing to say in either layout. Versions before 6.0 know no other, and would pass a file over.
+    fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
+        if self.ends == RowEnds::SENTENCE {
+            return Vec::new();
+        }
+        let value = self.ends.written().into_iter();
+        let value = value.map(|(key, name)| (key.to_owned(), json!(name)));
+        vec![module_file(
+            "config.json",
+            serde_json::Value::Object(value.collect()),
+            options.layout,
+        )]
     }
 
     fn digest_text(&self) -> String {
-        CLASS.name.to_owned()
+        self.summary()
     }
 
     fn build(&self, _: &mut Builder<'_>) -> Result<BuiltModule, NnError> {
-        Ok(BuiltModule::new(self.clone()))
+        Ok(BuiltModule::new(Mapped {
+            ends: self.ends,
+            map: Lengths { dim: self.dim },
+        }))
     }
 }
 
-impl ModuleLayer for Normalize {
+struct Lengths {
+    dim: usize,
+}
+
+impl RowMap for Lengths {
     /// Output, and the length of each row before.
-    type Kept = (Mat, Vec<f32>);
+    type Kept = (Buffer, Buffer);
 
-    fn forward(
-        &self,
-        pass: &Pass<'_>,
-        mut features: Features,
-        keep: bool,
-    ) -> (Features, Option<Self::Kept>) {
-        let Some(x) = &mut features.sentence else {
-            return (features, None);
-        };
-        let mut norms = vec![0.0; x.rows()];
-        pass.ops.normalize(x.view_mut(), &mut norms);
-        let kept = keep.then(|| (x.clone(), norms));
-        (features, kept)
+    fn forward(&self, pass: &Pass<'_>, mut x: Buffer, keep: bool) -> (Buffer, Option<Self::Kept>) {
+        let mut norms = pass.arena.zeros(x.rows(), 1);
+        pass.ops.normalize(x.view_mut(), norms.data_mut());
+        let kept = keep.then(|| (pass.arena.copy(&x), norms));
+        (x, kept)
     }
 
-    fn backward(
-        &self,
-        cx: &mut Backward<'_>,
-        (y, norms): Self::Kept,
-        mut d: FeatureGradients,
-    ) -> FeatureGradients {
-        if let Some(d) = &mut d.sentence {
-            cx.pass.ops.normalize_bwd(d.view_mut(), y.view(), &norms);
-        }
-        d
+    fn backward(&self, cx: &mut Backward<'_>, (y, norms): Self::Kept, mut dy: Buffer) -> Buffer {
+        let ops = cx.pass.ops;
+        ops.normalize_bwd(dy.view_mut(), y.view(), norms.data());
+        dy
     }
 
-    fn kept_bytes(&self, size: BatchSize) -> usize {
-        size.texts * (self.dim + 1) * size_of::<f32>()
+    fn kept_width(&self) -> usize {
+        self.dim + 1
     }
 }

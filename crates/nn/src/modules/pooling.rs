@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     BatchSize, BuiltModule, ConfigFile, FolderLayout, Module, ModuleClass, ModuleLayer,
-    ModuleSource, WriteConfig, module_file,
+    ModuleSource, WriteConfig, module_file, row_map::check_width,
 };
 use crate::{
     Feature, Features, NnError, Widths,
-    arena::{self, Buffer},
+    arena::{self, Arena, Buffer},
     config::Object,
     features::FeatureGradients,
     pass::{Backward, Pass},
@@ -24,7 +24,7 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Pooling",
     family: "sentence_transformer",
-    reads: Some(Feature::Tokens),
+    reads: &[Feature::Tokens],
     read,
 };
 
@@ -85,7 +85,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     known.extend(MODES.iter().map(|(_, old, _)| *old));
     config.deny_unknown(&known)?;
     let dim = source.before.of(Feature::Tokens).unwrap_or(0);
-    check_width(&config, dim)?;
+    check_widths(&config, dim)?;
     let mut modes = if config.get("pooling_mode").is_some() {
         new_modes(&config)?
     } else {
@@ -105,16 +105,10 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     }))
 }
 
-fn check_width(config: &Object, dim: usize) -> Result<(), NnError> {
+fn check_widths(config: &Object, dim: usize) -> Result<(), NnError> {
     for key in ["embedding_dimension", "word_embedding_dimension"] {
-        if let Some(found) = config.count(key)?.filter(|&width| width != dim) {
-            return Err(NnError::WidthMismatch {
-                path: config.path().to_owned(),
-                key,
-                found,
-                origin: "`hidden_size` in config.json".into(),
-                expected: dim,
-            });
+        if let Some(found) = config.count(key)? {
+            check_width(config, key, found, dim)?;
         }
     }
     Ok(())
@@ -189,7 +183,9 @@ impl Module for Pooling {
     }
 
     fn widths(&self, before: Widths) -> Widths {
-        before.with(Feature::Sentence, self.modes.len() * self.dim)
+        // The backward needs the token rows, so no later module gets them.
+        let sentence = before.without(Feature::Tokens);
+        sentence.with(Feature::Sentence, self.modes.len() * self.dim)
     }
 
     fn skips_prompt(&self) -> bool {
@@ -243,21 +239,24 @@ impl ModuleLayer for Pooling {
         mut features: Features,
         keep: bool,
     ) -> (Features, Option<Buffer>) {
-        let Some(tokens) = features.tokens.take() else {
+        let Some(tokens) = features.rows.take(Feature::Tokens) else {
             return (features, None);
         };
         let one = |mode: &PoolMode| {
-            let mut y = Mat::zeros(pass.batch.texts(), self.dim);
+            let mut y = pass.arena.zeros(pass.batch.texts(), self.dim);
             let skip = &pass.batch.skip;
             pass.ops
                 .pool(y.view_mut(), tokens.view(), pass.spans(), skip, *mode);
             y
         };
-        features.sentence = Some(side_by_side(self.modes.iter().map(one).collect()));
+        let parts = self.modes.iter().map(one).collect();
+        features
+            .rows
+            .put(Feature::Sentence, side_by_side(pass.arena, parts));
         if keep {
             return (features, Some(tokens));
         }
-        features.tokens = Some(tokens);
+        features.rows.put(Feature::Tokens, tokens);
         (features, None)
     }
 
@@ -267,7 +266,7 @@ impl ModuleLayer for Pooling {
         tokens: Buffer,
         mut d: FeatureGradients,
     ) -> FeatureGradients {
-        let Some(d_sentence) = d.sentence.take() else {
+        let Some(d_sentence) = d.rows.take(Feature::Sentence) else {
             return d;
         };
         let mut d_tokens = cx.pass.arena.zeros(tokens.rows(), self.dim);
@@ -282,7 +281,7 @@ impl ModuleLayer for Pooling {
                 mode,
             );
         }
-        d.tokens = Some(d_tokens);
+        d.rows.put(Feature::Tokens, d_tokens);
         d
     }
 
@@ -297,16 +296,19 @@ fn columns(x: MatRef<'_>, start: usize, width: usize) -> Mat {
 }
 
 /// Matrices of as many rows, next to each other.
-fn side_by_side(mut parts: Vec<Mat>) -> Mat {
+fn side_by_side(arena: &Arena, mut parts: Vec<Buffer>) -> Buffer {
     if parts.len() == 1 {
         return parts.remove(0);
     }
-    let (rows, cols) = (parts[0].rows(), parts.iter().map(Mat::cols).sum());
-    let mut data = Vec::with_capacity(rows * cols);
-    for row in 0..rows {
-        for part in &parts {
-            data.extend_from_slice(part.row(row));
+    let cols: Vec<usize> = parts.iter().map(Buffer::cols).collect();
+    let mut all = arena.take(parts[0].rows(), cols.iter().sum());
+    let width = all.cols().max(1);
+    for (row, values) in all.data_mut().chunks_exact_mut(width).enumerate() {
+        let mut start = 0;
+        for (part, cols) in parts.iter().zip(&cols) {
+            values[start..start + cols].copy_from_slice(part.view().row(row));
+            start += cols;
         }
     }
-    Mat::from_vec(rows, cols, data)
+    all
 }

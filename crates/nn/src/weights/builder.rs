@@ -39,12 +39,25 @@ pub(crate) struct ParamSpec {
     pub(crate) decay: Decay,
 }
 
+/// The module that is being built.
+#[derive(Default)]
+pub(crate) struct ModuleContext<'a> {
+    pub(crate) index: usize,
+    /// What stands before the names of its parameters in freeze patterns.
+    pub(crate) known_as: String,
+    /// Whether it belongs to one of several routes.
+    pub(crate) is_routed: bool,
+    /// Its weights, if it has some.
+    pub(crate) checkpoint: Option<&'a Checkpoint>,
+    /// Index of the first of its hidden states that later modules read.
+    pub(crate) states_from: Option<usize>,
+}
+
 /// What the layers of a network are built with. Each module opens with `Builder::module`.
 pub struct Builder<'a> {
     freeze: Freeze,
     layout: Layout,
-    module: usize,
-    checkpoint: Option<&'a Checkpoint>,
+    context: ModuleContext<'a>,
     products: Vec<Tensor>,
     vectors: Vec<Tensor>,
     tables: Vec<Tensor>,
@@ -64,28 +77,45 @@ impl<'a> Builder<'a> {
         Self {
             freeze: Freeze::new(frozen),
             layout: Layout::default(),
-            module: 0,
-            checkpoint: None,
+            context: ModuleContext::default(),
             products: Vec::new(),
             vectors: Vec::new(),
             tables: Vec::new(),
         }
     }
 
-    /// From now on parameters belong to the module of this index, whose weights are in `checkpoint`.
-    pub(crate) fn module(&mut self, index: usize, checkpoint: Option<&'a Checkpoint>) {
-        self.module = index;
-        self.checkpoint = checkpoint;
+    /// From now on parameters belong to this module.
+    pub(crate) fn module(&mut self, context: ModuleContext<'a>) {
+        self.context = context;
     }
 
     /// Index of the present module.
     pub(crate) fn module_index(&self) -> usize {
-        self.module
+        self.context.index
+    }
+
+    /// What stands before the names of the present module's parameters in freeze patterns: `2`.
+    pub(crate) fn module_name(&self) -> &str {
+        &self.context.known_as
+    }
+
+    /// What stands before the names of an encoder's parameters: nothing, except where each route has an encoder of its own.
+    pub(crate) fn encoder_name(&self) -> String {
+        if self.context.is_routed {
+            format!("{}.", self.context.known_as)
+        } else {
+            String::new()
+        }
+    }
+
+    /// Index of the first hidden state of the present module that later modules read.
+    pub(crate) fn states_from(&self) -> Option<usize> {
+        self.context.states_from
     }
 
     /// The present module's weights. Panics if it has none: a module asks only for what it has.
     pub(crate) fn checkpoint(&self) -> &'a Checkpoint {
-        self.checkpoint.expect("a module with weights")
+        self.context.checkpoint.expect("a module with weights")
     }
 
     /// What was laid out so far.
@@ -136,7 +166,7 @@ impl<'a> Builder<'a> {
             .map(|name| self.stored_name(name))
             .collect::<Result<_, _>>()?;
         // Blocks that share their parameters ask for them again.
-        let known = self.layout.find(self.module, &stored[0]);
+        let known = self.layout.find(self.context.index, &stored[0]);
         let first = known.unwrap_or(self.layout.entries.len());
         let new = if known.is_some() { 0 } else { count };
         for (name, stored) in spec.names.iter().zip(stored).take(new) {
@@ -147,7 +177,7 @@ impl<'a> Builder<'a> {
             let decay = spec.decay == Decay::Yes;
             let entry = self
                 .layout
-                .push(self.module, &stored, &shape, trainable, decay);
+                .push(self.context.index, &stored, &shape, trainable, decay);
             self.layout.entries[entry].tied = self.tied(name, &stored, &shape);
         }
         let (rows, cols) = match &shape[..] {

@@ -11,7 +11,7 @@ mod layout;
 mod trainable;
 
 pub use builder::Builder;
-pub(crate) use builder::{Decay, Extent, ParamName, ParamSpec, Plan};
+pub(crate) use builder::{Decay, Extent, ModuleContext, ParamName, ParamSpec, Plan};
 pub use frozen::{Frozen, TablePlace};
 pub use grads::Grads;
 pub(crate) use grads::accumulate;

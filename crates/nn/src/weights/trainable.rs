@@ -12,7 +12,7 @@ use crate::{Checkpoint, NnError, arena::Arena};
 #[derive(Debug)]
 pub struct Trainable {
     params: Params,
-    /// Parameters that are read by row; the word table is the first.
+    /// Parameters that are read by row; of each module the word table is the first.
     tables: Vec<Tensor>,
 }
 
@@ -51,11 +51,13 @@ impl Trainable {
         Grads::zeros(self.params.layout.clone())
     }
 
-    /// The table whose rows are tokens, if it is trained.
-    pub(crate) fn word_table(&self) -> Option<Tensor> {
-        let words = *self.tables.first()?;
-        let trained = self.params.layout.trains(words.entries());
-        trained.then_some(words)
+    /// The first table of a module, if it is trained: that of the words, where the module reads texts.
+    pub(crate) fn first_table_of(&self, module: usize) -> Option<Tensor> {
+        let entries = &self.params.layout.entries;
+        let mut tables = self.tables.iter();
+        let first = *tables.find(|table| entries[table.first].module == module)?;
+        let trained = self.params.layout.trains(first.entries());
+        trained.then_some(first)
     }
 
     /// The values of a tensor as a matrix.

@@ -105,6 +105,7 @@ fn what_lies_below_the_lowest_trained_block_keeps_nothing() {
         let size = BatchSize {
             tokens: 128,
             texts: 4,
+            route: 0,
         };
         let [all, some] = [&[][..], frozen].map(|f| network(family, 0.0, f).kept_bytes(size));
         let block = all / (SIZES.blocks + 1);

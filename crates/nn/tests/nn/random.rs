@@ -71,11 +71,13 @@ pub fn model_with(family: &str, sizes: Sizes, extra: Value) -> TempDir {
 /// The modules of such a folder.
 pub fn places(dir: &Path) -> Vec<ModulePlace> {
     let modules = default_modules(dir, &mut Vec::new()).unwrap();
-    let place = |module: Arc<dyn matryo_nn::Module>| ModulePlace {
+    let place = |(index, module): (usize, Arc<dyn matryo_nn::Module>)| ModulePlace {
         module,
         dir: dir.to_owned(),
+        route: None,
+        known_as: index.to_string(),
     };
-    modules.into_iter().map(place).collect()
+    modules.into_iter().enumerate().map(place).collect()
 }
 
 /// Puts the sizes under whatever keys the family has for them.

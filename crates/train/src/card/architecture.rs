@@ -1,6 +1,8 @@
 //! What the model is: the facts of its modules, and how either version of sentence-transformers prints them.
 
-use matryo_model::{FolderLayout, ModelFolder, Module, WriteConfig, limit, pooling_modes};
+use matryo_model::{
+    FolderLayout, FolderModule, ModelFolder, Module, WriteConfig, limit, pooling_modes,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -75,13 +77,19 @@ impl ModuleCard {
                 modes: texts(&config["pooling_mode"]),
                 include_prompt: config["include_prompt"] == true,
             },
-            "Dense" => Self::Dense {
-                in_features: number("in_features"),
-                out_features: number("out_features"),
-                bias: config["bias"] == true,
-                activation: texts(&config["activation_function"]).concat(),
-            },
-            "Normalize" => Self::Normalize,
+            // One that maps other features is described by all that it says.
+            "Dense"
+                if config["module_input_name"] == config["module_output_name"]
+                    && config["module_input_name"] == "sentence_embedding" =>
+            {
+                Self::Dense {
+                    in_features: number("in_features"),
+                    out_features: number("out_features"),
+                    bias: config["bias"] == true,
+                    activation: texts(&config["activation_function"]).concat(),
+                }
+            }
+            "Normalize" if config.is_null() => Self::Normalize,
             // Its config.json, if it has one, is model2vec's, which upstream does not read.
             "StaticEmbedding" => Self::Other {
                 class: module.class().to_owned(),
@@ -174,26 +182,47 @@ fn python_bool(value: bool) -> &'static str {
     if value { "True" } else { "False" }
 }
 
+/// The facts of modules in order; those of all routes together are one, a Router, with its modules in words.
+fn module_cards(folder: &ModelFolder, modules: &[FolderModule]) -> Vec<ModuleCard> {
+    let mut cards = Vec::new();
+    let mut is_listed = false;
+    for module in modules {
+        match (&folder.routes, module.route) {
+            (Some(_), Some(_)) if is_listed => {}
+            (Some(routes), Some(_)) => {
+                is_listed = true;
+                let of_route = |(route, name): (usize, &String)| {
+                    let modules = modules.iter().filter(|module| module.route == Some(route));
+                    let summaries: Vec<String> = modules.map(|m| m.module.summary()).collect();
+                    (name.clone(), json!(summaries))
+                };
+                let config = routes.names.iter().enumerate().map(of_route);
+                cards.push(ModuleCard::Other {
+                    class: "Router".to_owned(),
+                    config: Value::Object(config.collect()),
+                });
+            }
+            _ => cards.push(ModuleCard::of(&*module.module)),
+        }
+    }
+    cards
+}
+
 impl Architecture {
     /// The facts of a model folder; the caller adds the number of parameters if it knows it.
     pub fn of(folder: &ModelFolder) -> Self {
-        let transformer = match folder.encoder_config() {
-            Value::Null => None,
-            config => Some(transformer_class(config)),
+        let config = folder.encoder_config();
+        // The transformer has a line of its own, unless it is one route's.
+        let (transformer, modules) = match config.is_null() || folder.routes.is_some() {
+            true => (None, &folder.modules[..]),
+            false => (Some(transformer_class(config)), &folder.modules[1..]),
         };
-        // The transformer has a line of its own.
-        let modules = folder
-            .modules
-            .iter()
-            .skip(usize::from(transformer.is_some()));
         Self {
             transformer,
             max_seq_length: folder.input.max_seq_length,
             do_lower_case: folder.input.do_lower_case,
             dim: folder.dim(),
-            modules: modules
-                .map(|module| ModuleCard::of(&*module.module))
-                .collect(),
+            modules: module_cards(folder, modules),
             similarity: folder
                 .settings
                 .similarity

@@ -112,7 +112,7 @@ static ELSEWHERE: &[(&str, Reason, Harmless)] = &[
     ("dataloader_prefetch_factor", Torch, Any), ("dataloader_multiprocessing_context", Torch, Any), ("dataloader_in_order", Torch, ON),
     ("label_smoothing_factor", Objective, Values(&["0", "0.0"])), ("neftune_noise_alpha", Objective, NONE),
     ("group_by_length", Data, OFF), ("length_column_name", Data, Any), ("train_sampling_strategy", Data, Values(&["\"random\""])),
-    ("multi_dataset_batch_sampler", Data, Any), ("router_mapping", Data, Values(&["{}"])), ("remove_unused_columns", Data, Any),
+    ("multi_dataset_batch_sampler", Data, Any), ("remove_unused_columns", Data, Any),
     ("label_names", Data, NONE), ("per_gpu_train_batch_size", Data, NONE), ("per_gpu_eval_batch_size", Data, NONE),
     ("eval_delay", Fixed, Values(&["0", "0.0"])), ("prediction_loss_only", Fixed, Any), ("eval_do_concat_batches", Fixed, Any),
     ("eval_use_gather_object", Fixed, OFF), ("include_for_metrics", Fixed, Values(&["[]"])), ("include_inputs_for_metrics", Fixed, OFF),

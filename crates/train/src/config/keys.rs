@@ -82,6 +82,7 @@ pub(super) static KEYS: &[KeyInfo] = &[
     key("matryoshka_weights", Kind::Weights, "", "Weight of each of the widths; default: 1 each"),
     key("n_dims_per_step", Kind::Integer(-1), "-1", "Widths drawn at random for each batch; -1: all of them"),
     key("prompts", Kind::Prompts, "", "Text put before every text of a column, { column = text }, or one text for all"),
+    key("router_mapping", Kind::Table, "", "Route of the texts of a column, { column = route }, for a model with routes"),
     key("max_seq_length", Kind::Integer(1), "", "Longest text in tokens, special ones counted; default: the model's"),
     key("freeze", Kind::Texts, "[]", "Parameters to leave as they are, by name, * stands for anything"),
     key("num_train_epochs", Kind::Above(0.0, INFINITY), "3.0", "Passes over the training data"),

@@ -28,6 +28,8 @@ pub enum Kind {
     Weights,
     /// A table of texts, or one text.
     Prompts,
+    /// A table of texts.
+    Table,
     /// A whole number from 0 on, or this word.
     CountOr(&'static str),
     /// `true`, `false` or a path.
@@ -51,6 +53,7 @@ impl Kind {
             Self::Sizes => "a list of whole numbers above 0".into(),
             Self::Weights => "a list of numbers above 0".into(),
             Self::Prompts => "a text, or a table of column = text".into(),
+            Self::Table => "a table of column = route".into(),
             Self::CountOr(word) => format!("a whole number of at least 0, or \"{word}\""),
             Self::FlagOrPath => "true, false, or the path of a checkpoint".into(),
         }
@@ -88,12 +91,10 @@ impl Kind {
                     && value != &Value::Array(Vec::new())
             }
             Self::Weights => every(value, |item| Self::Above(0.0, f64::INFINITY).fits(item)),
-            Self::Prompts => {
-                value.is_string()
-                    || value
-                        .as_object()
-                        .is_some_and(|t| t.values().all(Value::is_string))
-            }
+            Self::Prompts => value.is_string() || Self::Table.fits(value),
+            Self::Table => value
+                .as_object()
+                .is_some_and(|t| t.values().all(Value::is_string)),
             Self::CountOr(word) => Self::Integer(0).fits(value) || value.as_str() == Some(word),
             Self::FlagOrPath => value.is_boolean() || value.is_string(),
         }
@@ -107,7 +108,9 @@ impl Kind {
             Self::FlagOrPath => Some(python_bool(text).unwrap_or_else(|| Value::from(text))),
             Self::CountOr(_) => Some(toml_value(text).unwrap_or_else(|| Value::from(text))),
             Self::Prompts => Some(toml_value(text).unwrap_or_else(|| Value::from(text))),
-            Self::Integer(_) | Self::Number(..) | Self::Above(..) | Self::Steps => toml_value(text),
+            Self::Integer(_) | Self::Number(..) | Self::Above(..) | Self::Steps | Self::Table => {
+                toml_value(text)
+            }
             Self::Texts | Self::Sizes | Self::Weights if text.starts_with('[') => toml_value(text),
             Self::Texts => Some(
                 text.split(',')

@@ -11,7 +11,10 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use matryo_model::FolderLayout;
 use serde::{Deserialize, Serialize};
@@ -49,6 +52,7 @@ pub struct TrainConfig {
     pub matryoshka_weights: Option<Vec<f64>>,
     pub n_dims_per_step: i64,
     pub prompts: Option<Prompts>,
+    pub router_mapping: Option<BTreeMap<String, String>>,
     pub max_seq_length: Option<usize>,
     pub freeze: Vec<String>,
     pub num_train_epochs: f64,
@@ -97,6 +101,12 @@ pub struct TrainConfig {
 }
 
 impl TrainConfig {
+    /// The task of a column's texts, by which a model with routes chooses theirs.
+    pub fn task_of(&self, column: &str) -> Option<&str> {
+        let mapping = self.router_mapping.as_ref()?;
+        mapping.get(column).map(String::as_str)
+    }
+
     /// Reads the file, lays the flags over it, fills in the defaults and checks everything that can be checked without
     /// data or model. Flags are (key, value) with lists as `768,512` or in TOML.
     ///

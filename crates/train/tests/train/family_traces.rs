@@ -65,9 +65,37 @@ fn five_steps() {
 
 #[test]
 fn five_steps_of_every_module() {
-    FamilyGolden::of_modules()
-        .iter()
-        .for_each(follows_its_trace);
+    let stacked = FamilyGolden::of_modules().into_iter();
+    let stacked = stacked.filter(|golden| golden.name == "stacked");
+    stacked.for_each(|golden| follows_its_trace(&golden));
+}
+
+/// A table for queries and an encoder for documents: each column takes its route.
+#[test]
+fn five_steps_of_a_model_with_routes() {
+    let mut goldens = FamilyGolden::of_modules().into_iter();
+    let golden = goldens.find(|golden| golden.name == "static-query");
+    let golden = golden.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let trace = Trace::read(&golden.folder, "trace");
+    let mut flags = flags(&golden, dir.path());
+    set(&mut flags, "matryoshka_dims", "24,16,8");
+    set(
+        &mut flags,
+        "router_mapping",
+        "{ anchor = \"query\", positive = \"document\" }",
+    );
+    let (outcome, recorder) = train(&flags);
+    compare::course(&trace, &recorder);
+    compare::probes(&trace, "final", &outcome.output_dir);
+    let task = Some("query".to_owned());
+    compare::probes_with(&trace, "final_query", &outcome.output_dir, task);
+    for place in ["query_0_StaticEmbedding", "document_0_Transformer"] {
+        let weights = outcome.output_dir.join(place).join("model.safetensors");
+        assert!(weights.exists(), "{place}");
+    }
+    let card = std::fs::read_to_string(outcome.output_dir.join("README.md")).unwrap();
+    assert!(card.contains("(0): Router({\"query\":[\"StaticEmbedding(500 x 24)\"]"));
 }
 
 #[test]

@@ -46,6 +46,41 @@ fn columns_that_do_not_fit() {
         text,
         "`prompts` names column `anker`, found positive, anchor"
     );
+    let text = message(&[("router_mapping", "{ anker = \"query\" }")]);
+    assert_eq!(
+        text,
+        "`router_mapping` names column `anker`, found positive, anchor"
+    );
+}
+
+#[test]
+fn routes_that_do_not_fit() {
+    let mapping = "{ anchor = \"query\", positive = \"document\" }";
+    let error = refused(&[("router_mapping", mapping)]);
+    assert_eq!(error.to_string(), "no route for the task `document`");
+    assert!(error.hint().unwrap().contains("the model has no routes"));
+    let mut goldens = matryo_testkit::FamilyGolden::of_modules().into_iter();
+    let golden = goldens.find(|golden| golden.name == "static-query");
+    let model = &*golden.unwrap().model().display().to_string();
+    let dims = ("matryoshka_dims", "24,16");
+    let error = refused(&[("model", model), dims]);
+    assert_eq!(
+        error.to_string(),
+        "the model has the routes query and document, and `router_mapping` does not say which column takes which"
+    );
+    assert_eq!(
+        error.hint().unwrap(),
+        "for example router_mapping = { positive = \"query\", anchor = \"document\" }"
+    );
+    let other = "{ anchor = \"question\", positive = \"document\" }";
+    let error = refused(&[
+        ("model", model),
+        dims,
+        ("router_mapping", other),
+        ("metric_for_best_model", "dim_16_cosine_ndcg@10"),
+    ]);
+    assert_eq!(error.to_string(), "no route for the task `question`");
+    assert!(error.hint().unwrap().contains("query and document"));
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn value_name(kind: Kind) -> String {
         Kind::Integer(_) => "N".into(),
         Kind::CountOr(word) => format!("N|{word}"),
         Kind::FlagOrPath => "true|false|PATH".into(),
+        Kind::Table => "{COLUMN=TEXT,...}".into(),
         Kind::Text | Kind::Prompts => "TEXT".into(),
         _ => "X".into(),
     }

@@ -23,6 +23,13 @@ pub fn describe(plan: &RunPlan) -> Vec<(String, String)> {
     if let Some(prompts) = &plan.config.prompts {
         rows.push(("prompts", describe_prompts(prompts)));
     }
+    if let Some(mapping) = &plan.config.router_mapping {
+        let each: Vec<String> = mapping
+            .iter()
+            .map(|(column, route)| format!("{column}: {route}"))
+            .collect();
+        rows.push(("routes", each.join(", ")));
+    }
     rows.into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()

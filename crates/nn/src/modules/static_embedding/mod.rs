@@ -9,7 +9,7 @@ mod fold;
 
 use std::{path::Path, sync::Arc};
 
-use matryo_ops::{Lookup, LookupGradient, Mat, MatMut};
+use matryo_ops::{Lookup, LookupGradient, MatMut};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "StaticEmbedding",
     family: "sentence_transformer",
-    reads: None,
+    reads: &[],
     read,
 };
 
@@ -227,7 +227,7 @@ impl ModuleLayer for Bag {
         keep: bool,
     ) -> (Features, Option<()>) {
         let ids = &pass.batch.ids;
-        let mut y = Mat::zeros(pass.batch.texts(), self.table.tensor.cols);
+        let mut y = pass.arena.zeros(pass.batch.texts(), self.table.tensor.cols);
         let in_order: Vec<u32>;
         let rows = pass.weights.rows(self.table, ids, pass.arena);
         let lookup = match &rows {
@@ -244,13 +244,13 @@ impl ModuleLayer for Bag {
             }
         };
         pass.ops.bag(y.view_mut(), lookup, pass.spans());
-        features.sentence = Some(y);
+        features.rows.put(Feature::Sentence, y);
         (features, keep.then_some(()))
     }
 
     fn backward(&self, cx: &mut Backward<'_>, _: (), mut d: FeatureGradients) -> FeatureGradients {
         let (tensor, batch) = (self.table.tensor, cx.pass.batch);
-        let Some(dy) = d.sentence.take() else {
+        let Some(dy) = d.rows.take(Feature::Sentence) else {
             return d;
         };
         if let Some(d_table) = cx.grads.write_rows(tensor, &batch.ids) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use matryo_model::{Checkpoint, SentenceEncoder};
+use matryo_model::{Checkpoint, EncodeOptions, SentenceEncoder};
 use matryo_testkit::{Tolerance, assert_close, assert_value};
 use matryo_train::TrainOutcome;
 
@@ -122,12 +122,22 @@ pub fn result(trace: &Trace, outcome: &TrainOutcome) {
 
 /// Embeddings of the probe sentences by the model in `folder`.
 pub fn probes(trace: &Trace, name: &str, folder: &Path) {
+    probes_with(trace, name, folder, None);
+}
+
+/// As [`probes`], with a task of the sentences.
+pub fn probes_with(trace: &Trace, name: &str, folder: &Path, task: Option<String>) {
+    let options = EncodeOptions {
+        task,
+        ..EncodeOptions::default()
+    };
     let text = std::fs::read_to_string(golden("probe16.txt")).unwrap();
     let sentences: Vec<&str> = text.lines().collect();
     let found = SentenceEncoder::open(folder)
         .unwrap()
-        .encode(&sentences)
-        .unwrap();
+        .encode_with(&sentences, &options)
+        .unwrap()
+        .embeddings;
     assert_close(
         found.data(),
         &trace.probes[name].data,

@@ -1,6 +1,8 @@
 //! Transformer: the encoder of config.json. Its module's own file, sentence_bert_config.json, says how texts are cut and cased.
 
-use std::{path::Path, sync::Arc};
+mod arguments;
+
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -19,44 +21,14 @@ use crate::{
     weights::Builder,
 };
 
+use arguments::{HIDDEN_STATES, hidden_states_argument, module_config, task, tokenizer_length};
+
 pub(super) static CLASS: ModuleClass = ModuleClass {
     name: "Transformer",
     family: "base",
-    reads: None,
+    reads: &[],
     read,
 };
-
-/// Names under which sentence-transformers has saved the module, first match wins.
-const CONFIG_NAMES: [&str; 7] = [
-    "sentence_bert_config.json",
-    "sentence_roberta_config.json",
-    "sentence_distilbert_config.json",
-    "sentence_camembert_config.json",
-    "sentence_albert_config.json",
-    "sentence_xlm-roberta_config.json",
-    "sentence_xlnet_config.json",
-];
-
-/// Arguments for Python's loaders; only those that leave the numbers alone are passed over.
-const ARGUMENT_KEYS: [&str; 6] = [
-    "model_args",
-    "tokenizer_args",
-    "config_args",
-    "model_kwargs",
-    "processor_kwargs",
-    "config_kwargs",
-];
-const HARMLESS_ARGUMENTS: [&str; 6] = [
-    "trust_remote_code",
-    "add_pooling_layer",
-    "attn_implementation",
-    "torch_dtype",
-    "dtype",
-    "unpad_inputs",
-];
-
-/// Above this a length in a tokenizer's configuration means "none": transformers writes 1e30.
-const LONGEST: f64 = 1e9;
 
 #[derive(Debug)]
 struct Transformer {
@@ -66,6 +38,8 @@ struct Transformer {
     spec: EncoderSpec,
     max_seq_length: usize,
     do_lower_case: bool,
+    /// Whether other modules may read the hidden states of all layers.
+    hidden_states: bool,
 }
 
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
@@ -86,6 +60,10 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
         ),
         None => (None, false),
     };
+    let hidden_states = match module.as_ref().map(hidden_states_argument).transpose()? {
+        Some(Some(argument)) => argument,
+        _ => config.flag(HIDDEN_STATES)?.unwrap_or(false),
+    };
     let wanted = match named {
         Some(length) => Some(length),
         None => least(tokenizer_length(source.dir)?, spec.usual_tokens),
@@ -93,6 +71,7 @@ fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     Ok(Arc::new(Transformer {
         max_seq_length: cap(wanted, spec.max_tokens, source.notes),
         do_lower_case,
+        hidden_states,
         config: config.into_value(),
         family,
         spec,
@@ -117,78 +96,6 @@ fn cap(wanted: Option<usize>, most: usize, notes: &mut Vec<String>) -> usize {
     }
 }
 
-/// sentence_bert_config.json or one of its older names, with every key understood.
-fn module_config(folder: &Path) -> Result<Option<Object>, NnError> {
-    let Some(name) = CONFIG_NAMES.iter().find(|name| folder.join(name).exists()) else {
-        return Ok(None);
-    };
-    let config = Object::read(&folder.join(name))?;
-    let mut known = vec![
-        "max_seq_length",
-        "do_lower_case",
-        "transformer_task",
-        "modality_config",
-        "module_output_name",
-        "processing_kwargs",
-        "unpad_inputs",
-    ];
-    known.extend(ARGUMENT_KEYS);
-    config.deny_unknown(&known)?;
-    config.deny_set(&["processing_kwargs"], "nothing")?;
-    check_arguments(&config)?;
-    check_task(&config)?;
-    Ok(Some(config))
-}
-
-fn check_arguments(config: &Object) -> Result<(), NnError> {
-    for key in ARGUMENT_KEYS {
-        let Some(value) = config.get(key) else {
-            continue;
-        };
-        let harmless = |map: &serde_json::Map<String, Value>| {
-            map.keys().all(|k| HARMLESS_ARGUMENTS.contains(&&**k))
-        };
-        if !value.as_object().is_some_and(harmless) {
-            let expected = format!("no arguments but {}", HARMLESS_ARGUMENTS.join(", "));
-            return Err(config.wrong(key, &expected));
-        }
-    }
-    Ok(())
-}
-
-/// What the new layout says of task and output: texts to token embeddings.
-fn task() -> [(&'static str, Value); 3] {
-    let text = json!({"method": "forward", "method_output_name": "last_hidden_state"});
-    [
-        ("transformer_task", json!("feature-extraction")),
-        ("modality_config", json!({"text": text})),
-        ("module_output_name", json!(Feature::Tokens.name())),
-    ]
-}
-
-fn check_task(config: &Object) -> Result<(), NnError> {
-    for (key, expected) in task() {
-        if config.get(key).is_some_and(|found| *found != expected) {
-            return Err(config.wrong(key, &expected.to_string()));
-        }
-    }
-    Ok(())
-}
-
-/// `model_max_length` of tokenizer_config.json, unless it stands for "none".
-fn tokenizer_length(folder: &Path) -> Result<Option<usize>, NnError> {
-    let Some(config) = Object::read_if_present(&folder.join("tokenizer_config.json"))? else {
-        return Ok(None);
-    };
-    let Some(value) = config.get("model_max_length") else {
-        return Ok(None);
-    };
-    if value.as_f64().is_some_and(|length| length > LONGEST) {
-        return Ok(None);
-    }
-    config.count("model_max_length")
-}
-
 impl Transformer {
     /// config.json as it was read, completed for other readers, saying under the key that readers of the layout know that the
     /// weights are `f32`.
@@ -202,6 +109,10 @@ impl Transformer {
             (self.family.complete)(map);
             map.shift_remove(other);
             map.insert(key.into(), json!("float32"));
+            // An argument that said so is not written.
+            if self.hidden_states || map.contains_key(HIDDEN_STATES) {
+                map.insert(HIDDEN_STATES.into(), json!(self.hidden_states));
+            }
             // vLLM refuses to cut embeddings of a model that does not say this.
             match options.matryoshka {
                 None => {}
@@ -244,7 +155,10 @@ impl Module for Transformer {
     }
 
     fn widths(&self, before: Widths) -> Widths {
-        before.with(Feature::Tokens, self.spec.dim)
+        let states = (self.spec.blocks.len() + 1, self.spec.dim);
+        before
+            .with(Feature::Tokens, self.spec.dim)
+            .with_hidden_states(self.hidden_states.then_some(states))
     }
 
     fn has_weights(&self) -> bool {
@@ -315,10 +229,11 @@ impl ModuleLayer for TransformerLayer {
         mut features: Features,
         keep: bool,
     ) -> (Features, Option<KeptEncoder>) {
-        let (hidden, taps, kept) = self.encoder.forward(pass, keep);
-        features.tokens = Some(hidden);
-        features.taps = taps;
-        (features, kept)
+        let output = self.encoder.forward(pass, keep);
+        features.rows.put(Feature::Tokens, output.hidden);
+        features.taps = output.taps;
+        features.layers = output.layers;
+        (features, output.kept)
     }
 
     fn backward(
@@ -327,8 +242,9 @@ impl ModuleLayer for TransformerLayer {
         kept: KeptEncoder,
         mut d: FeatureGradients,
     ) -> FeatureGradients {
-        if let Some(d_tokens) = d.tokens.take().filter(|_| self.encoder.is_trained()) {
-            self.encoder.backward(cx, kept, d_tokens);
+        let (d_tokens, d_layers) = (d.rows.take(Feature::Tokens), d.layers.take());
+        if self.encoder.is_trained() && (d_tokens.is_some() || d_layers.is_some()) {
+            self.encoder.backward(cx, kept, d_tokens, d_layers);
         }
         d
     }
