@@ -92,7 +92,8 @@ impl Network<Trainable> {
     /// Builds a network for training; parameters whose name matches one of the patterns `frozen` get no gradient.
     ///
     /// `*` in a pattern stands for anything. Names are those of the checkpoint without the family's prefix, and
-    /// `2.linear.weight` for the module of index 2.
+    /// `2.linear.weight` for the module of index 2; `0.sub_modules.query.1.linear.weight` for one of a route, and names of an encoder in a route
+    /// begin so too. A word table that is tied to another also has its name.
     ///
     /// # Errors
     /// As [`Network::for_inference`]; a pattern that matches nothing; patterns that leave nothing to train.

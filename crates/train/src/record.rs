@@ -15,6 +15,7 @@ use crate::{
     measure::Measure,
     progress::Progress,
     trainer::is_on_hub,
+    trainer::route_of,
 };
 
 /// What is known before the first step.
@@ -171,11 +172,14 @@ fn loss_card(loss: &dyn Loss) -> LossCard {
 
 fn dataset_card(trainer: &Trainer) -> DatasetCard {
     let (model, config) = (&trainer.model, &trainer.config);
-    let count = |text: &str| {
-        model
-            .tokenizer()
-            .encode(text, model.max_seq_length())
-            .map_or(0, |tokens| tokens.ids.len())
+    let pipeline = model.pipeline();
+    let count = |column: &str, text: &str| {
+        let Ok(route) = route_of(config, pipeline, column) else {
+            return 0;
+        };
+        let limit = pipeline.max_seq_length_of(route);
+        let tokens = pipeline.tokenizer_of(route).encode(text, limit);
+        tokens.map_or(0, |tokens| tokens.ids.len())
     };
     let fingerprint = trainer.identity.data.clone();
     let card = DatasetCard::describe(

@@ -9,7 +9,8 @@ use matryo_data::{
 };
 use matryo_losses::Loss;
 use matryo_model::{
-    HubOptions, HubProgress, ModelError, PromptChoice, SentenceEncoder, Trainable, resolve,
+    HubOptions, HubProgress, ModelError, Pipeline, PromptChoice, SentenceEncoder, Trainable,
+    resolve,
 };
 use matryo_ops::cpu_in;
 
@@ -165,7 +166,7 @@ impl Trainer {
             labelled: self.loss.needs().labels,
             findings,
             tokens: &self.tokens,
-            max_seq_length: self.model.max_seq_length(),
+            limits: self.limits(),
             rules: &self.rules,
             length: self.length,
             schedule: &self.schedule,
@@ -174,6 +175,17 @@ impl Trainer {
         });
         texts.extend(objective::unused_labels(&*self.loss, &self.data));
         texts
+    }
+
+    /// Tokens of the longest text of each column that is not cut.
+    fn limits(&self) -> Vec<usize> {
+        let pipeline = self.model.pipeline();
+        let limit = |column: &ColumnTokens| {
+            let route = route_of(&self.config, pipeline, &column.column);
+            // Which was checked when the tokens were counted.
+            route.map_or(0, |route| pipeline.max_seq_length_of(route))
+        };
+        self.tokens.iter().map(limit).collect()
     }
 
     /// Trains, evaluates, saves. What happens is told to `observer`.
@@ -333,6 +345,18 @@ fn sampler(config: &TrainConfig) -> Box<dyn Sampler> {
     }
 }
 
+/// The route of a column's texts.
+pub(crate) fn route_of(
+    config: &TrainConfig,
+    pipeline: &Pipeline,
+    column: &str,
+) -> Result<usize, ModelError> {
+    pipeline.route_of(&PromptChoice {
+        task: config.task_of(column),
+        ..PromptChoice::default()
+    })
+}
+
 /// Tokens of the first rows as the model sees them, without prompts.
 fn count_tokens(
     config: &TrainConfig,
@@ -341,10 +365,7 @@ fn count_tokens(
 ) -> Result<Vec<ColumnTokens>, ModelError> {
     let pipeline = model.pipeline();
     column_tokens(data, ROWS_COUNTED, |column, texts| {
-        let route = pipeline.route_of(&PromptChoice {
-            task: config.task_of(column),
-            ..PromptChoice::default()
-        })?;
+        let route = route_of(config, pipeline, column)?;
         let limit = pipeline.max_seq_length_of(route);
         let tokens = pipeline.tokenizer_of(route).encode_batch(texts, limit)?;
         Ok(tokens

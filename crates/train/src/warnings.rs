@@ -19,7 +19,8 @@ pub(crate) struct Subject<'a> {
     pub labelled: bool,
     pub findings: &'a Findings,
     pub tokens: &'a [ColumnTokens],
-    pub max_seq_length: usize,
+    /// Tokens of the longest text of each column that is not cut, in the order of `tokens`.
+    pub limits: Vec<usize>,
     pub rules: &'a Accumulation,
     pub length: Length,
     pub schedule: &'a Schedule,
@@ -42,7 +43,8 @@ pub(crate) fn warnings(subject: &Subject<'_>) -> Vec<String> {
         subject
             .tokens
             .iter()
-            .filter_map(|column| truncated(column, subject.max_seq_length)),
+            .zip(&subject.limits)
+            .filter_map(|(column, limit)| truncated(column, *limit)),
     );
     let single = [
         idle_first_step,

@@ -169,7 +169,7 @@ impl ModelFolder {
         ExpectedPrompts::of(&self.path, &self.settings, self.encoder_config())
     }
 
-    /// Opens the weights of a module by its index in modules.json.
+    /// Opens the weights of a module by its index in `modules`.
     ///
     /// # Errors
     /// The module has no weights, or has them only as a pickle.

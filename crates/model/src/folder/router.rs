@@ -68,6 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, index: usize, place: &str) -> Result
         .object("types")?
         .ok_or_else(|| config.wrong("types", "the class of each module"))?;
     let (before, mut after) = (reader.widths, None);
+    let mut hidden_states = Vec::new();
     for (route, (_, modules)) in structure.iter().enumerate() {
         reader.widths = before;
         for (inner, id) in modules.iter().enumerate() {
@@ -91,6 +92,14 @@ pub(super) fn read(reader: &mut Reader<'_>, index: usize, place: &str) -> Result
         }
         let widths = *after.get_or_insert(reader.widths);
         check_ends(&config, &routes, route, [widths, reader.widths])?;
+        hidden_states.push(reader.widths.hidden_states());
+    }
+    // What only some routes have, no module behind them can read.
+    if hidden_states
+        .iter()
+        .any(|states| *states != hidden_states[0])
+    {
+        reader.widths = reader.widths.with_hidden_states(None);
     }
     Ok(routes)
 }
@@ -106,6 +115,11 @@ fn structure(config: &Object) -> Result<Vec<(String, Vec<String>)>, NnError> {
     let mut taken: Vec<&str> = Vec::new();
     let mut structure = Vec::with_capacity(routes.len());
     for (name, modules) in routes {
+        if !is_plain(name) {
+            let expected =
+                format!("plain names of routes, without `/`, `\\`, `:` and dots, unlike {name:?}");
+            return Err(config.wrong("structure", &expected));
+        }
         let modules = modules.as_array().filter(|modules| !modules.is_empty());
         let mut folders = Vec::new();
         for id in modules.ok_or_else(wrong)? {
@@ -124,6 +138,11 @@ fn structure(config: &Object) -> Result<Vec<(String, Vec<String>)>, NnError> {
     Ok(structure)
 }
 
+/// Whether a route's name can be part of a folder's name, which it is in a saved model, and of parameters' names, which dots divide.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\\', ':', '.'])
+}
+
 /// Fails unless a route ends in the features in which the first one ends: what follows reads them, and embeddings are compared.
 fn check_ends(
     config: &Object,
@@ -131,7 +150,7 @@ fn check_ends(
     route: usize,
     [first, found]: [Widths; 2],
 ) -> Result<(), NnError> {
-    if first == found {
+    if Feature::ALL.map(|f| first.of(f)) == Feature::ALL.map(|f| found.of(f)) {
         return Ok(());
     }
     let describe = |widths: Widths| {

@@ -61,7 +61,7 @@ fn split(file: &str) -> Option<(&str, &str)> {
 
 /// Whether a name is a number and a class with an underscore between them, possibly behind the name of a route.
 fn is_module_folder(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let plain = |c: char| c.is_alphanumeric() || " _-".contains(c);
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let mut parts = name.split('_').rev();
     let class = parts.next().unwrap_or_default();

@@ -110,14 +110,15 @@ impl Pipeline {
         }
     }
 
-    /// Changes the longest input, of all routes but those of static embeddings, which have none.
+    /// Changes the longest input; of a model with routes that of its encoders, or of its static embeddings if it has no encoder.
     ///
     /// # Errors
     /// 0, or more than the model can take.
     pub fn set_max_seq_length(&mut self, tokens: usize) -> Result<(), ModelError> {
-        let routed = self.routes.is_some();
+        let is_encoder = |reader: &Reader| reader.input.rules == TokenRules::Encoder;
+        let some = self.readers.iter().any(is_encoder);
         for reader in &mut self.readers {
-            if !routed || reader.input.rules == TokenRules::Encoder {
+            if !some || is_encoder(reader) {
                 reader.set_max_seq_length(tokens)?;
             }
         }

@@ -144,7 +144,12 @@ fn length_of(
     options: &SaveOptions<'_>,
 ) -> Option<usize> {
     let input = module.module.text_input()?;
-    let counts = source.routes.is_none() || input.rules == TokenRules::Encoder;
+    let of = |module: &FolderModule| Some(module.module.text_input()?.rules);
+    let some = source
+        .modules
+        .iter()
+        .any(|module| of(module) == Some(TokenRules::Encoder));
+    let counts = !some || input.rules == TokenRules::Encoder;
     options.max_seq_length.filter(|_| counts)
 }
 

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 use super::{EncodeOptions, Encoded, SentenceEncoder};
 use crate::{
-    ModelError,
+    ModelError, Role,
     pipeline::{Prompt, PromptChoice, Tokens, batches, windows},
 };
 
@@ -56,6 +56,8 @@ impl<W: Weights> SentenceEncoder<W> {
             && plan.prompt.text.is_empty()
             && options.prompt.is_none()
             && options.prompt_name.is_none()
+            // An empty default is the model's own choice.
+            && !(options.role == Role::Plain && self.folder.settings.default_prompt_name.is_some())
         {
             watch.see(options.role, texts);
         }

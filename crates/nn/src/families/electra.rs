@@ -52,7 +52,11 @@ mod tests {
             "intermediate_size": 48, "max_position_embeddings": 64, "embedding_size": embedding_size,
         });
         let spec = spec(&Object::new(Path::new("config.json"), config)?)?;
-        Ok((spec.embeddings.dim, spec.dim, spec.embeddings.projection))
+        Ok((
+            spec.embeddings.dim,
+            spec.dim,
+            spec.embeddings.projection.is_some(),
+        ))
     }
 
     #[test]

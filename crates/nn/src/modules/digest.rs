@@ -50,8 +50,8 @@ fn attention_digest(spec: &AttentionSpec) -> String {
         max_distance,
         for_queries,
         for_keys,
-        shared: _,
-        norm: _,
+        shared,
+        norm,
     }) = disentangled
     {
         let buckets = buckets.unwrap_or(0);
@@ -59,7 +59,12 @@ fn attention_digest(spec: &AttentionSpec) -> String {
         let terms = terms.into_iter().filter(|(_, there)| **there);
         let terms: Vec<&str> = terms.map(|(term, _)| term).collect();
         let terms = terms.join(" ");
-        text += &format!("{heads} heads, {terms}, {buckets} buckets up to {max_distance};");
+        // Weights of either kind may lie in a file unread.
+        let shared = if *shared { " shared" } else { "" };
+        let norm = if norm.is_some() { " normed" } else { "" };
+        text += &format!(
+            "{heads} heads, {terms}{shared}{norm}, {buckets} buckets up to {max_distance};"
+        );
     }
     if *mask != AttentionMask::FULL {
         text += &format!("window {left} {right};");
@@ -124,10 +129,17 @@ mod tests {
                     ..spec
                 },
             ),
+            digest(
+                4,
+                DisentangledSpec {
+                    shared: false,
+                    ..spec
+                },
+            ),
         ];
-        assert_eq!(digests[0], "4 heads, c2p p2c, 16 buckets up to 64;");
+        assert_eq!(digests[0], "4 heads, c2p p2c shared, 16 buckets up to 64;");
         digests.sort();
         digests.dedup();
-        assert_eq!(digests.len(), 6);
+        assert_eq!(digests.len(), 7);
     }
 }

@@ -1,5 +1,6 @@
 //! View of the section "Bias, Risks and Limitations": what the numbers of this very run do not tell.
 
+use matryo_model::limit;
 use minijinja::{Value, context};
 
 use super::{
@@ -14,19 +15,23 @@ const MANY_QUERIES: usize = 1000;
 /// `None` if the run gives no reason for doubt.
 pub(super) fn caveats(card: &CardData) -> Option<Value> {
     let training = card.training.as_ref()?;
-    let limit = card.architecture.max_seq_length;
+    let limit = match limit(card.architecture.max_seq_length) {
+        Some(tokens) => format!("have more than {tokens} tokens"),
+        // Of a model with routes, of which one knows no limit.
+        None => "are longer than what their route reads".to_owned(),
+    };
     let items: Vec<String> = [
         evaluation_size(training.eval_dataset.as_ref()),
         other_step(training),
         chosen_on_evaluation(training),
-        truncation("training", training.dataset.truncated, limit),
+        truncation("training", training.dataset.truncated, &limit),
         truncation(
             "evaluation",
             training
                 .eval_dataset
                 .as_ref()
                 .and_then(|data| data.truncated),
-            limit,
+            &limit,
         ),
     ]
     .into_iter()
@@ -76,10 +81,10 @@ fn chosen_on_evaluation(training: &Training) -> Option<String> {
     ))
 }
 
-fn truncation(data: &str, share: Option<TruncatedShare>, limit: usize) -> Option<String> {
+fn truncation(data: &str, share: Option<TruncatedShare>, limit: &str) -> Option<String> {
     let share = share.filter(|share| share.truncated > 0)?;
     Some(format!(
-        "{} of {} {data} texts ({}) have more than {limit} tokens; the model never sees what follows.",
+        "{} of {} {data} texts ({}) {limit}; the model never sees what follows.",
         thousands(share.truncated),
         thousands(share.texts),
         share.percent()

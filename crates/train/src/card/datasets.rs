@@ -94,17 +94,17 @@ impl Compat {
 }
 
 impl DatasetCard {
-    /// Describes `rows`; `count_tokens` is the length of a text as the model sees it.
+    /// Describes `rows`; `count_tokens` is the length of a column's text as the model sees it.
     pub fn describe(
         rows: &dyn Rows,
         name: Option<String>,
         fingerprint: String,
         compat: Compat,
-        count_tokens: &dyn Fn(&str) -> usize,
+        count_tokens: &dyn Fn(&str, &str) -> usize,
     ) -> Self {
         let statistics_rows = rows.len().min(compat.statistics_rows());
         let column = |(index, name): (usize, &String)| {
-            let counts = (0..statistics_rows).map(|row| count_tokens(rows.text(row, index)));
+            let counts = (0..statistics_rows).map(|row| count_tokens(name, rows.text(row, index)));
             ColumnCard {
                 name: name.clone(),
                 tokens: TokenStatistics::of(counts),

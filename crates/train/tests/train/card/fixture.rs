@@ -52,7 +52,7 @@ pub fn card(golden: &Value, compat: Compat) -> CardData {
         &[&["p 1", "a 1"], &["p 2", "a 2"], &["p 3", "a 3"]],
     );
     let mut dataset =
-        DatasetCard::describe(&data, None, "0".repeat(64), compat, &|text| text.len());
+        DatasetCard::describe(&data, None, "0".repeat(64), compat, &|_, text| text.len());
     dataset.size = tagged_size(golden);
     CardData {
         compat,

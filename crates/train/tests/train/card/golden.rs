@@ -162,7 +162,7 @@ fn data_tables_equal_upstream() {
             columns: columns.map(String::from).to_vec(),
             rows: texts.clone(),
         };
-        let known = |text: &str| {
+        let known = |_: &str, text: &str| {
             let place = texts[..3]
                 .iter()
                 .enumerate()

@@ -59,7 +59,7 @@ fn nasty_card() -> CardData {
     }];
     let name = Some("data --- | {{ x }}\n# not a heading".to_owned());
     training.dataset =
-        DatasetCard::describe(&data, name, "0".repeat(64), Compat::Current, &|text| {
+        DatasetCard::describe(&data, name, "0".repeat(64), Compat::Current, &|_, text| {
             text.len()
         });
     training.hyperparameters[2].value = json!("a\n- `b`: {{ c }}");
@@ -110,7 +110,7 @@ fn the_body_keeps_its_shape() {
 fn long_samples_are_cut_and_long_texts_stay_out_of_the_widget() {
     let long = "é".repeat(1001);
     let data = Table::new(&["a", "b"], &[&[&long, "b1"], &["a2", "b2"]]);
-    let described = DatasetCard::describe(&data, None, String::new(), Compat::Current, &|_| 1);
+    let described = DatasetCard::describe(&data, None, String::new(), Compat::Current, &|_, _| 1);
     assert_eq!(described.samples[0][0], "é".repeat(1000) + "...");
     let widget = widget_examples(&data);
     assert!(widget.iter().all(|example| example.source_sentence == "a2"));
