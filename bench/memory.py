@@ -7,12 +7,13 @@ import pathlib
 import subprocess
 import tempfile
 
+import tasks
+
 HERE = pathlib.Path(__file__).parent
 FINANCE = HERE.parent / "examples" / "finance"
 # model: folder, widths, optimizer steps
-MODELS = {
-    "minilm": (HERE.parent / "quickstart" / "base", "384,256,128,64,32", 3),
-    "bert-base": (HERE / ".cache" / "bert-base", "768,512,256,128,64", 2),
+MODELS = {name: (tasks.MODELS[name], tasks.DIMS[name], 2) for name in tasks.FAMILIES} | {
+    "minilm": (tasks.MODELS["minilm"], tasks.DIMS["minilm"], 3),
 }
 # model, tokens_per_batch, retain, whether to evaluate and save
 RUNS = [
@@ -20,6 +21,7 @@ RUNS = [
     ("minilm", 512, "0", False), ("minilm", 8192, "all", False), ("minilm", 2048, "0", True),
     ("bert-base", 2048, "all", False), ("bert-base", 2048, "1", False), ("bert-base", 2048, "0", False),
     ("bert-base", 512, "0", False), ("bert-base", 8192, "all", False),
+    *((name, 2048, "all", False) for name in tasks.FAMILIES if name != "bert-base"),
 ]
 
 

@@ -14,7 +14,11 @@ const LINE_BYTES: usize = 64;
 /// Floats that the start of a buffer may have to move by.
 const SPARE: usize = LINE_BYTES / size_of::<f32>() - 1;
 
-/// Buffers of so many floats are maps of their own, which start on a page. Smaller ones would waste a notable part of their last page.
+/// Where values start in a map, one line behind the start of a page. If all buffers start on pages, one text of 16 tokens takes 6 % longer
+/// (BERT-base, f32, AVX-512, medians of five pairs); presumably they meet in the same sets of the caches.
+const MAP_START: usize = LINE_BYTES / size_of::<f32>();
+
+/// Buffers of so many floats are maps of their own. Smaller ones would waste a notable part of their last page.
 const LEAST_MAPPED: usize = 1 << 15;
 
 /// As many values as it was made for, the first on a cache line.
@@ -40,10 +44,10 @@ impl Default for Storage {
 impl AlignedVec {
     /// `len` zeros. The system provides the memory of a large buffer as it is written.
     pub fn zeros(len: usize) -> Self {
-        if let Some(map) = map(len) {
+        if let Some(map) = map(len + MAP_START) {
             return Self {
                 storage: Storage::Map(map),
-                start: 0,
+                start: MAP_START,
                 len,
             };
         }

@@ -37,6 +37,29 @@ pub fn read_safetensors(path: impl AsRef<Path>) -> BTreeMap<String, Tensor> {
         .collect()
 }
 
+/// Writes tensors as `dtype`: F32, or BF16, whose last digits are cut off.
+pub fn write_safetensors(path: impl AsRef<Path>, tensors: &BTreeMap<String, Tensor>, dtype: Dtype) {
+    let bytes = |values: &[f32]| -> Vec<u8> {
+        let all = values.iter().map(|v| v.to_le_bytes());
+        // The upper half of an f32 is a bf16.
+        all.flat_map(|b| match dtype {
+            Dtype::F32 => b.to_vec(),
+            Dtype::BF16 => b[2..].to_vec(),
+            other => panic!("{other} is not written"),
+        })
+        .collect()
+    };
+    let data: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, tensor)| (name, &tensor.shape, bytes(&tensor.data)))
+        .collect();
+    let views = data.iter().map(|(name, shape, data)| {
+        let view = TensorView::new(dtype, shape.to_vec(), data).unwrap();
+        (name.as_str(), view)
+    });
+    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
 /// A JSON file.
 #[track_caller]
 pub fn read_json(path: impl AsRef<Path>) -> Value {

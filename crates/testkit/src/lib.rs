@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub use close::{Tolerance, assert_close, assert_value};
 pub use difference::{directional_derivative, pseudo_random};
 pub use folders::{copy_folder, copy_of, copy_of_tiny, edit, json, put};
-pub use golden::{Tensor, read_json, read_npy, read_safetensors};
+pub use golden::{Tensor, read_json, read_npy, read_safetensors, write_safetensors};
 use serde_json::Value;
 
 /// A complete sentence-embedding model folder: BERT of 2 layers, width 32, vocabulary 3,000, random weights, no dropout.

@@ -1,14 +1,14 @@
 //! Folders as people have them, against sentence-transformers and transformers (`python/goldens_cases.py`): lengths under
 //! older names, activations by name, tables that differ, padding ids that disagree, texts that tokenizers take in a way of their own.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use matryo_model::{ModelFolder, Precision, SaveOptions, SentenceEncoder, Tokenizer, save};
 use matryo_testkit::{
-    FamilyGolden, Tensor, Tolerance, assert_close, copy_of, copy_of_tiny, edit, put, read_json,
-    read_safetensors,
+    FamilyGolden, Tolerance, assert_close, copy_of, copy_of_tiny, edit, put, read_json,
+    read_safetensors, write_safetensors,
 };
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::Dtype;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -42,20 +42,6 @@ fn numbers(value: &Value) -> Vec<f32> {
 fn family(name: &str) -> FamilyGolden {
     let mut all = FamilyGolden::all().into_iter();
     all.find(|family| family.name == name).unwrap()
-}
-
-fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) {
-    let bytes =
-        |tensor: &Tensor| -> Vec<u8> { tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let data: Vec<(&String, &Tensor, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, tensor, bytes(tensor)))
-        .collect();
-    let views = data.iter().map(|(name, tensor, bytes)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).unwrap();
-        (name.as_str(), view)
-    });
-    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]
@@ -110,7 +96,7 @@ fn t5_with(tables: &[&str]) -> TempDir {
         }
         tensors.insert(name.to_owned(), table);
     }
-    write(&path, &tensors);
+    write_safetensors(&path, &tensors, Dtype::F32);
     dir
 }
 
@@ -181,11 +167,12 @@ fn a_word_table_that_is_only_there_as_an_output_layer() {
                 format!("{prefix}{tensor}")
             }
         };
-        write(
+        write_safetensors(
             &path,
             &tensors
                 .map(|(tensor, values)| (renamed(tensor), values))
                 .collect(),
+            Dtype::F32,
         );
         let found = for_inference(dir.path()).encode(&texts).unwrap();
         assert_eq!(found, expected, "{name}");
@@ -328,7 +315,7 @@ fn values_as_large_as_those_of_t5() {
                 .for_each(|value| *value *= scale as f32);
         }
     }
-    write(&path, &tensors);
+    write_safetensors(&path, &tensors, Dtype::F32);
     let expected = numbers(&golden["embeddings"]);
     for precision in Precision::ALL {
         let model = SentenceEncoder::open_in(dir.path(), precision).unwrap();

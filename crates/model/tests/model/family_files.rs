@@ -5,8 +5,10 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use matryo_model::{FolderLayout, ModelFolder, SaveOptions, SentenceEncoder, save};
 use matryo_ops::{Arithmetic, Cpu, Level, Mat, Precision};
-use matryo_testkit::{FamilyGolden, Tensor, copy_of, edit, json, put, read_json, read_safetensors};
-use safetensors::{Dtype, tensor::TensorView};
+use matryo_testkit::{
+    FamilyGolden, Tensor, copy_of, edit, json, put, read_json, read_safetensors, write_safetensors,
+};
+use safetensors::Dtype;
 use serde_json::json;
 
 use crate::tiny::MODES;
@@ -28,32 +30,10 @@ fn error(folder: &Path) -> String {
     found.err().expect("an error").to_string()
 }
 
-/// Writes tensors in 32 bits, or in bf16.
-fn write(path: &Path, tensors: &BTreeMap<String, Tensor>, dtype: Dtype) {
-    let bytes = |values: &[f32]| -> Vec<u8> {
-        let all = values.iter().map(|v| v.to_le_bytes());
-        // The upper half of an f32 is a bf16.
-        all.flat_map(|b| match dtype {
-            Dtype::BF16 => b[2..].to_vec(),
-            _ => b.to_vec(),
-        })
-        .collect()
-    };
-    let data: Vec<(&String, &Vec<usize>, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, &tensor.shape, bytes(&tensor.data)))
-        .collect();
-    let views = data.iter().map(|(name, shape, data)| {
-        let view = TensorView::new(dtype, shape.to_vec(), data).unwrap();
-        (name.as_str(), view)
-    });
-    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
-}
-
 fn renamed(dir: &Path, name: impl Fn(&str) -> String) {
     let tensors = read_safetensors(dir.join(WEIGHTS));
     let tensors = tensors.into_iter().map(|(n, t)| (name(&n), t)).collect();
-    write(&dir.join(WEIGHTS), &tensors, Dtype::F32);
+    write_safetensors(&dir.join(WEIGHTS), &tensors, Dtype::F32);
 }
 
 /// The prefix that the family's task models have, as the message about another one says it.
@@ -142,7 +122,7 @@ fn tensors_of_other_heads_are_left_alone() {
         ] {
             tensors.entry(name.to_owned()).or_insert(head.clone());
         }
-        write(&dir.path().join(WEIGHTS), &tensors, Dtype::F32);
+        write_safetensors(&dir.path().join(WEIGHTS), &tensors, Dtype::F32);
         let expected = encode(&family.model(), &family);
         assert_eq!(encode(dir.path(), &family), expected, "{}", family.name);
     }
@@ -160,7 +140,7 @@ fn bf16_values_are_read_as_they_are() {
         let cut: BTreeMap<_, _> = cut.collect();
         let [floats, halves] = [Dtype::F32, Dtype::BF16].map(|dtype| {
             let dir = copy_of(&family.model());
-            write(&dir.path().join(WEIGHTS), &cut, dtype);
+            write_safetensors(&dir.path().join(WEIGHTS), &cut, dtype);
             encode(dir.path(), &family)
         });
         assert_eq!(floats, halves, "{}", family.name);
@@ -190,7 +170,7 @@ fn shards() {
         fs::remove_file(dir.path().join(WEIGHTS)).unwrap();
         for (i, shard) in shards.iter().enumerate() {
             let path = dir.path().join(format!("part-{i}.safetensors"));
-            write(&path, shard, Dtype::F32);
+            write_safetensors(&path, shard, Dtype::F32);
         }
         fs::write(dir.path().join("stray.safetensors"), "not weights").unwrap();
         assert_eq!(encode(dir.path(), &family), expected, "{}", family.name);

@@ -1,12 +1,12 @@
 //! Files that are not what they should be, and files of which one part disagrees with another: of all families where it concerns them.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use matryo_model::{
     FolderLayout, ModelError, ModelFolder, SaveOptions, SentenceEncoder, Tokenizer, convert, save,
 };
 use matryo_testkit::{
-    FamilyGolden, Tensor, copy_of, copy_of_tiny, edit, json, put, read_safetensors,
+    FamilyGolden, copy_of, copy_of_tiny, edit, json, put, read_safetensors, write_safetensors,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::json;
@@ -25,20 +25,6 @@ fn error(folder: &Path) -> ModelError {
 /// Message and hint in one.
 fn whole(error: &ModelError) -> String {
     format!("{error}\n{}", error.hint().unwrap_or_default())
-}
-
-fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) {
-    let bytes =
-        |tensor: &Tensor| -> Vec<u8> { tensor.data.iter().flat_map(|v| v.to_le_bytes()).collect() };
-    let data: Vec<(&String, &Tensor, Vec<u8>)> = tensors
-        .iter()
-        .map(|(name, tensor)| (name, tensor, bytes(tensor)))
-        .collect();
-    let views = data.iter().map(|(name, tensor, bytes)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).unwrap();
-        (name.as_str(), view)
-    });
-    fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 /// Whatever file of a model the download left in its place.
@@ -137,7 +123,7 @@ fn more_rows_than_tokens() {
         table.shape[0] += 12;
         table.data.resize(table.shape[0] * table.shape[1], 0.5);
         let rows = table.shape[0];
-        write(&path, &tensors);
+        write_safetensors(&path, &tensors, Dtype::F32);
         edit(dir.path(), "config.json", |config| {
             config["vocab_size"] = json!(rows)
         });
@@ -181,7 +167,7 @@ fn every_header_says_its_format() {
                 "{file}"
             );
             let bare = read_safetensors(dir.path().join(file));
-            write(&dir.path().join(file), &bare);
+            write_safetensors(&dir.path().join(file), &bare, Dtype::F32);
         }
         for_inference(dir.path());
     }

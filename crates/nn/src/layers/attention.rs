@@ -11,8 +11,9 @@ use matryo_ops::{
 };
 
 use super::{
-    block::{BlockPlace, Half},
+    block::BlockPlace,
     disentangled::Disentangled,
+    half::Half,
     linear::Linear,
     params::{EncoderBuilder, LinearShape},
     relative::Relative,

@@ -6,7 +6,8 @@ use matryo_ops::{Activation, Dropout, Epilogue, InputGradient};
 
 use super::{
     attention::dropped,
-    block::{BlockPlace, Half},
+    block::BlockPlace,
+    half::Half,
     linear::Linear,
     params::{EncoderBuilder, LinearShape},
 };

@@ -12,6 +12,7 @@ pub(crate) mod disentangled;
 pub(crate) mod embeddings;
 pub(crate) mod encoder;
 pub(crate) mod feed_forward;
+pub(crate) mod half;
 pub(crate) mod linear;
 pub(crate) mod norm;
 pub(crate) mod params;
