@@ -33,7 +33,7 @@ fn error(folder: &Path) -> String {
 fn renamed(dir: &Path, name: impl Fn(&str) -> String) {
     let tensors = read_safetensors(dir.join(WEIGHTS));
     let tensors = tensors.into_iter().map(|(n, t)| (name(&n), t)).collect();
-    write_safetensors(&dir.join(WEIGHTS), &tensors, Dtype::F32);
+    write_safetensors(dir.join(WEIGHTS), &tensors, Dtype::F32);
 }
 
 /// The prefix that the family's task models have, as the message about another one says it.
@@ -122,7 +122,7 @@ fn tensors_of_other_heads_are_left_alone() {
         ] {
             tensors.entry(name.to_owned()).or_insert(head.clone());
         }
-        write_safetensors(&dir.path().join(WEIGHTS), &tensors, Dtype::F32);
+        write_safetensors(dir.path().join(WEIGHTS), &tensors, Dtype::F32);
         let expected = encode(&family.model(), &family);
         assert_eq!(encode(dir.path(), &family), expected, "{}", family.name);
     }
@@ -140,7 +140,7 @@ fn bf16_values_are_read_as_they_are() {
         let cut: BTreeMap<_, _> = cut.collect();
         let [floats, halves] = [Dtype::F32, Dtype::BF16].map(|dtype| {
             let dir = copy_of(&family.model());
-            write_safetensors(&dir.path().join(WEIGHTS), &cut, dtype);
+            write_safetensors(dir.path().join(WEIGHTS), &cut, dtype);
             encode(dir.path(), &family)
         });
         assert_eq!(floats, halves, "{}", family.name);

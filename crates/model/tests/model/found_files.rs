@@ -167,7 +167,7 @@ fn every_header_says_its_format() {
                 "{file}"
             );
             let bare = read_safetensors(dir.path().join(file));
-            write_safetensors(&dir.path().join(file), &bare, Dtype::F32);
+            write_safetensors(dir.path().join(file), &bare, Dtype::F32);
         }
         for_inference(dir.path());
     }
