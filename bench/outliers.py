@@ -47,7 +47,10 @@ def scaled(folder, target, factor, count):
     width = json.loads((target / "config.json").read_text(encoding="utf-8"))
     width = next(width[key] for key in ("hidden_size", "dim", "d_model") if key in width)
     columns = random.Random(0).sample(range(width), count)
-    gains = [info for name, info in header.items() if "norm" in name.lower() and name.endswith("weight") and info["shape"] == [width]]
+    is_gain = lambda name: "norm" in name.lower() and name.endswith((".weight", ".gamma"))
+    gains = [info for name, info in header.items() if is_gain(name) and info["shape"] == [width]]
+    if not gains:
+        raise SystemExit(f"no gains of norms in {path}")
     for info in gains:
         assert info["dtype"] == "F32", info
         start = 8 + length + info["data_offsets"][0]
