@@ -16,6 +16,16 @@
 //! | bert-base | 2048 | 0 | no | 2,551 MiB | 2,530 MiB | +0.8 % |
 //! | bert-base | 512 | 0 | no | 1,732 MiB | 1,760 MiB | -1.6 % |
 //! | bert-base | 8192 | all | no | 4,358 MiB | 4,317 MiB | +0.9 % |
+//! | modernbert-base | 2048 | all | no | 5,682 MiB | 5,693 MiB | -0.2 % |
+//! | xlm-roberta-base | 2048 | all | no | 4,892 MiB | 4,905 MiB | -0.3 % |
+//! | roberta-base | 2048 | all | no | 4,307 MiB | 4,320 MiB | -0.3 % |
+//! | mpnet-base | 2048 | all | no | 4,249 MiB | 4,262 MiB | -0.3 % |
+//! | distilbert-base | 2048 | all | no | 2,264 MiB | 2,264 MiB | +0.0 % |
+//! | electra-base | 2048 | all | no | 4,249 MiB | 4,261 MiB | -0.3 % |
+//! | albert-base | 2048 | all | no | 2,953 MiB | 2,974 MiB | -0.7 % |
+//! | ernie-base | 2048 | all | no | 4,249 MiB | 4,262 MiB | -0.3 % |
+//! | t5-base | 2048 | all | no | 4,246 MiB | 4,271 MiB | -0.6 % |
+//! | deberta-v2-base | 2048 | all | no | 4,547 MiB | 4,564 MiB | -0.4 % |
 //!
 //! With dropout, as these models have it, no text of a batch is left out. Not foreseen are batches of later epochs that are
 //! longer than the longest of the first, what the allocator cannot give back, and pages larger than 4 KiB (transparent huge
