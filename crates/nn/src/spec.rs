@@ -221,6 +221,80 @@ pub struct DropoutSpec {
     pub convolution: f32,
 }
 
+impl EncoderSpec {
+    /// An encoder of these parts alone, without dropout; a family states what it has besides.
+    pub fn plain(max_tokens: usize, embeddings: EmbeddingSpec, blocks: Vec<BlockSpec>) -> Self {
+        Self {
+            dim: embeddings.dim,
+            max_tokens,
+            usual_tokens: None,
+            embeddings,
+            blocks,
+            final_norm: None,
+            dropout: DropoutSpec::default(),
+        }
+    }
+}
+
+impl EmbeddingSpec {
+    /// A word table alone, without a padding token.
+    pub fn words(vocab: usize, dim: usize) -> Self {
+        Self {
+            vocab,
+            dim,
+            projection: None,
+            positions: None,
+            token_types: 0,
+            task_types: 0,
+            norm: None,
+            tied: true,
+            padding: None,
+        }
+    }
+}
+
+impl BlockSpec {
+    /// Both halves with the same normalisation, nothing beside them, and the parameters of block 0.
+    pub fn plain(
+        placement: Placement,
+        attention: AttentionSpec,
+        feed_forward: FeedForwardSpec,
+        norm: NormSpec,
+    ) -> Self {
+        Self {
+            weights: 0,
+            placement,
+            attention,
+            attention_norm: Some(norm),
+            feed_forward,
+            feed_forward_norm: Some(norm),
+            convolution: None,
+        }
+    }
+
+    /// So many blocks like this one, each with parameters of its own.
+    pub fn repeated(self, blocks: usize) -> Vec<Self> {
+        let block = |weights| Self {
+            weights,
+            ..self.clone()
+        };
+        (0..blocks).map(block).collect()
+    }
+}
+
+impl AttentionSpec {
+    /// Scores of content alone.
+    pub fn plain(shape: AttentionShape, bias: bool) -> Self {
+        Self {
+            shape,
+            bias,
+            rotary: None,
+            relative: None,
+            disentangled: None,
+        }
+    }
+}
+
 impl DropoutSpec {
     /// Whether nothing is ever dropped, so that equal texts have equal embeddings in training too.
     pub fn is_none(&self) -> bool {

@@ -85,44 +85,25 @@ pub(super) fn spec(
         gated: false,
         bias: true,
     };
-    let block = |weights| BlockSpec {
-        weights,
-        placement: Placement::Post,
-        attention: AttentionSpec {
-            shape: AttentionShape::new(heads, dim / heads),
-            bias: true,
-            rotary: None,
-            relative: None,
-            disentangled: None,
-        },
-        attention_norm: Some(norm),
-        feed_forward: feed_forward.clone(),
-        feed_forward_norm: Some(norm),
-        convolution: None,
-    };
+    let attention = AttentionSpec::plain(AttentionShape::new(heads, dim / heads), true);
+    let block = BlockSpec::plain(Placement::Post, attention, feed_forward, norm);
+    let blocks = block.repeated(config.blocks(keys.blocks)?);
     let padding = config.token("pad_token_id", Some(defaults.padding))?;
     let positions = PositionSpec {
         rows: config.positive(key(Axis::Positions))?,
         numbering: numbering(padding),
     };
+    let embeddings = EmbeddingSpec {
+        positions: Some(positions),
+        token_types: token_types(config, defaults.token_types)?,
+        norm: Some(norm),
+        tied: config.flag(TIED_KEY)?.unwrap_or(true),
+        padding,
+        ..EmbeddingSpec::words(config.positive(key(Axis::Vocab))?, dim)
+    };
     Ok(EncoderSpec {
-        dim,
-        max_tokens: longest(config, positions)?,
-        usual_tokens: None,
-        embeddings: EmbeddingSpec {
-            vocab: config.positive(key(Axis::Vocab))?,
-            dim,
-            projection: None,
-            positions: Some(positions),
-            token_types: token_types(config, defaults.token_types)?,
-            task_types: 0,
-            norm: Some(norm),
-            tied: config.flag(TIED_KEY)?.unwrap_or(true),
-            padding,
-        },
-        blocks: (0..config.blocks(keys.blocks)?).map(block).collect(),
-        final_norm: None,
         dropout: dropout(config, keys, defaults.dropout)?,
+        ..EncoderSpec::plain(longest(config, positions)?, embeddings, blocks)
     })
 }
 
@@ -165,11 +146,8 @@ fn dropout(config: &Object, keys: &Keys, default: f64) -> Result<DropoutSpec, Nn
         embeddings: hidden,
         probabilities: config.rate(keys.probabilities_dropout, default)?,
         attention_out: hidden,
-        feed_forward_inner: 0.0,
         feed_forward_out: hidden,
-        last: 0.0,
-        distances: 0.0,
-        convolution: 0.0,
+        ..DropoutSpec::default()
     })
 }
 
@@ -204,16 +182,8 @@ pub(super) fn tensors(id: ParamId) -> Vec<String> {
         ParamId::FeedForwardOut(i) => vec![layer(i, "output.dense")],
         ParamId::FeedForwardNorm(i) => vec![layer(i, "output.LayerNorm")],
         ParamId::TaskTypes => vec!["embeddings.task_type_embeddings".into()],
-        ParamId::EmbeddingProjection
-        | ParamId::RelativeBias
-        | ParamId::Distances
-        | ParamId::DistanceNorm
-        | ParamId::DistanceQueries(_)
-        | ParamId::DistanceKeys(_)
-        | ParamId::Convolution(_)
-        | ParamId::ConvolutionNorm(_)
-        | ParamId::GatedIn(_)
-        | ParamId::FinalNorm => Vec::new(),
+        // What no family of this kind has, or each under a name of its own.
+        _ => Vec::new(),
     }
 }
 

@@ -73,24 +73,17 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
     if let Some(first) = blocks.first_mut() {
         first.attention_norm = None;
     }
+    let embeddings = EmbeddingSpec {
+        norm: Some(norm),
+        tied: config.flag(TIED_KEY)?.unwrap_or(true),
+        padding: config.token("pad_token_id", Some(DEFAULT_PADDING))?,
+        ..EmbeddingSpec::words(config.positive("vocab_size")?, dim)
+    };
+    let max_tokens = config.positive("max_position_embeddings")?;
     Ok(EncoderSpec {
-        dim,
-        max_tokens: config.positive("max_position_embeddings")?,
-        usual_tokens: None,
-        embeddings: EmbeddingSpec {
-            vocab: config.positive("vocab_size")?,
-            dim,
-            projection: None,
-            positions: None,
-            token_types: 0,
-            task_types: 0,
-            norm: Some(norm),
-            tied: config.flag(TIED_KEY)?.unwrap_or(true),
-            padding: config.token("pad_token_id", Some(DEFAULT_PADDING))?,
-        },
-        blocks,
         final_norm: Some(norm),
         dropout: dropout(config)?,
+        ..EncoderSpec::plain(max_tokens, embeddings, blocks)
     })
 }
 
@@ -101,26 +94,23 @@ fn block(config: &Object, dim: usize, norm: NormSpec) -> Result<BlockSpec, NnErr
         let expected = format!("a multiple of twice `num_attention_heads`, {heads}");
         return Err(config.wrong("hidden_size", &expected));
     }
-    Ok(BlockSpec {
-        weights: 0,
-        placement: Placement::Pre,
-        attention: AttentionSpec {
-            shape: AttentionShape::new(heads, dim / heads),
-            bias: config.flag("attention_bias")?.unwrap_or(false),
-            rotary: Some(rotary(config, &FULL)?),
-            relative: None,
-            disentangled: None,
-        },
-        attention_norm: Some(norm),
-        feed_forward: FeedForwardSpec {
-            dim: config.positive("intermediate_size")?,
-            activation: activation(config, "hidden_activation")?,
-            gated: true,
-            bias: config.flag("mlp_bias")?.unwrap_or(false),
-        },
-        feed_forward_norm: Some(norm),
-        convolution: None,
-    })
+    let bias = config.flag("attention_bias")?.unwrap_or(false);
+    let attention = AttentionSpec {
+        rotary: Some(rotary(config, &FULL)?),
+        ..AttentionSpec::plain(AttentionShape::new(heads, dim / heads), bias)
+    };
+    let feed_forward = FeedForwardSpec {
+        dim: config.positive("intermediate_size")?,
+        activation: activation(config, "hidden_activation")?,
+        gated: true,
+        bias: config.flag("mlp_bias")?.unwrap_or(false),
+    };
+    Ok(BlockSpec::plain(
+        Placement::Pre,
+        attention,
+        feed_forward,
+        norm,
+    ))
 }
 
 /// `local_attention` is the width of the whole window: half of it on either side, ends included. The half may be given
@@ -209,10 +199,7 @@ fn dropout(config: &Object) -> Result<DropoutSpec, NnError> {
         probabilities: attention,
         attention_out: attention,
         feed_forward_inner: config.rate("mlp_dropout", 0.0)?,
-        feed_forward_out: 0.0,
-        last: 0.0,
-        distances: 0.0,
-        convolution: 0.0,
+        ..DropoutSpec::default()
     })
 }
 

@@ -44,40 +44,15 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
         ..AttentionShape::new(config.positive("num_heads")?, config.positive("d_kv")?)
     };
     let attention = AttentionSpec {
-        shape,
-        bias: false,
-        rotary: None,
         relative: Some(relative(config)?),
-        disentangled: None,
+        ..AttentionSpec::plain(shape, false)
     };
-    let feed_forward = feed_forward(config)?;
-    let block = |weights| BlockSpec {
-        weights,
-        placement: Placement::Pre,
-        attention: attention.clone(),
-        attention_norm: Some(norm),
-        feed_forward: feed_forward.clone(),
-        feed_forward_norm: Some(norm),
-        convolution: None,
-    };
+    let block = BlockSpec::plain(Placement::Pre, attention, feed_forward(config)?, norm);
+    let blocks = block.repeated(config.blocks("num_layers")?);
+    // Tables of encoder and decoder are tied, whatever `tie_word_embeddings` says of the output layer.
+    let embeddings = EmbeddingSpec::words(config.positive(key(Axis::Vocab))?, dim);
     let rate = config.rate("dropout_rate", DEFAULT_DROPOUT)?;
     Ok(EncoderSpec {
-        dim,
-        max_tokens: UNLIMITED,
-        usual_tokens: None,
-        embeddings: EmbeddingSpec {
-            vocab: config.positive(key(Axis::Vocab))?,
-            dim,
-            projection: None,
-            positions: None,
-            token_types: 0,
-            task_types: 0,
-            norm: None,
-            // Of encoder and decoder, whatever `tie_word_embeddings` says of the output layer.
-            tied: true,
-            padding: None,
-        },
-        blocks: (0..config.blocks("num_layers")?).map(block).collect(),
         final_norm: Some(norm),
         dropout: DropoutSpec {
             embeddings: rate,
@@ -86,9 +61,9 @@ fn spec(config: &Object) -> Result<EncoderSpec, NnError> {
             feed_forward_inner: rate,
             feed_forward_out: rate,
             last: rate,
-            distances: 0.0,
-            convolution: 0.0,
+            ..DropoutSpec::default()
         },
+        ..EncoderSpec::plain(UNLIMITED, embeddings, blocks)
     })
 }
 
