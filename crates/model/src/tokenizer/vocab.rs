@@ -10,7 +10,7 @@ use tokenizers::{
     pre_tokenizers::bert::BertPreTokenizer, processors::template::TemplateProcessing,
 };
 
-use super::failed;
+use super::open::failed;
 use crate::ModelError;
 
 /// Words of more characters are unknown as a whole, as in the original BERT.
