@@ -3,14 +3,9 @@
 Expects f32.onnx and int8.onnx of onnx_export.py in the folder --graphs.
 """
 
-import json
-import pathlib
-
 import numpy
 import onnxruntime
 import padded
-import protocol
-import tokenizers
 
 
 def open_model(args):
@@ -27,12 +22,4 @@ def open_model(args):
     return run
 
 
-def main():
-    args = protocol.encode_flags(__doc__, graphs=pathlib.Path)
-    run, tokenizer = open_model(args), padded.open_tokenizer(args)
-    versions = {"onnxruntime": onnxruntime.__version__, "tokenizers": tokenizers.__version__}
-    report = protocol.measure(args, lambda texts: padded.encode(run, tokenizer, texts, args.batch))
-    print(json.dumps(report | {"versions": versions}))
-
-
-main()
+padded.main(__doc__, open_model, {"onnxruntime": onnxruntime.__version__})

@@ -3,13 +3,8 @@
 Expects f32.xml and int8.xml of ov_export.py in the folder --graphs.
 """
 
-import json
-import pathlib
-
 import openvino
 import padded
-import protocol
-import tokenizers
 
 
 def open_model(args):
@@ -20,12 +15,4 @@ def open_model(args):
     return lambda ids, mask: request.infer({"input_ids": ids, "attention_mask": mask})[0]
 
 
-def main():
-    args = protocol.encode_flags(__doc__, graphs=pathlib.Path)
-    run, tokenizer = open_model(args), padded.open_tokenizer(args)
-    versions = {"openvino": openvino.__version__, "tokenizers": tokenizers.__version__}
-    report = protocol.measure(args, lambda texts: padded.encode(run, tokenizer, texts, args.batch))
-    print(json.dumps(report | {"versions": versions}))
-
-
-main()
+padded.main(__doc__, open_model, {"openvino": openvino.__version__})

@@ -1,7 +1,19 @@
 """Encoding with an engine that takes a padded batch: tokens, batches of similar lengths, mean pooling, length 1. NumPy and `tokenizers`."""
 
+import json
+import pathlib
+
 import numpy
+import protocol
 import tokenizers
+
+
+def main(description, open_model, versions):
+    """The whole program of an engine; `open_model` makes `run` of `encode` from the flags."""
+    args = protocol.encode_flags(description, graphs=pathlib.Path)
+    run, tokenizer = open_model(args), open_tokenizer(args)
+    report = protocol.measure(args, lambda texts: encode(run, tokenizer, texts, args.batch))
+    print(json.dumps(report | {"versions": versions | {"tokenizers": tokenizers.__version__}}))
 
 
 def open_tokenizer(args):
