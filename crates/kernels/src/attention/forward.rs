@@ -69,10 +69,7 @@ impl Kernel for Forward<'_> {
                 softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);
             let first = head.rows.start + block.start;
             if let Some(lse) = lse {
-                for (i, log_sum) in log_sum.iter().enumerate().take(block.len()) {
-                    // SAFETY: no other task writes this head's column of this row.
-                    unsafe { lse.piece((first + i) * heads + head.head, 1)[0] = *log_sum };
-                }
+                write_lse(&head, lse, first, &log_sum[..block.len()]);
             }
             let product = ScoreProduct {
                 scores,
@@ -96,6 +93,16 @@ impl Kernel for Forward<'_> {
                 },
             );
         }
+    }
+}
+
+/// Writes this head's log-sum-exp of the rows from `first` on.
+#[inline(always)]
+fn write_lse(head: &Head<'_>, lse: SharedMut, first: usize, log_sums: &[f32]) {
+    for (i, log_sum) in log_sums.iter().enumerate() {
+        let at = (first + i) * head.shape.heads + head.head;
+        // SAFETY: no other task writes this head's column of this row.
+        unsafe { lse.piece(at, 1)[0] = *log_sum };
     }
 }
 

@@ -24,7 +24,7 @@ pub struct ExpectedPrompts {
     query: String,
     /// Before documents; may be empty.
     document: String,
-    /// Of any other use.
+    /// Prompts for uses other than queries and documents.
     other: Vec<String>,
 }
 

@@ -31,7 +31,7 @@ pub struct ModelFolder {
     pub routes: Option<Routes>,
     /// What the first module says about texts; where there are routes, that of texts without a task.
     pub input: TextInput,
-    /// The same for each route; of a model without routes the one.
+    /// What the first module of each route says about texts; a model without routes has one entry.
     pub inputs: Vec<TextInput>,
     /// Prompts, similarity, truncation.
     pub settings: Settings,

@@ -23,7 +23,7 @@ use crate::{ModelError, ModelFolder, Routes, TokenIds, Tokenizer};
 pub struct Pipeline {
     prompts: Prompts,
     routes: Option<Routes>,
-    /// By route; of a model without routes the one.
+    /// One for each route; a model without routes has one.
     readers: Vec<Reader>,
     cache: TokenCache,
 }

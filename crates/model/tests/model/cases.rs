@@ -103,6 +103,17 @@ fn t5_with(tables: &[&str]) -> TempDir {
 const SHARED: &str = "shared.weight";
 const OWN: &str = "encoder.embed_tokens.weight";
 
+/// A copy that is saved has the tensors of the folder under the same names.
+#[track_caller]
+fn saved_as_read(dir: &Path, what: &str) {
+    let model = for_training(dir);
+    let target = dir.join("saved");
+    let (folder, params) = (model.folder(), model.network().params());
+    save(&target, folder, params, &SaveOptions::default()).unwrap();
+    let [found, expected] = [&target, dir].map(|folder| read_safetensors(folder.join(WEIGHTS)));
+    assert_eq!(found, expected, "{what}");
+}
+
 /// transformers ties two tables of a T5 only if they are equal; else the encoder reads its own.
 #[test]
 fn the_encoder_s_own_table_counts() {
@@ -115,18 +126,7 @@ fn the_encoder_s_own_table_counts() {
         let dir = t5_with(tables);
         let found = for_inference(dir.path()).encode(&texts).unwrap();
         assert_close(found.data(), &numbers(&golden[name]), CLOSE, name);
-        let model = for_training(dir.path());
-        let target = dir.path().join("saved");
-        save(
-            &target,
-            model.folder(),
-            model.network().params(),
-            &SaveOptions::default(),
-        )
-        .unwrap();
-        let [found, expected] =
-            [&target, dir.path()].map(|folder| read_safetensors(folder.join(WEIGHTS)));
-        assert_eq!(found, expected, "{name}");
+        saved_as_read(dir.path(), name);
         // Either name freezes it.
         for frozen in [SHARED, OWN] {
             let frozen = [frozen.to_owned()];
@@ -135,7 +135,7 @@ fn the_encoder_s_own_table_counts() {
     }
 }
 
-/// Of all families: the word table under the name of an output layer alone.
+/// Every family reads its word table where a checkpoint has it under the name of an output layer alone.
 #[test]
 fn a_word_table_that_is_only_there_as_an_output_layer() {
     const NAMES: [(&str, &str, &str); 12] = [
@@ -176,18 +176,7 @@ fn a_word_table_that_is_only_there_as_an_output_layer() {
         );
         let found = for_inference(dir.path()).encode(&texts).unwrap();
         assert_eq!(found, expected, "{name}");
-        let model = for_training(dir.path());
-        let target = dir.path().join("saved");
-        save(
-            &target,
-            model.folder(),
-            model.network().params(),
-            &SaveOptions::default(),
-        )
-        .unwrap();
-        let [found, expected] =
-            [&target, dir.path()].map(|folder| read_safetensors(folder.join(WEIGHTS)));
-        assert_eq!(found, expected, "{name}");
+        saved_as_read(dir.path(), name);
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::saved::in_both_layouts;
 
 pub const CLOSE: Tolerance = Tolerance::Absolute(2e-6);
-/// Of gradients, times the largest of a tensor where that is above 1. The gradient of a bias of keys is rounding alone.
+/// How far a gradient may be off, times the largest value of its tensor where that is above 1. The gradient of a key bias is rounding alone.
 const GRADIENT: f64 = 1e-5;
 
 fn goldens() -> Vec<FamilyGolden> {

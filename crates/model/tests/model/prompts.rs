@@ -92,7 +92,7 @@ fn roles_leave_the_default_prompt_out() {
     assert_eq!(embed(Role::Plain), spelled("o: "));
 }
 
-/// Of a model whose card asks for prompts, by the name of its folder; once, and not where a call chooses.
+/// A model whose folder has the name of one whose card asks for prompts says so once, and not where a call chooses a prompt.
 #[test]
 fn a_missing_prompt_is_told_once() {
     let dir = tempfile::tempdir().unwrap();

@@ -43,7 +43,7 @@ pub(crate) struct Distances {
     rows: Range<usize>,
     /// Which of them each distance has, from that of the first query to the last key on.
     places: Vec<u32>,
-    /// Those rows, `[rows, dim]`.
+    /// The rows of the table that occur, `[rows, dim]`.
     input: Buffer,
     /// Statistics of the normalisation, if there is one and a backward will follow.
     stats: Option<Buffer>,

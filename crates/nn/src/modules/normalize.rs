@@ -68,7 +68,7 @@ impl Module for Normalize {
         before.with(self.ends.output, self.dim)
     }
 
-    /// Of sentence embeddings it has nothing to say in either layout. Versions before 6.0 know no other, and would pass a file over.
+    /// A module that normalises sentence embeddings needs no file in either layout. Versions before 6.0 know no other kind, and would pass a file over.
     fn files(&self, options: &WriteConfig<'_>) -> Vec<ConfigFile> {
         if self.ends == RowEnds::SENTENCE {
             return Vec::new();

@@ -42,7 +42,7 @@ impl RowEnds {
         output: Feature::Sentence,
     };
 
-    /// Those that a configuration names. Upstream's default is to read sentence embeddings and to write what is read.
+    /// Reads the features that a configuration names as input and output. Upstream's default is to read sentence embeddings and to write what is read.
     ///
     /// # Errors
     /// A feature that no module writes, and one row per token where there should be one row per text, or the other way round.
