@@ -62,13 +62,7 @@ impl Frozen {
             layout: &plan.layout,
             checkpoints: &checkpoints,
         };
-        let mut values = Vec::new();
-        let mut products = Vec::with_capacity(plan.products.len());
-        for &tensor in &plan.products {
-            source.read(tensor, &mut values)?;
-            products.push(ops.pack(MatRef::new(tensor.rows, tensor.cols, &values)));
-            source.release(tensor);
-        }
+        let products = source.products(&plan.products, ops)?;
         let mut vectors = Vec::with_capacity(plan.vectors.len());
         for &tensor in &plan.vectors {
             let mut values = Vec::new();
@@ -136,14 +130,48 @@ impl Source<'_> {
         &self.layout.entries[tensor.entries()]
     }
 
-    /// All entries of a tensor, one after the other.
+    /// Tensors packed, each from where it lies in the file, or through a copy if it consists of several or is of another type.
+    fn products(&self, tensors: &[Tensor], ops: &dyn Ops) -> Result<Vec<PackedWeight>, NnError> {
+        let mut values = Vec::new();
+        let mut products = Vec::with_capacity(tensors.len());
+        for &tensor in tensors {
+            let weight = match self.in_place(tensor) {
+                Some(weight) => weight,
+                None => {
+                    self.read(tensor, &mut values)?;
+                    MatRef::new(tensor.rows, tensor.cols, &values)
+                }
+            };
+            products.push(ops.pack(weight));
+            self.release(tensor);
+        }
+        Ok(products)
+    }
+
+    /// `None` also of a tensor that is missing or of another shape, which reading it tells.
+    fn in_place(&self, tensor: Tensor) -> Option<MatRef<'_>> {
+        let [entry] = self.entries(tensor) else {
+            return None;
+        };
+        let checkpoint = of_module(self.checkpoints, entry.module);
+        let weight = checkpoint.matrix(&entry.name).ok()??;
+        let fits = (weight.rows(), weight.cols()) == (tensor.rows, tensor.cols)
+            && entry.shape == [tensor.rows, tensor.cols];
+        fits.then_some(weight)
+    }
+
+    /// All entries of a tensor, one after the other. Gives the memory of each back before the next is read.
     fn read(&self, tensor: Tensor, out: &mut Vec<f32>) -> Result<(), NnError> {
         let entries = self.entries(tensor);
         out.resize(tensor.rows * tensor.cols, 0.0);
         let start = entries[0].range.start;
         for entry in entries {
             let part = &mut out[entry.range.start - start..entry.range.end - start];
-            of_module(self.checkpoints, entry.module).read(&entry.name, &entry.shape, part)?;
+            let checkpoint = of_module(self.checkpoints, entry.module);
+            checkpoint.read(&entry.name, &entry.shape, part)?;
+            if entries.len() > 1 {
+                checkpoint.release();
+            }
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! WordPiece: the longest piece of the vocabulary that a word begins with, then the longest that its rest begins with, to its end
 //! (Wu et al. 2016). Most words are pieces themselves, which one look into a table shows.
 //!
-//! The texts of all pieces lie one after the other, and tables hold places in them: a text of its own for each of 30,000 pieces took
-//! several times the memory.
+//! The texts of all tokens lie one after the other, and tables hold ids: a text of its own for each of 30,000 tokens took several times
+//! the memory.
 
 use std::hash::BuildHasher;
 
@@ -10,53 +10,77 @@ use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use tokenizers::{Model, models::wordpiece::WordPiece};
 
-/// A piece of the vocabulary.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    start: u32,
-    len: u32,
-    id: u32,
-}
-
-/// The vocabulary as two tables.
+/// The vocabulary: the texts of all tokens in the order of their ids, and two tables of ids.
 #[derive(Debug)]
 pub(super) struct Pieces {
-    /// The texts of all pieces.
-    texts: Box<[u8]>,
-    /// Pieces that begin a word.
-    first: HashTable<Piece>,
-    /// Pieces that go on, without the prefix that marks them.
-    further: HashTable<Piece>,
-    /// Bytes of the longest piece.
+    texts: Texts,
+    /// Tokens that begin a word.
+    first: HashTable<u32>,
+    /// Tokens that go on, looked for without the prefix that marks them.
+    further: HashTable<u32>,
+    prefix: usize,
+    /// Bytes of the longest token.
     longest: usize,
     unknown: u32,
     /// Words of more characters are unknown as a whole.
     most_characters: usize,
 }
 
+/// Tokens by id, one behind the other.
+#[derive(Debug)]
+struct Texts {
+    bytes: Box<[u8]>,
+    /// Where each token starts, and where the last one ends. An id that the vocabulary leaves out has an empty text.
+    starts: Box<[u32]>,
+}
+
+impl Texts {
+    /// `None` if ids leave large gaps or stand for several tokens.
+    fn of(model: &WordPiece) -> Option<Self> {
+        let (mut bytes, mut starts) = (Vec::new(), vec![0]);
+        let (mut found, all) = (0, model.get_vocab_size());
+        // One after the other: the vocabulary as a whole would be a copy of it, 6 MiB of 30,000 tokens.
+        let mut id = 0;
+        while found < all {
+            if id as usize >= 2 * all {
+                return None;
+            }
+            if let Some(token) = model.id_to_token(id) {
+                bytes.extend_from_slice(token.as_bytes());
+                found += 1;
+            }
+            starts.push(u32::try_from(bytes.len()).ok()?);
+            id += 1;
+        }
+        Some(Self {
+            bytes: bytes.into_boxed_slice(),
+            starts: starts.into_boxed_slice(),
+        })
+    }
+
+    fn text(&self, id: u32) -> &[u8] {
+        let id = id as usize;
+        &self.bytes[self.starts[id] as usize..self.starts[id + 1] as usize]
+    }
+
+    /// Ids with a text.
+    fn ids(&self) -> impl Iterator<Item = u32> {
+        (0..self.starts.len() as u32 - 1).filter(|id| !self.text(*id).is_empty())
+    }
+
+    /// A table of ids by what follows the first `skipped` bytes of their texts.
+    fn table(&self, ids: &[u32], skipped: usize) -> HashTable<u32> {
+        let hasher = |id: &u32| hash(&self.text(*id)[skipped..]);
+        let mut table = HashTable::with_capacity(ids.len());
+        for id in ids {
+            table.insert_unique(hasher(id), *id, hasher);
+        }
+        table
+    }
+}
+
 fn hash(text: &[u8]) -> u64 {
     FxBuildHasher.hash_one(text)
-}
-
-fn text(texts: &[u8], piece: Piece) -> &[u8] {
-    &texts[piece.start as usize..][..piece.len as usize]
-}
-
-/// A table of pieces, by their texts.
-fn table(texts: &[u8], pieces: &[Piece]) -> HashTable<Piece> {
-    let hasher = |piece: &Piece| hash(text(texts, *piece));
-    let mut table = HashTable::with_capacity(pieces.len());
-    for piece in pieces {
-        table.insert_unique(hasher(piece), *piece, hasher);
-    }
-    table
-}
-
-/// Tokens with their ids, one after the other: the vocabulary as a whole would be a copy of it, 6 MiB of 30,000 tokens. Those above
-/// twice their number are left out.
-fn tokens(model: &WordPiece) -> impl Iterator<Item = (String, u32)> {
-    let most = u32::try_from(2 * model.get_vocab_size()).unwrap_or(u32::MAX);
-    (0..most).filter_map(|id| Some((model.id_to_token(id)?, id)))
 }
 
 impl Pieces {
@@ -64,36 +88,18 @@ impl Pieces {
     /// several tokens.
     pub(super) fn of(model: &WordPiece) -> Option<Self> {
         let unknown = model.token_to_id(&model.unk_token)?;
-        let prefix = &model.continuing_subword_prefix;
-        let mut texts = Vec::new();
-        let (mut first, mut further) = (Vec::new(), Vec::new());
-        for (token, id) in tokens(model) {
-            let piece = Piece {
-                start: u32::try_from(texts.len()).ok()?,
-                len: u32::try_from(token.len()).ok()?,
-                id,
-            };
-            texts.extend_from_slice(token.as_bytes());
-            // A word may begin with the prefix's own characters, so such a piece stands in both tables.
-            first.push(piece);
-            if token.starts_with(prefix.as_str()) {
-                let skipped = prefix.len() as u32;
-                further.push(Piece {
-                    start: piece.start + skipped,
-                    len: piece.len - skipped,
-                    ..piece
-                });
-            }
-        }
-        if first.len() < model.get_vocab_size() {
-            return None;
-        }
-        let longest = first.iter().map(|piece| piece.len as usize).max();
+        let prefix = model.continuing_subword_prefix.as_bytes();
+        let texts = Texts::of(model)?;
+        // A word may begin with the prefix's own characters, so tokens that go on stand in both tables.
+        let first: Vec<u32> = texts.ids().collect();
+        let goes_on = |id: &u32| texts.text(*id).starts_with(prefix);
+        let further: Vec<u32> = texts.ids().filter(goes_on).collect();
         Some(Self {
-            first: table(&texts, &first),
-            further: table(&texts, &further),
-            texts: texts.into_boxed_slice(),
-            longest: longest.unwrap_or(0),
+            first: texts.table(&first, 0),
+            further: texts.table(&further, prefix.len()),
+            prefix: prefix.len(),
+            longest: texts.ids().map(|id| texts.text(id).len()).max()?,
+            texts,
             unknown,
             most_characters: model.max_input_chars_per_word,
         })
@@ -105,26 +111,32 @@ impl Pieces {
             return ids.push(self.unknown);
         }
         let before = ids.len();
-        let (mut rest, mut table) = (word, &self.first);
+        let (mut rest, mut table, mut skipped) = (word, &self.first, 0);
         while !rest.is_empty() {
-            let Some(piece) = self.longest_piece(table, rest) else {
+            let Some((id, len)) = self.longest_piece(table, skipped, rest) else {
                 ids.truncate(before);
                 return ids.push(self.unknown);
             };
-            ids.push(piece.id);
-            (rest, table) = (&rest[piece.len as usize..], &self.further);
+            ids.push(id);
+            (rest, table, skipped) = (&rest[len..], &self.further, self.prefix);
         }
     }
 
-    fn longest_piece(&self, table: &HashTable<Piece>, rest: &[u8]) -> Option<Piece> {
+    /// The token of a table that the most bytes of `rest` are, after the first `skipped` of its own, and how many they are.
+    fn longest_piece(
+        &self,
+        table: &HashTable<u32>,
+        skipped: usize,
+        rest: &[u8],
+    ) -> Option<(u32, usize)> {
         let mut len = rest.len().min(self.longest);
         while len > 0 {
             // Nothing ends inside a character.
             if rest.get(len).is_none_or(|byte| byte & 0xc0 != 0x80) {
                 let wanted = &rest[..len];
-                let is_wanted = |piece: &Piece| text(&self.texts, *piece) == wanted;
-                if let Some(piece) = table.find(hash(wanted), is_wanted) {
-                    return Some(*piece);
+                let is_wanted = |id: &u32| &self.texts.text(*id)[skipped..] == wanted;
+                if let Some(id) = table.find(hash(wanted), is_wanted) {
+                    return Some((*id, len));
                 }
             }
             len -= 1;
