@@ -236,6 +236,8 @@ mod tests {
             "all-MiniLM-L6-v2",
             "bge-large-zh-noinstruct",
             "e5",
+            ("snowflake-arctic-embed-l-v2.0-ko", "query: "),
+            ("snowflake-arctic-embed-m-long", cards_represent()),
             "",
             "my-e5-base",
         ] {
