@@ -9,15 +9,15 @@ use matryo_data::{
 };
 use matryo_losses::Loss;
 use matryo_model::{
-    HubOptions, HubProgress, ModelError, Pipeline, PromptChoice, SentenceEncoder, Trainable,
-    resolve,
+    HubOptions, HubProgress, ModelError, ModelFolder, Pipeline, PromptChoice, SentenceEncoder,
+    Trainable, resolve,
 };
 use matryo_ops::cpu_in;
 
 use crate::{
     TrainError, TrainOutcome,
     accumulation::{Accumulation, Length},
-    by_column::{check_columns, check_routes},
+    by_column::{check_columns, check_routes, missing_prompts},
     checkpoint::{self, ResumePoint},
     config::{Compat, Resume, SamplerKind, TrainConfig},
     events::{Observer, RunPlan},
@@ -182,6 +182,8 @@ impl Trainer {
         let pipeline = self.model.pipeline();
         let limit = |column: &ColumnTokens| {
             let route = route_of(&self.config, pipeline, &column.column);
+        let expected = self.base().expected_prompts();
+        texts.extend(missing_prompts(&self.config, &self.data, expected.as_ref()));
             // Which was checked when the tokens were counted.
             route.map_or(0, |route| pipeline.max_seq_length_of(route))
         };
@@ -204,6 +206,11 @@ impl Trainer {
             config: self.config.clone(),
             model_path: self.model_path.clone(),
             dim: network.dim(),
+    /// What the small files of the base model say.
+    pub fn base(&self) -> &ModelFolder {
+        self.model.folder()
+    }
+
             parameters: layout.len(),
             trainable: layout.grad_len(),
             max_seq_length: self.model.max_seq_length(),
