@@ -123,3 +123,5 @@ fn five_steps_in_the_default_precision() {
         compare::probes(&trace, "final", &outcome.output_dir);
     }
 }
+    assert!(card.contains("query_embeddings = model.encode_query(queries)"));
+    assert!(card.contains("print(similarities)\n# tensor([["), "{card}");
