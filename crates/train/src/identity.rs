@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{TrainConfig, TrainError};
 
 /// Settings that the weights depend on. `retain`, threads, and everything about evaluating, saving and logging may change.
-const SETTINGS: [&str; 34] = [
+const SETTINGS: [&str; 35] = [
     "columns",
     "ignore_columns",
     "loss",
@@ -26,6 +26,7 @@ const SETTINGS: [&str; 34] = [
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "learning_rate",
+    "learning_rate_mapping",
     "weight_decay",
     "adam_beta1",
     "adam_beta2",
@@ -94,7 +95,8 @@ impl Identity {
         }
         for (key, value) in &self.settings {
             let other = found.settings.get(key).unwrap_or(&Value::Null);
-            if other != value {
+            // As text, since the order of a table may matter.
+            if other.to_string() != value.to_string() {
                 return Err(differ(
                     &format!("`{key}`"),
                     &other.to_string(),

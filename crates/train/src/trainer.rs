@@ -26,6 +26,7 @@ use crate::{
     measure::Measure,
     memory::{self, MemoryPlan},
     objective,
+    rates::RateGroups,
     run::Run,
     schedule::Schedule,
     texts::TextStore,
@@ -51,6 +52,7 @@ pub struct Trainer {
     pub(crate) rules: Accumulation,
     pub(crate) length: Length,
     pub(crate) schedule: Schedule,
+    pub(crate) rates: RateGroups,
     pub(crate) intervals: Intervals,
     pub(crate) identity: Identity,
     pub(crate) tokens: Vec<ColumnTokens>,
@@ -117,7 +119,13 @@ impl Trainer {
             weights::hash_of(model.folder())?,
             data.fingerprint(),
         );
+        let rates = RateGroups::new(
+            config.learning_rate,
+            config.learning_rate_mapping.as_ref(),
+            &model.network().params().layout,
+        )?;
         let mut trainer = Self {
+            rates,
             schedule: Schedule::new(&config, length.steps),
             intervals: Intervals::new(&config, length.steps),
             sampler: sampler(&config),
@@ -174,6 +182,8 @@ impl Trainer {
             queries: self.measure.as_ref().map(|measure| measure.queries),
         });
         texts.extend(objective::unused_labels(&*self.loss, &self.data));
+        let expected = self.base().expected_prompts();
+        texts.extend(missing_prompts(&self.config, &self.data, expected.as_ref()));
         texts
     }
 
@@ -182,8 +192,6 @@ impl Trainer {
         let pipeline = self.model.pipeline();
         let limit = |column: &ColumnTokens| {
             let route = route_of(&self.config, pipeline, &column.column);
-        let expected = self.base().expected_prompts();
-        texts.extend(missing_prompts(&self.config, &self.data, expected.as_ref()));
             // Which was checked when the tokens were counted.
             route.map_or(0, |route| pipeline.max_seq_length_of(route))
         };
@@ -198,6 +206,11 @@ impl Trainer {
         Run::new(self, observer)?.train()
     }
 
+    /// What the small files of the base model say.
+    pub fn base(&self) -> &ModelFolder {
+        self.model.folder()
+    }
+
     /// What is going to run.
     pub fn plan(&self) -> RunPlan {
         let network = self.model.network();
@@ -206,11 +219,6 @@ impl Trainer {
             config: self.config.clone(),
             model_path: self.model_path.clone(),
             dim: network.dim(),
-    /// What the small files of the base model say.
-    pub fn base(&self) -> &ModelFolder {
-        self.model.folder()
-    }
-
             parameters: layout.len(),
             trainable: layout.grad_len(),
             max_seq_length: self.model.max_seq_length(),
