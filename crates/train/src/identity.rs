@@ -96,12 +96,9 @@ impl Identity {
         for (key, value) in &self.settings {
             let other = found.settings.get(key).unwrap_or(&Value::Null);
             // As text, since the order of a table may matter.
-            if other.to_string() != value.to_string() {
-                return Err(differ(
-                    &format!("`{key}`"),
-                    &other.to_string(),
-                    &value.to_string(),
-                ));
+            let [other, value] = [other, value].map(ToString::to_string);
+            if other != value {
+                return Err(differ(&format!("`{key}`"), &other, &value));
             }
         }
         Ok(())
@@ -144,6 +141,11 @@ mod tests {
         identity(&[("retain", "0"), ("save_steps", "3")])
             .check(&old, path)
             .expect("the same run");
+        // The last pattern that matches counts.
+        let [rates, turned] = [r#"{ "a" = 0.1, "b" = 1.0 }"#, r#"{ "b" = 1.0, "a" = 0.1 }"#]
+            .map(|mapping| identity(&[("learning_rate_mapping", mapping)]));
+        rates.check(&rates, path).expect("the same run");
+        rates.check(&turned, path).expect_err("other rates");
         let other = Identity {
             data: "c".into(),
             ..identity(&[])
