@@ -4,7 +4,8 @@ trace.json has the keys of crates/train/tests/golden/traces. Nothing is evaluate
 `num_train_epochs` are null. The steps, losses and norms of sentence-transformers 5.7.0 with `no_duplicates` are the same, bit
 for bit; the order of batches is that of 5.7, see `order_of_5_7`.
 trace.safetensors has the embeddings of the probe sentences (`initial`, `final`) and the final weights: `weights.{name}`, of
-tables only the rows that changed, which `rows.{name}` lists.
+tables only the rows that changed, which `rows.{name}` lists. rates.json and rates.safetensors are the same of a run with
+learning rates of some parameters' own, `RATES`.
 """
 
 import json
@@ -29,6 +30,16 @@ SETTINGS = {
     "warmup_steps": 0.1,
     "logging_steps": 1,
     "seed": 42,
+}
+# Overlapping patterns, of which the last counts, over the names of the loss's parameters; weight decay keeps its rule.
+RATES = {
+    "weight_decay": 0.1,
+    "learning_rate_mapping": {
+        "embeddings": 1e-4,
+        r"layer\.0\.": 3e-3,
+        r"layer\.\d\.attention.*bias$": 0.0,
+        r"^model\.[2-9]\.": 2e-3,
+    },
 }
 
 
@@ -77,7 +88,7 @@ def trainer_for(
     rows: list[dict[str, str]],
     scratch: str,
     dimensions: list[int],
-    router_mapping: dict[str, str],
+    further: dict,
 ) -> RecordingTrainer:
     columns = {name: [row[name] for row in rows] for name in ("positive", "anchor")}
     row_of = {(row["positive"], row["anchor"]): index for index, row in enumerate(rows)}
@@ -89,8 +100,8 @@ def trainer_for(
         report_to="none",
         use_cpu=True,
         disable_tqdm=True,
-        router_mapping=router_mapping,
         **SETTINGS,
+        **further,
     )
     loss = MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), matryoshka_dims=dimensions)
     return RecordingTrainer(row_of, model=model, args=arguments, train_dataset=Dataset.from_dict(columns), loss=loss)
@@ -101,8 +112,10 @@ def record(
     folder: Path,
     dimensions: list[int] = DIMENSIONS,
     router_mapping: dict[str, str] | None = None,
+    name: str = "trace",
+    further: dict = {},
 ):
-    """Trains folder/model and writes folder/trace.json and folder/trace.safetensors.
+    """Trains folder/model and writes folder/NAME.json and folder/NAME.safetensors; `further` are settings beside the usual ones.
 
     With a `router_mapping` there are no weights, and `final_query` has the probe sentences as queries.
     """
@@ -111,7 +124,7 @@ def record(
     model = SentenceTransformer(str(folder / "model"), device="cpu")
     values = {"initial": torch.tensor(model.encode(probes))}
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = trainer_for(model, rows, scratch, dimensions, router_mapping or {})
+        trainer = trainer_for(model, rows, scratch, dimensions, further | {"router_mapping": router_mapping or {}})
         result = trainer.train()
     model.eval()
     values["final"] = torch.tensor(model.encode(probes))
@@ -120,8 +133,10 @@ def record(
     else:
         before = load_file(folder / "model/model.safetensors")
         values |= final_weights(before, getattr(model[0], "auto_model", model[0]).state_dict())
-    save_file(values, folder / "trace.safetensors")
-    (folder / "trace.json").write_text(json.dumps(course(trainer, result, dimensions), indent=1) + "\n")
+    save_file(values, folder / f"{name}.safetensors")
+    told = course(trainer, result, dimensions)
+    told["settings"] = SETTINGS | further
+    (folder / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
 
 
 def course(trainer: RecordingTrainer, result, dimensions: list[int]) -> dict:
@@ -142,7 +157,6 @@ def course(trainer: RecordingTrainer, result, dimensions: list[int]) -> dict:
         "columns": ["positive", "anchor"],
         "matryoshka_dims": dimensions,
         "batch_sampler": "no_duplicates, order of 5.7",
-        "settings": SETTINGS,
     }
 
 

@@ -26,14 +26,12 @@ TEXTS = ["What was the EBITDA in 2019?", "goodwill and what-if", "revenue"]
 
 
 def make(name: str, target: Path):
-    # Words cannot be added to byte-level BPE here.
-    words = [] if name == "roberta" else WORDS
     folder = REPOSITORY / "crates/testkit/families" / name / "model"
-    model = distill(str(folder), vocabulary=words, pca_dims=DIMENSIONS, quantize_to="float32", device="cpu")
+    model = distill(str(folder), vocabulary=WORDS, pca_dims=DIMENSIONS, quantize_to="float32", device="cpu")
     vocabulary = model.tokenizer.get_vocab()
     about = {
         "tokens": sorted(vocabulary, key=vocabulary.get),
-        "words": words,
+        "words": WORDS,
         "texts": TEXTS,
         "ids": [encoding.ids for encoding in model.tokenizer.encode_batch(TEXTS, add_special_tokens=False)],
     }

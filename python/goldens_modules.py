@@ -6,6 +6,7 @@ The repository's OUTPUT_FOLDER is crates/testkit/modules; set HF_HUB_OFFLINE=1. 
   model/                    the folder, as sentence-transformers 6.2 saves it
   golden.json, .safetensors   texts and their embeddings
   trace.json, .safetensors    of `stacked` and `static-query`: five optimizer steps, described in families_trace.py
+  rates.json, .safetensors    of `stacked`: such steps with learning rates of some parameters' own
 
 Of the other models golden.safetensors has gradients too: of the sum of `embeddings` times `direction`, both of the embeddings that
 `encode` gives, or of `query`, `query_direction`, `document` and `document_direction` where a model has routes. The gradient of a
@@ -213,6 +214,7 @@ def make(name: str, output: Path):
         names = [name for name, _ in model[0].auto_model.named_parameters() if name.endswith("key.bias")]
         about["zero_gradients"] = names
         families_trace.record(REPOSITORY, folder)
+        families_trace.record(REPOSITORY, folder, name="rates", further=families_trace.RATES)
     (folder / "golden.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 

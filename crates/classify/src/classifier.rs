@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use matryo_base::Progress;
-use matryo_model::{Embed, EncodeOptions, Encoded, SentenceEncoder};
+use matryo_model::{Embed, EncodeOptions, Encoded, ExpectedPrompts, SentenceEncoder};
 use matryo_ops::Ops;
 
 use crate::{ClassifierFile, ClassifyError, LogisticHead, Predictions, head_files};
@@ -39,6 +39,11 @@ impl Classifier {
             settings,
             head,
         })
+    }
+
+    /// As [`SentenceEncoder::on_missing_prompt`], of texts to be classified.
+    pub fn on_missing_prompt(&mut self, tell: impl Fn(&ExpectedPrompts) + Send + Sync + 'static) {
+        self.model.on_missing_prompt(tell);
     }
 
     /// The model under the head.

@@ -7,8 +7,8 @@ use std::{
 
 use matryo_base::write_atomic;
 use matryo_data::Dataset;
-use matryo_model::{HubProgress, Precision};
-use matryo_train::{Observer, TrainConfig, TrainError, TrainOutcome, Trainer, card};
+use matryo_model::{ExpectedPrompts, HubProgress, ModelFolder, Precision};
+use matryo_train::{Observer, TrainConfig, TrainError, Trainer, card};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -64,6 +64,16 @@ pub struct PairCounts {
     pub positive: usize,
     /// Pairs of two classes.
     pub negative: usize,
+}
+
+/// A tuning that is done.
+pub(crate) struct Tuned {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// What was trained on.
+    pub pairs: PairCounts,
+    /// What the base model wants before its texts and no default prompt gives.
+    pub expected_prompts: Option<ExpectedPrompts>,
 }
 
 /// What is tuned, and where the result goes.
@@ -130,7 +140,7 @@ pub(crate) fn tune(
     examples: &Examples,
     downloads: &dyn HubProgress,
     observer: &mut dyn Observer,
-) -> Result<(TrainOutcome, PairCounts), ClassifyError> {
+) -> Result<Tuned, ClassifyError> {
     tuning.options.check(examples)?;
     let pairs = contrastive_pairs(&examples.labels, &tuning.options.pairs());
     let positive = pairs.iter().filter(|pair| pair.positive).count();
@@ -150,9 +160,22 @@ pub(crate) fn tune(
     let names = ["sentence_1", "sentence_2"].map(str::to_owned).to_vec();
     let data = Dataset::from_columns(names, columns).with_labels("label".to_owned(), labels);
     let trainer = Trainer::with_data(config(tuning)?, data, downloads)?;
+    let expected_prompts = unmet_prompts(trainer.base());
     let outcome = trainer.run(observer)?;
     leave_out_paths(tuning.folder)?;
-    Ok((outcome, counts))
+    Ok(Tuned {
+        steps: outcome.steps,
+        pairs: counts,
+        expected_prompts,
+    })
+}
+
+/// What a model wants before texts without a role and its default prompt does not give.
+pub(crate) fn unmet_prompts(folder: &ModelFolder) -> Option<ExpectedPrompts> {
+    match folder.settings.default_prompt_name {
+        Some(_) => None,
+        None => folder.expected_prompts(),
+    }
 }
 
 /// Takes out of the card what would mislead: the folder has a passing name, and the file holds the examples, not the pairs.

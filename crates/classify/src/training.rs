@@ -4,8 +4,8 @@ use std::{path::Path, time::Instant};
 
 use matryo_base::{Progress, write_folder};
 use matryo_model::{
-    EncodeOptions, Encoded, HubOptions, HubProgress, ModelError, Precision, SaveOptions,
-    SentenceEncoder, resolve, save,
+    EncodeOptions, Encoded, ExpectedPrompts, HubOptions, HubProgress, ModelError, Precision, Role,
+    SaveOptions, SentenceEncoder, resolve, save,
 };
 use matryo_ops::cpu_in;
 use matryo_train::Observer;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     ClassifierFile, ClassifyError, Examples, FewShotOptions, Fit, LogisticHead, LogisticOptions,
     PairCounts, card,
-    few_shot::{Tuning, tune},
+    few_shot::{Tuning, tune, unmet_prompts},
     head_files,
 };
 
@@ -71,6 +71,8 @@ pub struct Trained {
     pub tuned: Option<(PairCounts, u64)>,
     /// Texts that were cut.
     pub truncated: usize,
+    /// What the base model wants before its texts, if the examples have it not.
+    pub missing_prompts: Option<ExpectedPrompts>,
     /// Iterations of the head's fit.
     pub iterations: usize,
     /// Largest component of its gradient at the end.
@@ -109,7 +111,11 @@ fn train_into(
     listeners: &mut Listeners<'_>,
 ) -> Result<Trained, ClassifyError> {
     let examples = training.examples;
-    let (tuned, tuning_seconds) = timed(|| put_model(folder, training, listeners))?;
+    let (base, tuning_seconds) = timed(|| put_model(folder, training, listeners))?;
+    let PutModel {
+        tuned,
+        expected_prompts,
+    } = base;
     let (encoded, encoding_seconds) = timed(|| Ok(encode(folder, training, listeners)?))?;
     let (x, classes) = (encoded.embeddings.view(), examples.classes.len());
     let (fit, fitting_seconds) = timed(|| {
@@ -134,6 +140,8 @@ fn train_into(
         examples: examples.len(),
         tuned,
         truncated: encoded.truncated,
+        missing_prompts: expected_prompts
+            .filter(|expected| expected.are_missing(Role::Plain, &examples.texts)),
         iterations: fit.iterations,
         gradient: fit.gradient,
         converged: fit.converged,
@@ -149,12 +157,20 @@ fn timed<T>(work: impl FnOnce() -> Result<T, ClassifyError>) -> Result<(T, f64),
     Ok((work()?, start.elapsed().as_secs_f64()))
 }
 
-/// Puts the model under the head into the folder, and tells what it was tuned on.
+/// The model under the head, as it was put into the folder.
+struct PutModel {
+    /// Pairs tuned on, and optimizer steps; `None` for a probe.
+    tuned: Option<(PairCounts, u64)>,
+    /// What the base model wants before its texts and no default prompt gives.
+    expected_prompts: Option<ExpectedPrompts>,
+}
+
+/// Puts the model under the head into the folder.
 fn put_model(
     folder: &Path,
     training: &Training<'_>,
     listeners: &mut Listeners<'_>,
-) -> Result<Option<(PairCounts, u64)>, ClassifyError> {
+) -> Result<PutModel, ClassifyError> {
     let &Training {
         model,
         revision,
@@ -164,10 +180,10 @@ fn put_model(
         ..
     } = training;
     match &training.method {
-        Method::Probe => {
-            copy(folder, training, listeners.downloads)?;
-            Ok(None)
-        }
+        Method::Probe => Ok(PutModel {
+            tuned: None,
+            expected_prompts: copy(folder, training, listeners.downloads)?,
+        }),
         Method::FewShot(options) => {
             let tuning = Tuning {
                 model,
@@ -178,23 +194,26 @@ fn put_model(
                 data,
                 folder,
             };
-            let (outcome, pairs) = tune(
+            let tuned = tune(
                 &tuning,
                 training.examples,
                 listeners.downloads,
                 listeners.tuning,
             )?;
-            Ok(Some((pairs, outcome.steps)))
+            Ok(PutModel {
+                tuned: Some((tuned.pairs, tuned.steps)),
+                expected_prompts: tuned.expected_prompts,
+            })
         }
     }
 }
 
-/// The base model as it is, in the layout that every reader loads.
+/// The base model as it is, in the layout that every reader loads. Gives what [`unmet_prompts`] does.
 fn copy(
     folder: &Path,
     training: &Training<'_>,
     downloads: &dyn HubProgress,
-) -> Result<(), ModelError> {
+) -> Result<Option<ExpectedPrompts>, ModelError> {
     let options = HubOptions {
         revision: training.revision.map(str::to_owned),
         ..HubOptions::from_env()
@@ -211,7 +230,8 @@ fn copy(
             card: card.as_deref(),
             ..SaveOptions::default()
         },
-    )
+    )?;
+    Ok(unmet_prompts(source.folder()))
 }
 
 /// Embeddings of the examples by the model in the folder.

@@ -10,6 +10,8 @@
 
 mod embed;
 mod error;
+mod findable;
+mod merges;
 mod pca;
 mod save;
 mod vocabulary;

@@ -5,13 +5,17 @@
 
 use std::{collections::HashSet, path::Path};
 
-use matryo_model::{ModelError, ModelFolder, SentenceEncoder, TokenRules, Tokenizer};
+use matryo_model::{ModelFolder, SentenceEncoder, TokenRules, Tokenizer};
 use serde_json::{Map, Value, json};
 use tokenizers::{
     NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
 };
 
-use crate::DistillError;
+use crate::{
+    DistillError,
+    findable::{check_ids, never_found},
+    merges::Merges,
+};
 
 /// Tokens at which the static model cuts a text, as model2vec sets it.
 const LONGEST: usize = 512;
@@ -32,10 +36,10 @@ struct Token {
     score: Value,
 }
 
-/// A word of the user's.
+/// A word of the user's, or a piece of one that merges need.
 struct Word {
-    /// As it was given.
-    given: String,
+    /// As it was given; `None` for a piece.
+    given: Option<String>,
     /// As the tokenizer sees it.
     text: String,
     /// Whether it is more than one word to the tokenizer: an added token, found in texts as a whole.
@@ -68,7 +72,7 @@ impl Vocabulary {
             return Err(DistillError::Empty);
         }
         check_ids(model, &tokens)?;
-        let words: Vec<String> = added.iter().map(|word| word.given.clone()).collect();
+        let words: Vec<Option<String>> = added.iter().map(|word| word.given.clone()).collect();
         let first = kept.len();
         let tokenizer = source.written(kept, added)?;
         notes.extend(never_found(&tokenizer, first, &words));
@@ -83,6 +87,7 @@ impl Vocabulary {
 /// The encoder's tokenizer.
 struct Source {
     json: Value,
+    /// As the static model's splits texts, to see what becomes of a word.
     inner: tokenizers::Tokenizer,
     path: std::path::PathBuf,
     /// The tokens for what is unknown and for padding, which stay special.
@@ -101,7 +106,10 @@ impl Source {
         };
         let text = tokenizer.to_json()?;
         let json: Value = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        let inner = text
+        let mut prefixed = json.clone();
+        prefix_spaces(&mut prefixed["pre_tokenizer"]);
+        let inner = prefixed
+            .to_string()
             .parse()
             .map_err(|e: tokenizers::Error| wrong(e.to_string()))?;
         let frame = tokenizer.frame().ok_or_else(|| {
@@ -187,17 +195,11 @@ impl Source {
 
     /// The user's words as the tokenizer sees them, each once, without those that are tokens already.
     fn words(
-        &self,
+        &mut self,
         words: &[String],
         kept: &[Token],
         notes: &mut Vec<String>,
     ) -> Result<Vec<Word>, DistillError> {
-        let is_bpe = self.json["model"]["type"] == "BPE";
-        if is_bpe && !words.is_empty() {
-            return Err(self.wrong(
-                "words cannot be added to a BPE tokenizer, whose tokens are made by merges",
-            ));
-        }
         let mut known: HashSet<String> = kept.iter().map(|token| token.text.clone()).collect();
         let mut added = Vec::new();
         let mut left_out = 0;
@@ -210,9 +212,8 @@ impl Source {
             };
             let is_new = !text.is_empty() && !is_unused(&text) && known.insert(text.clone());
             if is_new {
-                let given = word.clone();
                 added.push(Word {
-                    given,
+                    given: Some(word.clone()),
                     text,
                     is_phrase,
                 });
@@ -228,7 +229,38 @@ impl Source {
         }
         // Phrases are added tokens, which come last.
         added.sort_by_key(|word| word.is_phrase);
+        if self.json["model"]["type"] == "BPE" && !added.is_empty() {
+            added = self.merged(added, kept)?;
+        }
         Ok(added)
+    }
+
+    /// Makes each word one token by further merges, and puts behind it the pieces that these join.
+    ///
+    /// As in model2vec the encoder reads words and pieces as they are spelt, with the mark of a space before them.
+    fn merged(&mut self, words: Vec<Word>, kept: &[Token]) -> Result<Vec<Word>, DistillError> {
+        let merges = Merges::read(&self.json["model"]["merges"]);
+        let mut merges = merges.ok_or_else(|| self.wrong("`model.merges` is no list of pairs"))?;
+        let mut known: HashSet<String> = kept.iter().map(|token| token.text.clone()).collect();
+        let mut all = Vec::with_capacity(words.len());
+        for word in words {
+            known.insert(word.text.clone());
+            let pieces = if word.is_phrase {
+                Vec::new()
+            } else {
+                merges.make(&word.text);
+                merges.missing(|token| known.contains(token))
+            };
+            known.extend(pieces.iter().cloned());
+            all.push(word);
+            all.extend(pieces.into_iter().map(|text| Word {
+                given: None,
+                text,
+                is_phrase: false,
+            }));
+        }
+        self.json["model"]["merges"] = merges.written();
+        Ok(all)
     }
 
     fn normalized(&self, word: &str) -> Result<String, DistillError> {
@@ -306,7 +338,7 @@ impl Source {
 
 fn added_token(id: usize, text: &str, special: bool) -> Value {
     json!({
-        "id": id, "content": text, "single_word": false, "lstrip": false, "rstrip": false,
+        "id": id, "content": text, "single_word": false, "lstrip": !special, "rstrip": !special,
         "normalized": !special, "special": special,
     })
 }
@@ -341,38 +373,4 @@ fn padding(path: &Path, json: &Value) -> Option<String> {
             .find(|token| ["[PAD]", "<pad>"].contains(token))
             .map(str::to_owned)
     })
-}
-
-/// A note of how many words the tokenizer itself cuts up before it looks for them, as BERT's does with Chinese. `first` is the id of
-/// the first word.
-fn never_found(tokenizer: &Value, first: usize, words: &[String]) -> Option<String> {
-    let tokenizer: tokenizers::Tokenizer = tokenizer.to_string().parse().ok()?;
-    let is_lost = |(i, word): &(usize, &String)| {
-        let encoding = tokenizer.encode_fast(word.as_str(), false);
-        encoding.is_ok_and(|encoding| encoding.get_ids() != [(first + i) as u32])
-    };
-    let lost = words.iter().enumerate().filter(is_lost).count();
-    let all = words.len();
-    (lost > 0).then(|| {
-        format!("{lost} of {all} words are never found in a text: the tokenizer cuts it up before it looks for tokens")
-    })
-}
-
-/// Fails on a token that the table has no row for: a tokenizer may know more tokens than the weights do.
-fn check_ids(model: &SentenceEncoder, tokens: &[Vec<u32>]) -> Result<(), DistillError> {
-    let rows = model.folder().input.vocab;
-    match tokens.iter().flatten().find(|id| **id as usize >= rows) {
-        None => Ok(()),
-        Some(&id) => {
-            let token = model.tokenizer().token(id).unwrap_or_default();
-            let text = token.clone();
-            Err(ModelError::TokenBeyondTable {
-                text,
-                token,
-                id,
-                rows,
-            }
-            .into())
-        }
-    }
 }

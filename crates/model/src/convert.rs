@@ -1,7 +1,7 @@
 //! Weights that are only there as a pickle of torch, written as safetensors beside it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ModelError,
+    folder::module_folders,
     save::{RawTensor, write_raw},
 };
 
@@ -32,12 +33,12 @@ pub struct Converted {
 }
 
 /// Writes model.safetensors beside each pytorch_model.bin of a model folder and its modules' folders, where there is none; shards stay
-/// shards. The pickles stay. Types of tensors stay. Memory holds a file and its tensors.
+/// shards. Those of a Router's routes, which may lie a folder deeper, are among them. The pickles stay. Types of tensors stay. Memory holds a file and its tensors.
 ///
 /// `key` names the entry that holds the tensors in files that hold more.
 ///
 /// # Errors
-/// A folder without such files; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
+/// A folder without such files; a modules.json or router_config.json that is no list of modules; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
 /// written before stays.
 pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, ModelError> {
     let mut written = Vec::new();
@@ -60,17 +61,18 @@ pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, Model
     Ok(written)
 }
 
-/// The folder and those in it, by name.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
+/// The folder, those in it, and those of modules that lie deeper, by name. The first comes first.
+fn folders(folder: &Path) -> Result<BTreeSet<PathBuf>, ModelError> {
     let read = |error| FileError::new("read", folder)(error);
-    let mut folders = vec![folder.to_owned()];
+    let mut folders = BTreeSet::from([folder.to_owned()]);
     for entry in fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
         if path.is_dir() {
-            folders.push(path);
+            folders.insert(path);
         }
     }
-    folders[1..].sort();
+    let modules = module_folders(folder)?.into_iter();
+    folders.extend(modules.map(|place| folder.join(place)));
     Ok(folders)
 }
 

@@ -204,6 +204,26 @@ pub enum TrainError {
         /// The columns of the data.
         columns: Vec<String>,
     },
+    /// A pattern for learning rates that is no regular expression.
+    #[error(
+        "`learning_rate_mapping` has the pattern `{pattern}`, which is not understood: {source}"
+    )]
+    RatePattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<regex::Error>,
+    },
+    /// A pattern for learning rates that matches nothing.
+    #[error(
+        "`learning_rate_mapping` has the pattern `{pattern}`, which no parameter's name matches"
+    )]
+    UnmatchedRate {
+        /// The pattern.
+        pattern: String,
+        /// The names most like it.
+        nearest: Vec<String>,
+    },
     /// Fewer rows than a batch, and the incomplete batch is dropped.
     #[error(
         "no batch is left: {rows} rows do not fill one of {batch}, and `dataloader_drop_last` is set"
@@ -289,6 +309,10 @@ impl TrainError {
             Self::Eval(error) => error.hint(),
             Self::Card(error) => error.hint(),
             Self::Model(error) => error.hint(),
+            Self::RatePattern { .. } => {
+                Some("a pattern is a regular expression as of Python's `re`, but for look-around and references to groups".into())
+            }
+            Self::UnmatchedRate { nearest, .. } => Some(format!("the nearest names are {}", nearest.join(", "))),
             Self::NoRouterMapping { routes, columns } => {
                 let pairs = columns.iter().zip(routes.iter().cycle());
                 let pairs: Vec<String> = pairs.map(|(c, r)| format!("{c} = \"{r}\"")).collect();

@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use matryo_base::write_atomic;
-use matryo_model::{ModelError, ModelFolder, SaveOptions, SentenceEncoder, Trainable, save};
+use matryo_model::{
+    Embed, ModelError, ModelFolder, Role, SaveOptions, SentenceEncoder, Trainable, save,
+};
 use serde_json::json;
 
 use crate::{
     BestStep, TrainError, TrainOutcome,
-    card::{self, WidgetExample},
+    card::{self, CardData},
     checkpoint,
     events::Event,
     numbers::round,
@@ -102,18 +104,11 @@ fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
     })?;
     let last = Final {
         weights_sha256: Some(weights::hash_of(&ModelFolder::open(folder)?)?),
-        // Texts of a model with routes are queries or documents, which the example does not say.
-        similarities: run
-            .facts
-            .widget
-            .first()
-            .filter(|_| model.folder().routes.is_none())
-            .map(|example| similarities(model, example))
-            .transpose()?,
     };
-    let data = run
+    let mut data = run
         .facts
         .card(&run.trainer.config, &run.progress, saved_step, last);
+    add_similarities(&mut data, model)?;
     let text = card::render(&data)?;
     write_atomic(&folder.join("README.md"), |file| {
         file.write_all(text.as_bytes())
@@ -121,14 +116,31 @@ fn save_final(run: &Run<'_>, saved_step: u64) -> Result<(), TrainError> {
     Ok(card::save_record(folder, &data)?)
 }
 
-/// How alike the example's sentences are to its source.
-fn similarities(
+/// Adds how similar the example's sentences are to its source: as documents and query where the card's example of use encodes
+/// them so.
+fn add_similarities(
+    data: &mut CardData,
     model: &SentenceEncoder<Trainable>,
-    example: &WidgetExample,
-) -> Result<Vec<f32>, ModelError> {
-    let source = model.encode(&[&example.source_sentence])?;
-    let sentences = model.encode(&example.sentences)?;
-    Ok(model.similarity(&source, &sentences).into_vec())
+) -> Result<(), ModelError> {
+    let roles = match data.is_retrieval() {
+        true => [Role::Query, Role::Document],
+        false => [Role::Plain; 2],
+    };
+    let has_route = |role: &Role| model.tokenizer_of(*role).is_ok();
+    let Some(training) = &mut data.training else {
+        return Ok(());
+    };
+    if let Some(example) = training
+        .widget
+        .first()
+        .filter(|_| roles.iter().all(has_route))
+    {
+        let source = model.embed(&[&example.source_sentence], roles[0])?;
+        let sentences: Vec<&str> = example.sentences.iter().map(String::as_str).collect();
+        let sentences = model.embed(&sentences, roles[1])?;
+        training.usage_similarities = Some(model.similarity(&source, &sentences).into_vec());
+    }
+    Ok(())
 }
 
 fn outcome(run: &Run<'_>, saved_step: u64, train_loss: f64) -> TrainOutcome {

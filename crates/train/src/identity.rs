@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{TrainConfig, TrainError};
 
 /// Settings that the weights depend on. `retain`, threads, and everything about evaluating, saving and logging may change.
-const SETTINGS: [&str; 34] = [
+const SETTINGS: [&str; 35] = [
     "columns",
     "ignore_columns",
     "loss",
@@ -26,6 +26,7 @@ const SETTINGS: [&str; 34] = [
     "per_device_train_batch_size",
     "gradient_accumulation_steps",
     "learning_rate",
+    "learning_rate_mapping",
     "weight_decay",
     "adam_beta1",
     "adam_beta2",
@@ -94,12 +95,10 @@ impl Identity {
         }
         for (key, value) in &self.settings {
             let other = found.settings.get(key).unwrap_or(&Value::Null);
+            // As text, since the order of a table may matter.
+            let [other, value] = [other, value].map(ToString::to_string);
             if other != value {
-                return Err(differ(
-                    &format!("`{key}`"),
-                    &other.to_string(),
-                    &value.to_string(),
-                ));
+                return Err(differ(&format!("`{key}`"), &other, &value));
             }
         }
         Ok(())
@@ -142,6 +141,11 @@ mod tests {
         identity(&[("retain", "0"), ("save_steps", "3")])
             .check(&old, path)
             .expect("the same run");
+        // The last pattern that matches counts.
+        let [rates, turned] = [r#"{ "a" = 0.1, "b" = 1.0 }"#, r#"{ "b" = 1.0, "a" = 0.1 }"#]
+            .map(|mapping| identity(&[("learning_rate_mapping", mapping)]));
+        rates.check(&rates, path).expect("the same run");
+        rates.check(&turned, path).expect_err("other rates");
         let other = Identity {
             data: "c".into(),
             ..identity(&[])

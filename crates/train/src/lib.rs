@@ -20,6 +20,7 @@ mod objective;
 mod optimizer;
 mod outcome;
 mod progress;
+mod rates;
 mod record;
 mod run;
 pub mod schedule;

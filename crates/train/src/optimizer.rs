@@ -5,7 +5,7 @@ use std::ops::Range;
 use matryo_model::{Grads, Layout, Params};
 use matryo_ops::{AdamW, AlignedVec, Ops, Touched};
 
-use crate::config::TrainConfig;
+use crate::{config::TrainConfig, rates::RateGroups};
 
 /// Added to the norm before dividing by it, as in `torch.nn.utils.clip_grad_norm_`.
 const NORM_EPSILON: f64 = 1e-6;
@@ -40,19 +40,21 @@ struct Segment {
     params: Range<usize>,
     grads: Range<usize>,
     decay: bool,
+    /// Index of its learning rate.
+    group: usize,
 }
 
 impl Optimizer {
-    /// Zero moments for the trainable parameters of `layout`.
-    pub fn new(config: &TrainConfig, layout: &Layout) -> Self {
-        Self::with(Settings::new(config), layout)
+    /// Zero moments for the trainable parameters of `layout`, whose learning rates are grouped by `rates`.
+    pub fn new(config: &TrainConfig, layout: &Layout, rates: &RateGroups) -> Self {
+        Self::with(Settings::new(config), layout, rates)
     }
 
-    fn with(settings: Settings, layout: &Layout) -> Self {
+    fn with(settings: Settings, layout: &Layout, rates: &RateGroups) -> Self {
         let [m, v] = [(); 2].map(|()| AlignedVec::zeros(layout.grad_len()));
         Self {
             settings,
-            segments: segments(layout),
+            segments: segments(layout, rates),
             m,
             v,
             touched: Touched::none(layout.grad_len()),
@@ -76,19 +78,20 @@ impl Optimizer {
         result
     }
 
-    /// Updates `params` at `learning_rate`; `norm` is the gradient's, before clipping.
+    /// Updates `params`, each group at its rate of `learning_rates`; `norm` is the gradient's, before clipping.
     pub fn step(
         &mut self,
         ops: &dyn Ops,
         params: &mut Params,
         grads: &Grads,
         norm: f64,
-        learning_rate: f64,
+        learning_rates: &[f64],
     ) {
         self.updates += 1;
         self.touched.merge(grads.touched());
         let grad_scale = clip_coefficient(norm, self.settings.max_grad_norm) as f32;
         for segment in &self.segments {
+            let learning_rate = learning_rates[segment.group];
             let update = AdamW {
                 grad_scale,
                 ..self
@@ -154,15 +157,19 @@ fn clip_coefficient(norm: f64, max_norm: f64) -> f64 {
     }
 }
 
-/// Joins neighbours in both buffers with the same decay: few long calls instead of one a tensor.
-fn segments(layout: &Layout) -> Vec<Segment> {
+/// Joins neighbours in both buffers with the same decay and learning rate: few long calls instead of one a tensor.
+fn segments(layout: &Layout, rates: &RateGroups) -> Vec<Segment> {
     let mut segments: Vec<Segment> = Vec::new();
-    for entry in &layout.entries {
+    for (index, entry) in layout.entries.iter().enumerate() {
+        let group = rates.of(index);
         let Some(grads) = entry.grad.clone() else {
             continue;
         };
         match segments.last_mut() {
-            Some(last) if last.params.end == entry.range.start && last.decay == entry.decay => {
+            Some(last)
+                if last.params.end == entry.range.start
+                    && (last.decay, last.group) == (entry.decay, group) =>
+            {
                 last.params.end = entry.range.end;
                 last.grads.end = grads.end;
             }
@@ -170,6 +177,7 @@ fn segments(layout: &Layout) -> Vec<Segment> {
                 params: entry.range.clone(),
                 grads,
                 decay: entry.decay,
+                group,
             }),
         }
     }
@@ -179,6 +187,7 @@ fn segments(layout: &Layout) -> Vec<Segment> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::LearningRates;
 
     #[test]
     fn neighbours_join_unless_frozen_or_decayed_differently() {
@@ -188,24 +197,43 @@ mod tests {
         layout.push(0, "frozen", &[5], false, false);
         layout.push(0, "c", &[2], true, false);
         layout.push(0, "d", &[1], true, true);
+        layout.push(0, "e", &[1], true, true);
+        for (entry, name) in layout
+            .entries
+            .iter_mut()
+            .zip(["a", "b", "frozen", "c", "d", "e"])
+        {
+            entry.upstream = vec![name.to_owned()];
+        }
+        let rates = LearningRates(vec![("e$".into(), 1e-3)]);
+        let rates = RateGroups::new(1e-5, Some(&rates), &layout).unwrap();
         let expected = [
             Segment {
                 params: 0..7,
                 grads: 0..7,
                 decay: true,
+                group: 0,
             },
             Segment {
                 params: 12..14,
                 grads: 7..9,
                 decay: false,
+                group: 0,
             },
             Segment {
                 params: 14..15,
                 grads: 9..10,
                 decay: true,
+                group: 0,
+            },
+            Segment {
+                params: 15..16,
+                grads: 10..11,
+                decay: true,
+                group: 1,
             },
         ];
-        assert_eq!(segments(&layout), expected);
+        assert_eq!(segments(&layout, &rates), expected);
     }
 
     #[test]
@@ -234,7 +262,8 @@ mod tests {
             layout: layout.clone(),
             flat: AlignedVec::zeros(LEN),
         };
-        let mut whole = Optimizer::with(settings, &layout);
+        let rates = RateGroups::new(1e-3, None, &layout).unwrap();
+        let mut whole = Optimizer::with(settings, &layout, &rates);
         let mut grads = Grads::zeros(layout.clone());
         let step =
             |optimizer: &mut Optimizer, params: &mut Params, grads: &mut Grads, row: usize| {
@@ -245,10 +274,10 @@ mod tests {
                 });
                 wrote.unwrap();
                 let norm = grad_norm(&*ops, grads);
-                optimizer.step(&*ops, params, grads, norm, 1e-3);
+                optimizer.step(&*ops, params, grads, norm, &[1e-3]);
             };
         step(&mut whole, &mut params, &mut grads, 3);
-        let mut resumed = Optimizer::with(settings, &layout);
+        let mut resumed = Optimizer::with(settings, &layout, &rates);
         resumed.updates = whole.updates;
         resumed
             .read_with(|into| -> Result<(), ()> {

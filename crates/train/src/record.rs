@@ -35,8 +35,6 @@ pub(crate) struct Facts {
 pub(crate) struct Final {
     /// SHA-256 of its weights.
     pub weights_sha256: Option<String>,
-    /// Similarities in the first widget example.
-    pub similarities: Option<Vec<f32>>,
 }
 
 impl Facts {
@@ -114,7 +112,7 @@ impl Facts {
                 .collect(),
             weights_sha256: last.weights_sha256,
             widget: self.widget.clone(),
-            usage_similarities: last.similarities,
+            usage_similarities: None,
         }
     }
 }

@@ -54,7 +54,7 @@ impl<'a> Run<'a> {
         std::fs::create_dir_all(&output_dir).map_err(FileError::new("write into", &output_dir))?;
         checkpoint::sweep(&output_dir)?;
         let params = trainer.model.network_mut().params_mut();
-        let mut optimizer = Optimizer::new(&trainer.config, &params.layout);
+        let mut optimizer = Optimizer::new(&trainer.config, &params.layout, &trainer.rates);
         let mut grads = Grads::zeros(params.layout.clone());
         let mut progress = Progress::default();
         match &trainer.resume {
@@ -170,7 +170,8 @@ impl<'a> Run<'a> {
     }
 
     fn optimizer_step(&mut self) -> Result<(), TrainError> {
-        let learning_rate = self.trainer.schedule.learning_rate(self.progress.step);
+        let step = self.progress.step;
+        let learning_rates = self.trainer.rates.at(&self.trainer.schedule, step);
         let network = self.trainer.model.network_mut();
         let ops = network.ops().clone();
         let norm = grad_norm(&*ops, &self.grads);
@@ -183,7 +184,7 @@ impl<'a> Run<'a> {
         }
         let params = network.params_mut();
         self.optimizer
-            .step(&*ops, params, &self.grads, norm, learning_rate);
+            .step(&*ops, params, &self.grads, norm, &learning_rates);
         self.grads.clear();
         let progress = &mut self.progress;
         progress.open_batches = 0;
@@ -192,7 +193,8 @@ impl<'a> Run<'a> {
             progress.epoch as f64 + progress.batch as f64 / self.trainer.rules.loader_len as f64;
         self.clock.steps += 1;
         self.tick();
-        self.tell_step(loss, learning_rate, norm);
+        // That of the parameters without one of their own, as upstream logs it.
+        self.tell_step(loss, learning_rates[0], norm);
         Ok(())
     }
 

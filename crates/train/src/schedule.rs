@@ -50,6 +50,15 @@ impl Schedule {
         }
     }
 
+    /// As [`Schedule::learning_rate`], for parameters whose highest rate is `peak`: a share of it that is the same for all.
+    pub fn learning_rate_from(&self, peak: f64, done: u64) -> f64 {
+        match self.kind {
+            // Upstream's share ends at a rate of the run's own.
+            LrScheduler::Polynomial => peak * (self.learning_rate(done) / self.peak),
+            _ => Self { peak, ..*self }.learning_rate(done),
+        }
+    }
+
     /// Share of the steps after the warm-up that are done.
     fn progress(&self, done: u64) -> f64 {
         let decay = self.total.saturating_sub(self.warmup).max(1);
@@ -100,6 +109,24 @@ mod tests {
                     (a - b).abs() <= 1e-15 * peak,
                     "{kind:?} {warmup}/{total} step {step}: {a} for {b}"
                 );
+            }
+        }
+    }
+
+    /// `LambdaLR` multiplies the rate of each group of parameters by one factor.
+    #[test]
+    fn other_peaks_take_the_same_share() {
+        for kind in [LrScheduler::Linear, LrScheduler::Polynomial] {
+            let schedule = Schedule {
+                kind,
+                peak: 1e-3,
+                warmup: 2,
+                total: 9,
+            };
+            for done in 0..=9 {
+                let share = schedule.learning_rate(done) / 1e-3;
+                let found = schedule.learning_rate_from(4e-2, done);
+                assert!((found - 4e-2 * share).abs() < 1e-17, "{kind:?} {done}");
             }
         }
     }

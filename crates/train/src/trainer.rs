@@ -9,15 +9,15 @@ use matryo_data::{
 };
 use matryo_losses::Loss;
 use matryo_model::{
-    HubOptions, HubProgress, ModelError, Pipeline, PromptChoice, SentenceEncoder, Trainable,
-    resolve,
+    HubOptions, HubProgress, ModelError, ModelFolder, Pipeline, PromptChoice, SentenceEncoder,
+    Trainable, resolve,
 };
 use matryo_ops::cpu_in;
 
 use crate::{
     TrainError, TrainOutcome,
     accumulation::{Accumulation, Length},
-    by_column::{check_columns, check_routes},
+    by_column::{check_columns, check_routes, missing_prompts},
     checkpoint::{self, ResumePoint},
     config::{Compat, Resume, SamplerKind, TrainConfig},
     events::{Observer, RunPlan},
@@ -26,6 +26,7 @@ use crate::{
     measure::Measure,
     memory::{self, MemoryPlan},
     objective,
+    rates::RateGroups,
     run::Run,
     schedule::Schedule,
     texts::TextStore,
@@ -51,6 +52,7 @@ pub struct Trainer {
     pub(crate) rules: Accumulation,
     pub(crate) length: Length,
     pub(crate) schedule: Schedule,
+    pub(crate) rates: RateGroups,
     pub(crate) intervals: Intervals,
     pub(crate) identity: Identity,
     pub(crate) tokens: Vec<ColumnTokens>,
@@ -117,7 +119,13 @@ impl Trainer {
             weights::hash_of(model.folder())?,
             data.fingerprint(),
         );
+        let rates = RateGroups::new(
+            config.learning_rate,
+            config.learning_rate_mapping.as_ref(),
+            &model.network().params().layout,
+        )?;
         let mut trainer = Self {
+            rates,
             schedule: Schedule::new(&config, length.steps),
             intervals: Intervals::new(&config, length.steps),
             sampler: sampler(&config),
@@ -174,6 +182,8 @@ impl Trainer {
             queries: self.measure.as_ref().map(|measure| measure.queries),
         });
         texts.extend(objective::unused_labels(&*self.loss, &self.data));
+        let expected = self.base().expected_prompts();
+        texts.extend(missing_prompts(&self.config, &self.data, expected.as_ref()));
         texts
     }
 
@@ -194,6 +204,11 @@ impl Trainer {
     /// A full disk, a diverged training, a stop that the observer asked for. Checkpoints that were written stay.
     pub fn run(self, observer: &mut dyn Observer) -> Result<TrainOutcome, TrainError> {
         Run::new(self, observer)?.train()
+    }
+
+    /// What the small files of the base model say.
+    pub fn base(&self) -> &ModelFolder {
+        self.model.folder()
     }
 
     /// What is going to run.

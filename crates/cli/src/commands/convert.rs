@@ -12,8 +12,8 @@ use crate::{error::CliError, stdout};
 /// Write model.safetensors beside each pytorch_model.bin of a model folder.
 ///
 /// A pickle is a program; this reads the tensors in it and runs none of it, and refuses a file that calls for anything else by
-/// name. Modules' folders are converted too, shards stay shards, types stay, and so do the pickles. With --json: [{"path": FILE,
-/// "tensors": 201}, ...].
+/// name. Modules' folders are converted too, those of a Router's routes among them; shards stay shards, types stay, and so do
+/// the pickles. With --json: [{"path": FILE, "tensors": 201}, ...].
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
     /// Folder of the model

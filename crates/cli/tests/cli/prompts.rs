@@ -121,3 +121,91 @@ fn prompts_that_the_model_names_itself() {
         "{info}"
     );
 }
+
+#[test]
+fn a_training_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let e5 = named(dir.path(), "e5-small-v2");
+    let e5 = e5.to_str().unwrap();
+    let row = json!({"anchor": "revenue", "positive": "what a company earns"});
+    let other = json!({"anchor": "profit", "positive": "what is left of it"});
+    let data = dir.path().join("train.jsonl");
+    std::fs::write(&data, format!("{row}\n{other}\n")).unwrap();
+    let told = |name: &str, further: &[&str]| {
+        let target = dir.path().join(name);
+        let paths = [data.to_str().unwrap(), target.to_str().unwrap()];
+        let fixed = [
+            "train",
+            "--model",
+            e5,
+            "--train_data",
+            paths[0],
+            "--output_dir",
+            paths[1],
+        ];
+        let steps = ["--max_steps", "1", "--per_device_train_batch_size", "2"];
+        let ran = run(&[&fixed[..], &steps, further].concat());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        ran.stderr
+            .matches("the card of e5-small-v2 asks for")
+            .count()
+    };
+    assert_eq!(told("without", &[]), 1);
+    assert_eq!(told("none", &["--prompts", ""]), 0);
+    let prompts = "{ anchor = \"query: \", positive = \"passage: \" }";
+    assert_eq!(told("with", &["--prompts", prompts]), 0);
+}
+
+#[test]
+fn a_classifier_without_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = named(dir.path(), "e5-small-v2");
+    let data = dir.path().join("rows.jsonl");
+    let write = |before: &str| {
+        let rows = [
+            ("a", "revenue"),
+            ("b", "rain"),
+            ("a", "profit"),
+            ("b", "snow"),
+        ];
+        let rows = rows.map(|(label, text)| {
+            format!(
+                "{}\n",
+                json!({"label": label, "text": format!("{before}{text}")})
+            )
+        });
+        std::fs::write(&data, rows.concat()).unwrap();
+    };
+    let train = |name: &str, further: &[&str]| {
+        let target = dir.path().join(name);
+        let paths = [&folder, &data, &target].map(|path| path.to_str().unwrap());
+        let fixed = [
+            "classify",
+            "train",
+            paths[0],
+            "--data",
+            paths[1],
+            "--output_dir",
+            paths[2],
+        ];
+        told(&[&fixed[..], further].concat())
+    };
+    write("");
+    assert_eq!(train("probe", &["--probe"]), 1);
+    assert_eq!(train("tuned", &["--max_steps", "1"]), 1);
+    write("query: ");
+    assert_eq!(train("with", &["--probe"]), 0);
+    let settings = folder.join("config_sentence_transformers.json");
+    edit_json(&settings, |config| {
+        config["prompts"] = json!({"topic": "topic: "})
+    });
+    assert_eq!(train("named", &["--probe"]), 1);
+    let named = dir.path().join("named");
+    let predict = |text: &str| told(&["classify", "predict", named.to_str().unwrap(), text]);
+    assert_eq!(predict("revenue"), 1);
+    assert_eq!(predict("topic: revenue"), 0);
+    edit_json(&settings, |config| {
+        config["default_prompt_name"] = json!("topic")
+    });
+    assert_eq!(train("by-default", &["--probe"]), 0);
+}

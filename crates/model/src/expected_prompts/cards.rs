@@ -1,6 +1,8 @@
 //! Models whose cards ask for a text before queries or documents and whose folders do not say so, by name.
 //!
-//! Read from the cards on the hub: those of intfloat, BAAI, nomic-ai, mixedbread-ai and Snowflake. A model that is not listed, or whose
+//! Sources: the cards of intfloat, BAAI, nomic-ai and Snowflake on the hub, with the READMEs of FlagEmbedding (which tells that bge's
+//! models without v1.5 want the same texts) and Snowflake-Labs/arctic-embed (its first models); for mxbai-embed-large-v1 and
+//! modernbert-embed-base what the MTEB repository measures them with. A model that is not listed, or whose
 //! configuration has prompts of its own, is none of this file's business.
 
 /// What the cards of some models say.
@@ -55,8 +57,8 @@ pub(super) static CARDS: &[Card] = &[
     },
     Card {
         names: &[
-            "snowflake-arctic-embed-m-v2.0",
-            "snowflake-arctic-embed-l-v2.0",
+            "snowflake-arctic-embed-m-v2.0*",
+            "snowflake-arctic-embed-l-v2.0*",
         ],
         query: "query: ",
         document: "",

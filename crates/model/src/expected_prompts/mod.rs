@@ -92,20 +92,30 @@ impl ExpectedPrompts {
         role != Role::Plain || !one_sided || !texts.iter().any(has_one)
     }
 
-    /// What the user should know.
-    pub fn note(&self) -> String {
+    /// What the model wants, as the beginning of a sentence.
+    pub fn wish(&self) -> String {
         match &self.source {
-            Source::Configuration(names) => format!(
-                "the model has prompts ({}), and none is used by itself: choose one by name, by role or by its text",
-                names.join(", ")
-            ),
+            Source::Configuration(names) => format!("the model has prompts ({})", names.join(", ")),
             Source::Card(name) => format!(
-                "the card of {name} asks for {} before queries and {} before documents, and nothing is added by itself: \
-                 give it as the prompt, or name it in `prompts` of config_sentence_transformers.json",
+                "the card of {name} asks for {} before queries and {} before documents",
                 shown(&self.query),
                 shown(&self.document)
             ),
         }
+    }
+
+    /// What the user of a call that may choose a prompt should know.
+    pub fn note(&self) -> String {
+        let advice = match self.source {
+            Source::Configuration(_) => {
+                "and none is used by itself: choose one by name, by role or by its text"
+            }
+            Source::Card(_) => {
+                "and nothing is added by itself: give it as the prompt, or name it in `prompts` of \
+                 config_sentence_transformers.json"
+            }
+        };
+        format!("{}, {advice}", self.wish())
     }
 }
 
@@ -226,6 +236,8 @@ mod tests {
             ),
             ("Multilingual-E5-Large", "query: "),
             ("snowflake-arctic-embed-l-v2.0", "query: "),
+            ("snowflake-arctic-embed-l-v2.0-ko", "query: "),
+            ("snowflake-arctic-embed-m-long", cards_represent()),
             ("snowflake-arctic-embed-m-v1.5", cards_represent()),
             ("nomic-embed-text-v1.5", "search_query: "),
         ] {

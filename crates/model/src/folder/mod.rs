@@ -13,6 +13,7 @@ use matryo_base::{digest::Digest, similar::nearest};
 use matryo_nn::{Checkpoint, Feature, Module, ModulePlace, TextInput, TokenRules, widths};
 use serde_json::Value;
 
+pub(crate) use modules::module_folders;
 pub use router::Routes;
 pub(crate) use settings::written as written_settings;
 pub use settings::{Settings, SimilarityFn, UnknownSimilarity};

@@ -31,14 +31,7 @@ pub(super) fn read(folder: &Path, notes: &mut Vec<String>) -> Result<ModuleList,
             routes: None,
         });
     }
-    let Value::Array(items) = read_json(&path)? else {
-        return Err(NnError::ConfigValue {
-            path,
-            key: "(top level)".into(),
-            found: "no list".into(),
-            expected: "a list of modules".into(),
-        });
-    };
+    let items = items(&path)?;
     let mut reader = Reader {
         folder,
         notes,
@@ -71,6 +64,40 @@ pub(super) fn read(folder: &Path, notes: &mut Vec<String>) -> Result<ModuleList,
             "missing",
             reader.widths,
         )),
+    }
+}
+
+/// The folders of all modules, relative to the model's, those of a Router's routes as well. Their classes are not looked at, so
+/// the modules need not be ones that can be opened.
+///
+/// # Errors
+/// A modules.json or router_config.json that is no list of modules, or names a folder outside of the model's.
+pub(crate) fn module_folders(folder: &Path) -> Result<Vec<String>, NnError> {
+    let path = folder.join("modules.json");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let mut folders = Vec::new();
+    for item in items(&path)? {
+        let (_, name, place) = described(&path, item)?;
+        if ModuleClass::is_router(&name) {
+            folders.extend(router::module_folders(folder, &place)?);
+        }
+        folders.push(place);
+    }
+    Ok(folders)
+}
+
+/// The entries of modules.json.
+fn items(path: &Path) -> Result<Vec<Value>, NnError> {
+    match read_json(path)? {
+        Value::Array(items) => Ok(items),
+        _ => Err(NnError::ConfigValue {
+            path: path.to_owned(),
+            key: "(top level)".into(),
+            found: "no list".into(),
+            expected: "a list of modules".into(),
+        }),
     }
 }
 
@@ -153,18 +180,8 @@ fn entry(
     item: Value,
     may_route: bool,
 ) -> Result<(Listed, String), NnError> {
-    let object = Object::new(path, item)?;
-    object.deny_unknown(&["idx", "name", "path", "type", "kwargs"])?;
-    object.deny_set(&["kwargs"], "no extra arguments")?;
-    let name = object
-        .text("type")?
-        .ok_or_else(|| object.wrong("type", "the class of the module"))?;
-    let folder = object.text("path")?.unwrap_or_default();
-    if !is_inside(folder) {
-        return Err(object.wrong("path", "a folder inside the model's folder"));
-    }
-    let folder = folder.to_owned();
-    if ModuleClass::is_router(name) {
+    let (object, name, folder) = described(path, item)?;
+    if ModuleClass::is_router(&name) {
         return if may_route {
             Ok((Listed::Router, folder))
         } else {
@@ -174,8 +191,25 @@ fn entry(
             ))
         };
     }
-    let class = class_named(path, index, name)?;
+    let class = class_named(path, index, &name)?;
     Ok((Listed::Module(class), folder))
+}
+
+/// One entry of modules.json as written, its type and its folder.
+fn described(path: &Path, item: Value) -> Result<(Object, String, String), NnError> {
+    let object = Object::new(path, item)?;
+    object.deny_unknown(&["idx", "name", "path", "type", "kwargs"])?;
+    object.deny_set(&["kwargs"], "no extra arguments")?;
+    let name = object
+        .text("type")?
+        .ok_or_else(|| object.wrong("type", "the class of the module"))?
+        .to_owned();
+    let folder = object.text("path")?.unwrap_or_default();
+    if !is_inside(folder) {
+        return Err(object.wrong("path", "a folder inside the model's folder"));
+    }
+    let folder = folder.to_owned();
+    Ok((object, name, folder))
 }
 
 /// The class that a type names.

@@ -3,6 +3,8 @@
 //! A Router stands in modules.json like a module. Here its modules stand in one list with the others, each with its route, so
 //! that nothing but the choice of a route is special: `query` may be a table and `document` an encoder.
 
+use std::path::{Path, PathBuf};
+
 use matryo_nn::{Feature, FolderLayout, ModuleClass, NnError, Widths, config::Object};
 use serde_json::{Map, Value, json};
 
@@ -46,15 +48,7 @@ struct Mapping {
 /// # Errors
 /// A file or key that is missing or not understood, and routes that do not end in the same features.
 pub(super) fn read(reader: &mut Reader<'_>, index: usize, place: &str) -> Result<Routes, NnError> {
-    let dir = reader.folder.join(place);
-    let path = [Routes::FILE, OLD_FILE]
-        .map(|name| dir.join(name))
-        .into_iter()
-        .find(|path| path.exists())
-        .ok_or_else(|| NnError::MissingFile {
-            folder: dir.clone(),
-            file: Routes::FILE.into(),
-        })?;
+    let path = config_file(&reader.folder.join(place))?;
     let config = Object::read(&path)?;
     config.deny_unknown(&["types", "structure", "parameters"])?;
     let structure = structure(&config)?;
@@ -83,12 +77,7 @@ pub(super) fn read(reader: &mut Reader<'_>, index: usize, place: &str) -> Result
                 index: inner,
                 route: Some(route),
             };
-            let folder = if place.is_empty() {
-                id.clone()
-            } else {
-                format!("{place}/{id}")
-            };
-            reader.read(at, class_named(&path, inner, class)?, folder)?;
+            reader.read(at, class_named(&path, inner, class)?, inside(place, id))?;
         }
         let widths = *after.get_or_insert(reader.widths);
         check_ends(&config, &routes, route, [widths, reader.widths])?;
@@ -102,6 +91,43 @@ pub(super) fn read(reader: &mut Reader<'_>, index: usize, place: &str) -> Result
         reader.widths = reader.widths.with_hidden_states(None);
     }
     Ok(routes)
+}
+
+/// The folders of the modules of all routes of the Router in `place`, relative to `folder`, the model's.
+///
+/// # Errors
+/// A file that is missing, `types` that is no object, and a folder outside of the Router's.
+pub(super) fn module_folders(folder: &Path, place: &str) -> Result<Vec<String>, NnError> {
+    let config = Object::read(&config_file(&folder.join(place))?)?;
+    let expected = "an object from the folder of each module, inside of the Router's, to its class";
+    let wrong = || config.wrong("types", expected);
+    let types = config.get("types").and_then(Value::as_object);
+    let ids = types.ok_or_else(wrong)?.keys();
+    ids.map(|id| {
+        let id = is_inside(id).then_some(id).ok_or_else(wrong)?;
+        Ok(inside(place, id))
+    })
+    .collect()
+}
+
+/// The file that describes the Router in `dir`.
+fn config_file(dir: &Path) -> Result<PathBuf, NnError> {
+    [Routes::FILE, OLD_FILE]
+        .map(|name| dir.join(name))
+        .into_iter()
+        .find(|path| path.exists())
+        .ok_or_else(|| NnError::MissingFile {
+            folder: dir.to_owned(),
+            file: Routes::FILE.into(),
+        })
+}
+
+/// Folder of the module `id` of a Router in `place`.
+fn inside(place: &str, id: &str) -> String {
+    match place {
+        "" => id.to_owned(),
+        place => format!("{place}/{id}"),
+    }
 }
 
 /// Names of the routes and folders of their modules.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use matryo_model::{ModelError, SentenceEncoder, convert};
-use matryo_testkit::{FamilyGolden, copy_of, json, put, read_safetensors};
+use matryo_testkit::{FamilyGolden, copy_folder, copy_of, json, put, read_safetensors};
 use serde_json::json;
 
 fn pickled(name: &str) -> PathBuf {
@@ -114,4 +114,57 @@ fn files_that_are_refused_leave_nothing() {
     let error = convert(folder.path(), None).unwrap_err().to_string();
     assert!(error.contains("`weight_map`"), "{error}");
     convert(Path::new("/nonexistent"), None).unwrap_err();
+}
+
+/// The modules of a Router's routes lie a folder deeper than others.
+#[test]
+fn modules_of_routes() {
+    let all = FamilyGolden::of_static_models();
+    let golden = all.iter().find(|golden| golden.name == "root").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let router = at("0_Router");
+    let routes = ["query_0_StaticEmbedding", "document_0_StaticEmbedding"];
+    for route in routes {
+        copy_folder(&golden.model(), &router.join(route));
+        fs::remove_file(router.join(route).join("model.safetensors")).unwrap();
+        fs::copy(
+            pickled("static.bin"),
+            router.join(route).join("pytorch_model.bin"),
+        )
+        .unwrap();
+    }
+    let modules = "sentence_transformers.base.modules";
+    let class = format!("{modules}.router.Router");
+    let entry = json!({"idx": 0, "name": "0", "path": "0_Router", "type": class});
+    put(folder.path(), "modules.json", &json!([entry]));
+    let class =
+        "sentence_transformers.sentence_transformer.modules.static_embedding.StaticEmbedding";
+    put(
+        &router,
+        "router_config.json",
+        &json!({
+            "types": {routes[0]: class, routes[1]: class},
+            "structure": {"query": [routes[0]], "document": [routes[1]]},
+        }),
+    );
+    let error = SentenceEncoder::open(folder.path()).err().unwrap();
+    assert!(error.to_string().contains(routes[0]), "{error}");
+    assert!(error.hint().unwrap().contains("matryo convert"));
+    let written = convert(folder.path(), None).unwrap();
+    let paths: Vec<&PathBuf> = written.iter().map(|file| &file.path).collect();
+    let expected = [routes[1], routes[0]].map(|route| router.join(route).join("model.safetensors"));
+    assert_eq!(paths, expected.each_ref());
+    SentenceEncoder::open(folder.path()).unwrap();
+
+    put(
+        &router,
+        "router_config.json",
+        &json!({"types": {"../..": class}}),
+    );
+    let error = convert(folder.path(), None).unwrap_err().to_string();
+    assert!(
+        error.contains("`types`") && error.contains("router_config.json"),
+        "{error}"
+    );
 }

@@ -16,6 +16,7 @@ mod hub_server;
 mod minilm;
 mod module_goldens;
 mod module_stack;
+mod parameter_names;
 mod precisions;
 mod prompts;
 mod quantize;

@@ -250,89 +250,88 @@ fn refused(model: &str, module: &str, key: &str, value: Value) -> String {
     message(folder.path())
 }
 
+/// Settings of a module that are refused: folder, key, value, and what the message says.
+type Refusal = (&'static str, &'static str, Value, &'static str);
+
+fn all_refused(model: &str, refusals: impl IntoIterator<Item = Refusal>) {
+    for (module, key, value, part) in refusals {
+        let error = refused(model, module, key, value);
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 #[test]
-fn settings_that_do_not_fit() {
-    let layers = "1_WeightedLayerPooling";
-    for (model, module, key, value, part) in [
+fn layers_that_do_not_fit() {
+    let refusals = [
         (
-            "layers",
-            layers,
             "layer_start",
             json!(3),
             "`layer_start` is 3, expected at most 2",
         ),
         (
-            "layers",
-            layers,
             "num_hidden_layers",
             json!(12),
             "`num_hidden_layers` is 12, but the module before gives 2",
         ),
         (
-            "layers",
-            layers,
             "embedding_dimension",
             json!(16),
             "`embedding_dimension` is 16, but the module before gives 32",
         ),
+        ("layer_weights", json!([1]), "unknown key `layer_weights`"),
         (
-            "layers",
-            layers,
-            "layer_weights",
-            json!([1]),
-            "unknown key `layer_weights`",
-        ),
-        (
-            "layers",
-            layers,
             "layer_start",
             json!(1),
             "`layer_weights` has shape [3], expected [2]",
         ),
-        (
-            "layers",
-            "",
-            "output_hidden_states",
-            json!(false),
-            "needs the hidden states of all layers",
-        ),
-        (
-            "layers",
-            "",
-            "output_hidden_states",
-            json!("yes"),
-            "`output_hidden_states` is \"yes\"",
-        ),
-        (
-            "token-dense",
-            "1_Dense",
-            "module_input_name",
-            json!("sentence_embedding"),
-            "`module_input_name` is \"sentence_embedding\", expected \"token_embeddings\", which a module before writes",
-        ),
-        (
-            "token-dense",
-            "1_Dense",
-            "module_output_name",
-            json!("sentence_embedding"),
-            "`module_output_name` is \"sentence_embedding\", expected \"token_embeddings\"",
-        ),
-        (
-            "token-dense",
-            "5_Dense",
-            "module_input_name",
-            json!("token_embeddings"),
-            "`module_input_name` is \"token_embeddings\", expected \"sentence_embedding\"",
-        ),
-        (
-            "token-dense",
-            "3_Normalize",
-            "module_input_name",
-            json!("all_layer_embeddings"),
-            "`module_input_name` is \"all_layer_embeddings\"",
-        ),
-    ] {
-        let error = refused(model, module, key, value);
-        assert!(error.contains(part), "{error}");
-    }
+    ];
+    let refusals = refusals.map(|(key, value, part)| ("1_WeightedLayerPooling", key, value, part));
+    all_refused("layers", refusals);
+}
+
+#[test]
+fn hidden_states_that_are_not_handed_on() {
+    let key = "output_hidden_states";
+    let needed = "needs the hidden states of all layers";
+    all_refused(
+        "layers",
+        [
+            ("", key, json!(false), needed),
+            ("", key, json!("yes"), "`output_hidden_states` is \"yes\""),
+        ],
+    );
+}
+
+#[test]
+fn features_that_no_module_writes() {
+    let sentence = || json!("sentence_embedding");
+    all_refused(
+        "token-dense",
+        [
+            (
+                "1_Dense",
+                "module_input_name",
+                sentence(),
+                "`module_input_name` is \"sentence_embedding\", expected \"token_embeddings\", which a module before writes",
+            ),
+            (
+                "1_Dense",
+                "module_output_name",
+                sentence(),
+                "`module_output_name` is \"sentence_embedding\", expected \"token_embeddings\"",
+            ),
+            (
+                "5_Dense",
+                "module_input_name",
+                json!("token_embeddings"),
+                "`module_input_name` is \"token_embeddings\", expected \"sentence_embedding\"",
+            ),
+            (
+                "3_Normalize",
+                "module_input_name",
+                json!("all_layer_embeddings"),
+                "`module_input_name` is \"all_layer_embeddings\"",
+            ),
+        ],
+    );
 }

@@ -41,6 +41,28 @@ fn ids_of_all_golden_texts() {
     assert_ids(&tokenizer, &golden["sentences"], &golden["ids_16"], 16);
 }
 
+/// A map of characters as sentencepiece's models have it (`python/goldens_precompiled.py`): full-width forms, ligatures, half-width
+/// katakana, letters with marks, spaces of all kinds, characters that vanish.
+#[test]
+fn ids_behind_a_precompiled_map() {
+    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/precompiled");
+    let golden = common::read_json(made.join("ids.json"));
+    let families = common::FamilyGolden::all();
+    let family = families.iter().find(|family| family.name == "xlm-roberta");
+    let folder = common::copy_of(&family.unwrap().model());
+    for file in ["tokenizer.json", "tokenizer_config.json"] {
+        fs::copy(made.join(file), folder.path().join(file)).unwrap();
+    }
+    let json = common::json(folder.path(), "tokenizer.json");
+    assert!(json["normalizer"].to_string().contains("Precompiled"));
+    let tokenizer = open(folder.path());
+    assert_ids(&tokenizer, &golden["texts"], &golden["ids"], 64);
+    // Texts that differ in form alone have the same ids.
+    let ids = |text: &str| tokenizer.encode(text, 64).unwrap().ids;
+    assert_eq!(ids("ｏﬀｅｒ　２０１９"), ids("offer 2019"));
+    assert_ne!(ids("offer 2019"), ids("Offer 2019"));
+}
+
 #[test]
 fn lengths_before_cutting() {
     let golden = golden();

@@ -98,9 +98,13 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
     ) -> Result<TableParam, NnError> {
         let mut names = self.names(id, &["weight"]);
         if tied {
-            let tied = || self.family.tied_words.iter().map(|name| (*name).to_owned());
-            names[0].stored.extend(tied());
-            names[0].known_as.extend(tied());
+            let module = self.builder.module_name();
+            let tied = self.family.tied_words.iter();
+            for name in tied.map(|name| (*name).to_owned()) {
+                names[0].upstream.push(upstream(module, &name));
+                names[0].stored.push(name.clone());
+                names[0].known_as.push(name);
+            }
         }
         let shape = vec![self.extent(rows), self.extent(cols)];
         self.builder.table(&ParamSpec {
@@ -225,6 +229,10 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
         let (current, place) = (suffixes[0], self.builder.encoder_name());
         let name = |base: String| ParamName {
             known_as: vec![format!("{place}{base}.{current}")],
+            upstream: vec![upstream(
+                self.builder.module_name(),
+                &format!("{base}.{current}"),
+            )],
             stored: suffixes
                 .iter()
                 .map(|suffix| format!("{}{base}.{suffix}", self.prefix))
@@ -239,6 +247,11 @@ impl<'a, 'b> EncoderBuilder<'a, 'b> {
             axis: Some((axis, (self.family.key)(axis))),
         }
     }
+}
+
+/// Name of an encoder's parameter in the model of sentence-transformers, whose Transformer holds the encoder as `model`.
+fn upstream(module: &str, name: &str) -> String {
+    format!("{module}.model.{name}")
 }
 
 /// The prefix of a checkpoint's tensors: none, or the family's. A checkpoint that ties its word table to an output layer may

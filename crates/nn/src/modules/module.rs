@@ -166,9 +166,11 @@ pub(super) fn parameter(
     shape: &[usize],
     decay: Decay,
 ) -> ParamSpec {
+    let known_as = format!("{}.{name}", builder.module_name());
     ParamSpec {
         names: vec![ParamName {
-            known_as: vec![format!("{}.{name}", builder.module_name())],
+            known_as: vec![known_as.clone()],
+            upstream: vec![known_as],
             stored: vec![name.to_owned()],
         }],
         shape: shape

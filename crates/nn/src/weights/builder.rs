@@ -20,6 +20,8 @@ pub(crate) struct Extent {
 pub(crate) struct ParamName {
     /// Its names in freeze patterns, the usual one first.
     pub(crate) known_as: Vec<String>,
+    /// See [`Entry::upstream`](super::Entry::upstream).
+    pub(crate) upstream: Vec<String>,
     /// Its possible names in the checkpoint. The first one that is there counts; if none is, the first is reported missing.
     pub(crate) stored: Vec<String>,
 }
@@ -179,6 +181,7 @@ impl<'a> Builder<'a> {
                 .layout
                 .push(self.context.index, &stored, &shape, trainable, decay);
             self.layout.entries[entry].tied = self.tied(name, &stored, &shape);
+            self.layout.entries[entry].upstream = name.upstream.clone();
         }
         let (rows, cols) = match &shape[..] {
             [len] => (1, count * len),

@@ -13,6 +13,9 @@ pub struct Entry {
     pub name: String,
     /// Names of other tensors there, of the same shape, that may be tied to it: they are if they hold the same values.
     pub tied: Vec<String>,
+    /// Its names in upstream's model, the usual one first: `0.model.encoder.layer.1.output.dense.weight`. What is tied to it has
+    /// one as well.
+    pub upstream: Vec<String>,
     /// Its shape, `[out, in]` for weights.
     pub shape: Vec<usize>,
     /// Where it lies in [`Params::flat`].
@@ -75,6 +78,7 @@ impl Layout {
             module,
             name: name.to_owned(),
             tied: Vec::new(),
+            upstream: Vec::new(),
             shape: shape.to_vec(),
             range: start..start + len,
             grad: trainable.then_some(grad_start..grad_start + len),

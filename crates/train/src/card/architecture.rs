@@ -25,6 +25,9 @@ pub struct Architecture {
     pub similarity: Option<String>,
     /// Number of parameters, if counted.
     pub parameters: Option<u64>,
+    /// Whether the model tells queries from documents: by routes, or by a prompt before either.
+    #[serde(default)]
+    pub has_roles: bool,
 }
 
 /// A module behind the transformer.
@@ -208,6 +211,14 @@ fn module_cards(folder: &ModelFolder, modules: &[FolderModule]) -> Vec<ModuleCar
     cards
 }
 
+/// As upstream's card decides it (`register_model` in base/model_card.py).
+fn has_roles(folder: &ModelFolder) -> bool {
+    const PROMPTS: [&str; 4] = ["query", "document", "passage", "corpus"];
+    let mut prompts = folder.settings.prompts.iter();
+    folder.routes.is_some()
+        || prompts.any(|(name, text)| PROMPTS.contains(&name.as_str()) && !text.is_empty())
+}
+
 impl Architecture {
     /// The facts of a model folder; the caller adds the number of parameters if it knows it.
     pub fn of(folder: &ModelFolder) -> Self {
@@ -228,6 +239,7 @@ impl Architecture {
                 .similarity
                 .map(|similarity| similarity.to_string()),
             parameters: None,
+            has_roles: has_roles(folder),
         }
     }
 

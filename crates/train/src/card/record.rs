@@ -245,11 +245,16 @@ impl CardData {
             .map_or(&[], |training| &training.widget)
     }
 
-    /// Whether the model was measured as a search model, so that queries and documents have roles.
-    pub(super) fn is_retrieval(&self) -> bool {
-        self.reports()
-            .iter()
-            .any(|report| report.evaluator == "InformationRetrievalEvaluator")
+    /// Whether texts are queries or documents, as sentence-transformers tells it since 5.0: by the model's routes and prompts, the
+    /// columns that it was trained on, or how it was measured.
+    pub(crate) fn is_retrieval(&self) -> bool {
+        const COLUMNS: [&str; 2] = ["query", "question"];
+        let mut columns = self.training.iter().flat_map(|t| &t.dataset.columns);
+        let mut reports = self.reports().iter();
+        self.compat == Compat::Current
+            && (self.architecture.has_roles
+                || columns.any(|column| COLUMNS.contains(&column.name.as_str()))
+                || reports.any(|report| report.evaluator == "InformationRetrievalEvaluator"))
     }
 }
 

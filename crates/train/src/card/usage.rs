@@ -2,7 +2,7 @@
 
 use minijinja::{Value, context};
 
-use super::{CardData, Compat, WidgetExample, python};
+use super::{CardData, WidgetExample, python};
 
 /// What a snippet calls a model that has no hub name.
 const FOLDER: &str = "path/to/this/folder";
@@ -11,7 +11,6 @@ pub(super) fn usage(card: &CardData) -> Option<Value> {
     let known = card.widget().first();
     let example = known.cloned().unwrap_or_else(neutral_example);
     let (source, sentences) = (&example.source_sentence, &example.sentences);
-    let retrieval = card.compat == Compat::Current && card.is_retrieval();
     let similarities = card
         .training
         .as_ref()
@@ -21,7 +20,7 @@ pub(super) fn usage(card: &CardData) -> Option<Value> {
         model_python => python::str_repr(card.model_id.as_deref().unwrap_or(FOLDER)),
         model_shell => shell_quoted(card.model_id.as_deref().unwrap_or(FOLDER)),
         model_rust => format!("{:?}", card.model_id.as_deref().unwrap_or(FOLDER)),
-        retrieval => retrieval,
+        retrieval => card.is_retrieval(),
         python_texts => texts().map(|text| python::str_repr(text)).collect::<Vec<_>>(),
         rust_texts => texts().map(|text| format!("{text:?}")).collect::<Vec<_>>(),
         shell_texts => texts().map(|text| shell_quoted(text)).collect::<Vec<_>>(),

@@ -100,7 +100,7 @@ static ELSEWHERE: &[(&str, Reason, Harmless)] = &[
     ("include_num_input_tokens_seen", Reporting, Values(&["false", "\"no\""])), ("include_tokens_per_second", Reporting, OFF),
     ("skip_memory_metrics", Reporting, ON), ("debug", Reporting, Values(&["\"\"", "[]"])),
     ("optim", Optimizer, Values(&["\"adamw_torch\"", "\"adamw_torch_fused\""])), ("optim_args", Optimizer, NONE),
-    ("optim_target_modules", Optimizer, NONE), ("adafactor", Optimizer, OFF), ("learning_rate_mapping", Optimizer, Values(&["{}"])),
+    ("optim_target_modules", Optimizer, NONE), ("adafactor", Optimizer, OFF),
     ("activation_checkpointing", Memory, OFF), ("activation_checkpointing_kwargs", Memory, NONE), ("gradient_checkpointing", Memory, OFF),
     ("gradient_checkpointing_kwargs", Memory, NONE), ("auto_find_batch_size", Memory, OFF), ("torch_empty_cache_steps", Memory, Any),
     ("eval_accumulation_steps", Memory, Any),

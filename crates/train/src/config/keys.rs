@@ -91,6 +91,7 @@ pub(super) static KEYS: &[KeyInfo] = &[
     key("per_device_eval_batch_size", Kind::Integer(1), "8", "Texts encoded at once in an evaluation; no effect on the result"),
     key("gradient_accumulation_steps", Kind::Integer(1), "1", "Training batches to one optimizer step"),
     key("learning_rate", Kind::Number(0.0, INFINITY), "5e-5", "Highest learning rate"),
+    key("learning_rate_mapping", Kind::Rates, "", "Other learning rates, { pattern = rate }, of parameters whose names match as Python's re.search has it; the last match counts"),
     key("weight_decay", Kind::Number(0.0, INFINITY), "0.0", "AdamW's decoupled weight decay, not on biases and norms"),
     key("adam_beta1", Kind::Number(0.0, 0.999_999_999), "0.9", "Decay of AdamW's first moment"),
     key("adam_beta2", Kind::Number(0.0, 0.999_999_999), "0.999", "Decay of AdamW's second moment"),

@@ -30,6 +30,8 @@ pub enum Kind {
     Prompts,
     /// A table of texts.
     Table,
+    /// A table of numbers from 0 on.
+    Rates,
     /// A whole number from 0 on, or this word.
     CountOr(&'static str),
     /// `true`, `false` or a path.
@@ -54,6 +56,7 @@ impl Kind {
             Self::Weights => "a list of numbers above 0".into(),
             Self::Prompts => "a text, or a table of column = text".into(),
             Self::Table => "a table of column = route".into(),
+            Self::Rates => "a table of \"pattern\" = learning rate, each at least 0".into(),
             Self::CountOr(word) => format!("a whole number of at least 0, or \"{word}\""),
             Self::FlagOrPath => "true, false, or the path of a checkpoint".into(),
         }
@@ -95,6 +98,10 @@ impl Kind {
             Self::Table => value
                 .as_object()
                 .is_some_and(|t| t.values().all(Value::is_string)),
+            Self::Rates => value.as_object().is_some_and(|t| {
+                t.values()
+                    .all(|rate| Self::Number(0.0, f64::INFINITY).fits(rate))
+            }),
             Self::CountOr(word) => Self::Integer(0).fits(value) || value.as_str() == Some(word),
             Self::FlagOrPath => value.is_boolean() || value.is_string(),
         }
@@ -108,9 +115,8 @@ impl Kind {
             Self::FlagOrPath => Some(python_bool(text).unwrap_or_else(|| Value::from(text))),
             Self::CountOr(_) => Some(toml_value(text).unwrap_or_else(|| Value::from(text))),
             Self::Prompts => Some(toml_value(text).unwrap_or_else(|| Value::from(text))),
-            Self::Integer(_) | Self::Number(..) | Self::Above(..) | Self::Steps | Self::Table => {
-                toml_value(text)
-            }
+            Self::Integer(_) | Self::Number(..) | Self::Above(..) | Self::Steps => toml_value(text),
+            Self::Table | Self::Rates => toml_value(text),
             Self::Texts | Self::Sizes | Self::Weights if text.starts_with('[') => toml_value(text),
             Self::Texts => Some(
                 text.split(',')

@@ -25,7 +25,8 @@ pub use kind::Kind;
 pub use source::Origin;
 use values::FolderLayoutWord;
 pub use values::{
-    Compat, LrScheduler, PrecisionWord, Prompts, Resume, Retain, SamplerKind, Strategy,
+    Compat, LearningRates, LrScheduler, PrecisionWord, Prompts, Resume, Retain, SamplerKind,
+    Strategy,
 };
 
 use crate::TrainError;
@@ -61,6 +62,7 @@ pub struct TrainConfig {
     pub per_device_eval_batch_size: usize,
     pub gradient_accumulation_steps: u64,
     pub learning_rate: f64,
+    pub learning_rate_mapping: Option<LearningRates>,
     pub weight_decay: f64,
     pub adam_beta1: f64,
     pub adam_beta2: f64,

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use matryo_model::FolderLayout;
 use matryo_ops::Precision;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::{Map, Value};
 
 /// When something happens during training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +91,31 @@ impl From<PrecisionWord> for Precision {
 pub(super) enum FolderLayoutWord {
     Old,
     New,
+}
+
+/// Learning rates of parameters by patterns over their names, in the order in which they were given.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearningRates(pub Vec<(String, f64)>);
+
+impl Serialize for LearningRates {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(pattern, rate)| (pattern, rate)))
+    }
+}
+
+impl<'de> Deserialize<'de> for LearningRates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let rates = Map::<String, Value>::deserialize(deserializer)?;
+        let rate = |(pattern, rate): (String, Value)| match rate.as_f64() {
+            Some(rate) => Ok((pattern, rate)),
+            None => Err(D::Error::custom("a learning rate is a number")),
+        };
+        rates
+            .into_iter()
+            .map(rate)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
 }
 
 /// Texts put before the texts of the columns.

@@ -70,6 +70,34 @@ fn five_steps_of_every_module() {
     stacked.for_each(|golden| follows_its_trace(&golden));
 }
 
+/// Learning rates by overlapping patterns, with weight decay.
+#[test]
+fn five_steps_with_learning_rates_of_their_own() {
+    let mut goldens = FamilyGolden::of_modules().into_iter();
+    let golden = goldens.find(|golden| golden.name == "stacked").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let trace = Trace::read(&golden.folder, "rates");
+    let mut flags = flags(&golden, dir.path());
+    set(&mut flags, "weight_decay", "0.1");
+    let mapping = [
+        r#""embeddings" = 1e-4"#,
+        r"'layer\.0\.' = 3e-3",
+        r"'layer\.\d\.attention.*bias$' = 0",
+        r"'^model\.[2-9]\.' = 2e-3",
+    ];
+    let mapping = format!("{{ {} }}", mapping.join(", "));
+    set(&mut flags, "learning_rate_mapping", &mapping);
+    let (outcome, recorder) = train(&flags);
+    compare::course(&trace, &recorder);
+    compare::probes(&trace, "final", &outcome.output_dir);
+    compare::weights(&trace, &outcome.output_dir, &golden.model(), |_| false);
+    let card = std::fs::read_to_string(outcome.output_dir.join("README.md")).unwrap();
+    assert!(
+        card.contains(r"`learning_rate_mapping`: {'embeddings': 0.0001, 'layer\\.0\\.': 0.003,"),
+        "{card}"
+    );
+}
+
 /// A table for queries and an encoder for documents: each column takes its route.
 #[test]
 fn five_steps_of_a_model_with_routes() {
@@ -96,6 +124,8 @@ fn five_steps_of_a_model_with_routes() {
     }
     let card = std::fs::read_to_string(outcome.output_dir.join("README.md")).unwrap();
     assert!(card.contains("(0): Router({\"query\":[\"StaticEmbedding(500 x 24)\"]"));
+    assert!(card.contains("query_embeddings = model.encode_query(queries)"));
+    assert!(card.contains("print(similarities)\n# tensor([["), "{card}");
 }
 
 #[test]

@@ -84,6 +84,25 @@ fn routes_that_do_not_fit() {
 }
 
 #[test]
+fn learning_rates_that_no_parameter_takes() {
+    let error = refused(&[("learning_rate_mapping", r"{ 'layers\.1\.' = 1e-3 }")]);
+    assert_eq!(
+        error.to_string(),
+        r"`learning_rate_mapping` has the pattern `layers\.1\.`, which no parameter's name matches"
+    );
+    let hint = error.hint().unwrap();
+    assert!(
+        hint.starts_with("the nearest names are model.0.model.encoder.layer."),
+        "{hint}"
+    );
+    let text = message(&[("learning_rate_mapping", "{ encoder = -1.0 }")]);
+    assert!(
+        text.contains("a table of \"pattern\" = learning rate"),
+        "{text}"
+    );
+}
+
+#[test]
 fn metrics_that_nothing_gives() {
     let error = refused(&[("metric_for_best_model", "dim_64_cosine_ndcg@10")]);
     assert_eq!(

@@ -62,13 +62,20 @@ fn open(
     precision: PrecisionArgs,
     console: &Console,
 ) -> Result<Classifier, CliError> {
-    let classifier = Classifier::open(folder, cpu_in(precision.precision))?;
+    let mut classifier = Classifier::open(folder, cpu_in(precision.precision))?;
     classifier
         .model()
         .folder()
         .notes
         .iter()
         .for_each(|note| console.note(note));
+    let console = *console;
+    classifier.on_missing_prompt(move |expected| {
+        console.warn(&format!(
+            "{}, and none is put before texts to be classified: write before them what the training's texts had",
+            expected.wish()
+        ));
+    });
     Ok(classifier)
 }
 

@@ -220,6 +220,13 @@ fn train_under_bars(
 fn tell(trained: &Trained, context: &Context) {
     let console = &context.console;
     warn_truncated(trained.truncated, trained.examples, console);
+    if let Some(expected) = &trained.missing_prompts {
+        console.warn(&format!(
+            "{}, and none is put before texts to be classified: write it before them, or name it as \
+             `default_prompt_name` in config_sentence_transformers.json",
+            expected.wish()
+        ));
+    }
     if !trained.converged {
         console.warn(&format!(
             "the head was not at its optimum after {} iterations (largest gradient {:.1e}): raise --max_iter",

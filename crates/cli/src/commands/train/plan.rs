@@ -30,6 +30,13 @@ pub fn describe(plan: &RunPlan) -> Vec<(String, String)> {
             .collect();
         rows.push(("routes", each.join(", ")));
     }
+    if let Some(rates) = &plan.config.learning_rate_mapping {
+        let each = rates
+            .0
+            .iter()
+            .map(|(pattern, rate)| format!("{pattern}: {rate}"));
+        rows.push(("rates", each.collect::<Vec<_>>().join(", ")));
+    }
     rows.into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()

@@ -201,6 +201,7 @@ fn minilm() -> Architecture {
         ],
         similarity: Some("cosine".into()),
         parameters: Some(22_713_216),
+        has_roles: false,
     }
 }
 

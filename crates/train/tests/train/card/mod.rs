@@ -6,3 +6,4 @@ mod fixture;
 mod golden;
 mod nasty;
 mod record;
+mod usage;
