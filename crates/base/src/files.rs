@@ -51,12 +51,21 @@ pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), FileError> {
-    let temporary = unique_sibling(path);
-    let done = write_synced(&temporary, write)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_folder(parent(path)));
-    done.inspect_err(|_| drop(fs::remove_file(&temporary)))
+    let written = put_atomic(path, |temporary| write_synced(temporary, write));
+    written
+        .and_then(|()| sync_folder(parent(path)))
         .map_err(FileError::new("write", path))
+}
+
+/// Makes a file or a link under a temporary name beside `path` and renames it over `path`, which is there at every moment if it was before.
+///
+/// # Errors
+/// Those of `make` and of renaming; the temporary file is gone then.
+pub fn put_atomic(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let temporary = unique_sibling(path);
+    make(&temporary)
+        .and_then(|()| fs::rename(&temporary, path))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 
 /// Writes a file and syncs it, in place: for files of a folder that [`write_folder`] is building.
@@ -204,6 +213,21 @@ mod tests {
         assert!(error.to_string().contains("a.txt"), "{error}");
         assert!(error.hint().unwrap().contains("disk is full"));
         assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["a.txt"]);
+    }
+
+    #[test]
+    fn what_is_replaced_is_there_at_every_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        let put = || put_atomic(&path, |path| fs::write(path, "a")).unwrap();
+        put();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| (0..500).for_each(|_| put()));
+            while !writer.is_finished() {
+                assert_eq!(fs::read(&path).unwrap(), b"a");
+            }
+        });
         assert_eq!(names(dir.path()), ["a.txt"]);
     }
 

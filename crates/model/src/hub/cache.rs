@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::id::{ModelId, is_commit};
-use matryo_base::files::{FileError, write_atomic};
+use matryo_base::files::{FileError, put_atomic, write_atomic};
 
 use crate::ModelError;
 
@@ -73,19 +73,14 @@ impl ModelCache {
         Ok(file)
     }
 
-    /// Links a file of a snapshot to its blob.
+    /// Links a file of a snapshot to its blob; one that is there already stays until then, for other processes that read it.
     pub(super) fn link(&self, commit: &str, file: &str, etag: &str) -> Result<(), ModelError> {
         let path = self.snapshot(commit).join(file);
         create_parent(&path)?;
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                return Err(FileError::new("replace", &path)(e).into());
-            }
-            _ => {}
-        }
         let up = "../".repeat(2 + file.matches('/').count());
         let relative = PathBuf::from(format!("{up}blobs/{etag}"));
-        link_or_copy(&relative, &self.blob(etag), &path)
+        let blob = self.blob(etag);
+        put_atomic(&path, |path| link_or_copy(&relative, &blob, path))
             .map_err(FileError::new("link", &path))
             .map_err(ModelError::from)
     }
