@@ -1,7 +1,7 @@
 //! The forward of one head of one text.
 
 use super::{
-    disentangled::DistanceScores,
+    distance_scores::DistanceScores,
     head::{Added, Head, Masks},
     products::{Panels, ScoreProduct, Strips},
 };
@@ -29,7 +29,7 @@ pub(super) fn scratch_len(head: &Head<'_>) -> usize {
         + dim * PANEL
         + head.scores_len()
         + head.bias_len()
-        + head.distances_len()
+        + head.distances_len()[0]
 }
 
 impl Kernel for Forward<'_> {
@@ -52,7 +52,7 @@ impl Kernel for Forward<'_> {
         let distances = head.distances();
         let distances = distances.map(
             #[inline(always)]
-            |distances| DistanceScores::compute::<V>(&head, distances, &strips, rest),
+            |distances| DistanceScores::compute::<V>(&head, distances, rest),
         );
         let added = Added {
             bias: bias.as_ref(),

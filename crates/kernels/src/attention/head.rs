@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{
     AttentionShape, Disentangled, RelativeBias, Spans,
-    disentangled::{DistanceScores, HeadDistances},
+    disentangled::HeadDistances,
+    distance_scores::DistanceScores,
     products::Strips,
     relative::{self, HeadBias},
 };
@@ -79,10 +80,15 @@ impl<'a> Head<'a> {
         Some(self.distances?.of_head(self.head, len, dim))
     }
 
-    /// Floats of the scratch memory of terms of distances.
-    pub(super) fn distances_len(&self) -> usize {
-        self.distances.map_or(0, |_| {
-            DistanceScores::scratch_len(self.len(), self.shape.head_dim)
+    /// Floats of the scratch memory of terms of distances, and of what their backward needs besides.
+    pub(super) fn distances_len(&self) -> [usize; 2] {
+        let (len, dim) = (self.len(), self.shape.head_dim);
+        self.distances.map_or([0, 0], |distances| {
+            let runs = distances.most_runs(len);
+            [
+                DistanceScores::scratch_len(len, dim, runs),
+                self.panels_len() + DistanceScores::backward_len(len, dim, runs),
+            ]
         })
     }
 

@@ -27,6 +27,8 @@
 mod backward;
 mod collected;
 mod disentangled;
+mod distance_rows;
+mod distance_scores;
 mod forward;
 mod head;
 mod mask;
