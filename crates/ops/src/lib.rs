@@ -12,9 +12,9 @@ mod scalar;
 pub use cpu::Cpu;
 pub use matryo_kernels::{
     Activation, AdamW, AlignedVec, Arithmetic, Attention, AttentionBackward, AttentionMask,
-    AttentionShape, Disentangled, Dropout, Epilogue, InputGradient, LayerNorm, LayerNormBackward,
-    Level, LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand, PackedWeight,
-    PoolMode, Precision, RelativeBias, Rotary, Spans, Touched, TouchedPart, Weight,
+    AttentionMemory, AttentionShape, Disentangled, Dropout, Epilogue, InputGradient, LayerNorm,
+    LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand,
+    PackedWeight, PoolMode, Precision, RelativeBias, Rotary, Spans, Touched, TouchedPart, Weight,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     distance_scores::DistanceScores,
-    head::{Added, Head, Masks},
+    head::{Added, Head, HeadSize, Masks},
     products::{Panels, ScoreProduct, Strips},
     relative::{self, Collected, HeadBias},
 };
@@ -35,15 +35,15 @@ pub(super) struct Backward<'a> {
 
 /// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`; the bias and
 /// the sums of its gradient; with vectors of distances, what their scores need, the queries in panels, and what goes back to them.
-pub(super) fn scratch_len(head: &Head<'_>) -> usize {
-    let (len, dim) = (head.len(), head.shape.head_dim);
+pub(super) fn scratch_len(size: HeadSize) -> usize {
+    let (len, dim) = (size.len, size.shape.head_dim);
     2 * len * dim
-        + head.panels_len()
+        + size.panels_len()
         + dim * PANEL
         + dim.next_multiple_of(PANEL) * PANEL
-        + 2 * head.scores_len()
-        + 2 * head.bias_len()
-        + head.distances_len().iter().sum::<usize>()
+        + 2 * size.scores_len()
+        + 2 * size.bias_len()
+        + size.distances_len().iter().sum::<usize>()
 }
 
 impl Kernel for Backward<'_> {
@@ -126,15 +126,16 @@ impl<'a> Buffers<'a> {
     #[inline(always)]
     fn pack<V: Vector>(head: &Head<'a>, scratch: &'a mut [f32]) -> Self {
         let (len, dim) = (head.len(), head.shape.head_dim);
-        let (p, rest) = scratch.split_at_mut(head.scores_len());
-        let (ds, rest) = rest.split_at_mut(head.scores_len());
-        let (key_panels, rest) = rest.split_at_mut(head.panels_len());
+        let size = head.size();
+        let (p, rest) = scratch.split_at_mut(size.scores_len());
+        let (ds, rest) = rest.split_at_mut(size.scores_len());
+        let (key_panels, rest) = rest.split_at_mut(size.panels_len());
         let (block_panels, rest) = rest.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
         let (key_strips, rest) = rest.split_at_mut(len * dim);
         let (value_strips, rest) = rest.split_at_mut(len * dim);
-        let (bias, rest) = rest.split_at_mut(head.bias_len());
-        let (d_bias, rest) = rest.split_at_mut(head.bias_len());
+        let (bias, rest) = rest.split_at_mut(size.bias_len());
+        let (d_bias, rest) = rest.split_at_mut(size.bias_len());
         d_bias.fill(0.0);
         pack::copy_panels(key_panels, head.part(1));
         let key_strips = Strips::pack::<V>(key_strips, head.part(1));
@@ -252,8 +253,9 @@ impl<'a> DistanceBuffers<'a> {
     #[inline(always)]
     fn pack<V: Vector>(head: &Head<'a>, scratch: &'a mut [f32]) -> Option<Self> {
         let distances = head.distances()?;
-        let (scores, rest) = scratch.split_at_mut(head.distances_len()[0]);
-        let (query_panels, scratch) = rest.split_at_mut(head.panels_len());
+        let size = head.size();
+        let (scores, rest) = scratch.split_at_mut(size.distances_len()[0]);
+        let (query_panels, scratch) = rest.split_at_mut(size.panels_len());
         pack::copy_panels(query_panels, head.part(0));
         Some(Self {
             scores: DistanceScores::compute::<V>(head, distances, scores),
