@@ -172,6 +172,7 @@ fn hidden_states_are_kept_for_trained_weights() {
     let size = BatchSize {
         tokens: 100,
         texts: 3,
+        longest: 40,
         route: 0,
     };
     let kept = |frozen: &[&str]| for_training(&golden, frozen).network().kept_bytes(size);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use matryo_ops::{
-    Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout,
+    Attention as AttentionArgs, AttentionBackward, AttentionMemory, AttentionShape, Dropout,
     Epilogue, InputGradient, Mat, RelativeBias,
 };
 
@@ -20,7 +20,7 @@ use super::{
     rotary::Rotary,
 };
 use crate::{
-    AttentionSpec, DropoutSpec, NnError,
+    AttentionSpec, BatchSize, DropoutSpec, NnError,
     arena::{self, Buffer},
     dropout::Site,
     families::{Axis, ParamId},
@@ -101,6 +101,21 @@ impl Attention {
     fn bytes_of_distances(&self, tokens: usize, backward: bool) -> usize {
         let layer = self.disentangled.as_ref();
         layer.map_or(0, |layer| layer.bytes(tokens, &self.qkv, backward))
+    }
+
+    /// Bytes that a forward and backward on this many threads use besides buffers.
+    pub(super) fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        let layer = self.disentangled.as_ref();
+        let memory = AttentionMemory {
+            shape: self.shape,
+            longest: size.longest,
+            tokens: size.tokens,
+            has_bias: self.relative.is_some(),
+            distances: layer.map(|layer| layer.terms_and_rows(size.longest)),
+        };
+        // Tasks are heads of texts.
+        let busy = threads.min(size.texts * self.shape.heads);
+        busy * memory.per_thread() + memory.sums()
     }
 
     /// The mask of the attention probabilities.

@@ -256,6 +256,12 @@ impl Disentangled {
         arena::bytes(rows, &[2 * dim, of_vectors])
     }
 
+    /// Number of terms, and of rows for the distances in a text of `len` tokens.
+    pub(crate) fn terms_and_rows(&self, len: usize) -> (usize, usize) {
+        let terms = usize::from(self.spec.for_queries) + usize::from(self.spec.for_keys);
+        (terms, self.rows(len.saturating_sub(1) as i64).len())
+    }
+
     /// The mask of the table's rows, the same for all texts of a batch.
     fn mask(&self, pass: &Pass<'_>, rows: &Range<usize>) -> Option<TableMask> {
         pass.masks.of_table(self.dropout, self.block, rows.clone())
