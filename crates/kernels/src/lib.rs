@@ -48,8 +48,8 @@ pub use activation::{Activation, activation, activation_bwd};
 pub use adamw::{AdamW, adamw};
 pub use aligned::AlignedVec;
 pub use attention::{
-    Attention, AttentionBackward, AttentionMask, AttentionShape, Disentangled, RelativeBias, Spans,
-    attention, attention_bwd,
+    Attention, AttentionBackward, AttentionMask, AttentionMemory, AttentionShape, Disentangled,
+    RelativeBias, Spans, attention, attention_bwd,
 };
 pub use bag::{bag, bag_bwd};
 pub use cpu::{LEVEL_VARIABLE, Level};

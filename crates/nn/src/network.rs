@@ -254,6 +254,13 @@ impl<W: Weights> Network<W> {
         self.on_route(size.route).map(bytes).max().unwrap_or(0)
     }
 
+    /// Bytes that a forward and backward on this many threads use besides buffers that the network keeps: what each thread has for itself,
+    /// and sums that they share.
+    pub fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        let bytes = |module: &BuiltModule| module.0.scratch_bytes(size, threads);
+        self.on_route(size.route).map(bytes).max().unwrap_or(0)
+    }
+
     /// Bytes of [`Network::embed`].
     pub fn embed_bytes(&self, size: BatchSize) -> usize {
         let bytes = |module: &BuiltModule| module.0.forward_bytes(size);

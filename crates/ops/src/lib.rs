@@ -12,9 +12,10 @@ mod scalar;
 pub use cpu::Cpu;
 pub use matryo_kernels::{
     Activation, AdamW, AlignedVec, Arithmetic, Attention, AttentionBackward, AttentionMask,
-    AttentionShape, Disentangled, Dropout, Epilogue, InputGradient, LayerNorm, LayerNormBackward,
-    Level, LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand, PackedWeight,
-    PoolMode, Precision, RelativeBias, Rotary, Spans, Touched, TouchedPart, Weight, trim_heap,
+    AttentionMemory, AttentionShape, Disentangled, Dropout, Epilogue, InputGradient, LayerNorm,
+    LayerNormBackward, Level, LinearBackward, Lookup, LookupGradient, Mat, MatMut, MatRef, Operand,
+    PackedWeight, PoolMode, Precision, RelativeBias, Rotary, Spans, Touched, TouchedPart, Weight,
+    trim_heap,
 };
 pub use ops::Ops;
 pub use scalar::Scalar;

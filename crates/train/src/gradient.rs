@@ -73,7 +73,11 @@ impl<'a> Gradient<'a> {
         let again = plan.iter().skip(self.retain).map(kept).max().unwrap_or(0);
         let working = |micro: &MicroBatch| {
             let size = BatchSize::of(&micro.tokens);
-            self.network.working_bytes(size) + self.network.packed_bytes(size.tokens)
+            self.network.working_bytes(size)
+                + self.network.packed_bytes(size.tokens)
+                + self
+                    .network
+                    .scratch_bytes(size, rayon::current_num_threads())
         };
         let pass = plan.iter().map(working).max().unwrap_or(0);
         PassMemory {
@@ -237,6 +241,7 @@ mod tests {
             network.kept_bytes(BatchSize {
                 tokens,
                 texts,
+                longest: tokens / texts,
                 route: 0,
             })
         });

@@ -270,6 +270,7 @@ fn evaluation(subject: &Subject<'_>, measure: &Measure, threads: usize, pass: Pa
         network.embed_bytes(BatchSize {
             tokens: TOKENS_PER_BATCH,
             texts: 1,
+            longest: TOKENS_PER_BATCH,
             route,
         })
     };

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    disentangled::DistanceScores,
-    head::{Added, Head, Masks},
+    distance_scores::DistanceScores,
+    head::{Added, Head, HeadSize, Masks},
     products::{Panels, ScoreProduct, Strips},
     relative::{self, Collected, HeadBias},
 };
@@ -34,19 +34,16 @@ pub(super) struct Backward<'a> {
 }
 
 /// Keys and values in strips, keys in panels; of a block of queries: q or dy transposed, q or dy in panels, `p` and `ds`; the bias and
-/// the sums of its gradient; with vectors of distances, their scores, a run of them, and the queries in panels.
-pub(super) fn scratch_len(head: &Head<'_>) -> usize {
-    let (len, dim) = (head.len(), head.shape.head_dim);
+/// the sums of its gradient; with vectors of distances, what their scores need, the queries in panels, and what goes back to them.
+pub(super) fn scratch_len(size: HeadSize) -> usize {
+    let (len, dim) = (size.len, size.shape.head_dim);
     2 * len * dim
-        + head.panels_len()
+        + size.panels_len()
         + dim * PANEL
         + dim.next_multiple_of(PANEL) * PANEL
-        + 2 * head.scores_len()
-        + 2 * head.bias_len()
-        + match head.distances_len() {
-            0 => 0,
-            scores => scores + DistanceScores::backward_len(dim) + head.panels_len(),
-        }
+        + 2 * size.scores_len()
+        + 2 * size.bias_len()
+        + size.distances_len().iter().sum::<usize>()
 }
 
 impl Kernel for Backward<'_> {
@@ -120,8 +117,8 @@ struct Buffers<'a> {
 struct DistanceBuffers<'a> {
     scores: DistanceScores<'a>,
     query_panels: &'a mut [f32],
-    /// Vectors of a run.
-    run_panels: &'a mut [f32],
+    /// Scratch memory of the backward of the scores.
+    scratch: &'a mut [f32],
 }
 
 impl<'a> Buffers<'a> {
@@ -129,19 +126,20 @@ impl<'a> Buffers<'a> {
     #[inline(always)]
     fn pack<V: Vector>(head: &Head<'a>, scratch: &'a mut [f32]) -> Self {
         let (len, dim) = (head.len(), head.shape.head_dim);
-        let (p, rest) = scratch.split_at_mut(head.scores_len());
-        let (ds, rest) = rest.split_at_mut(head.scores_len());
-        let (key_panels, rest) = rest.split_at_mut(head.panels_len());
+        let size = head.size();
+        let (p, rest) = scratch.split_at_mut(size.scores_len());
+        let (ds, rest) = rest.split_at_mut(size.scores_len());
+        let (key_panels, rest) = rest.split_at_mut(size.panels_len());
         let (block_panels, rest) = rest.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
         let (transposed, rest) = rest.split_at_mut(dim * PANEL);
         let (key_strips, rest) = rest.split_at_mut(len * dim);
         let (value_strips, rest) = rest.split_at_mut(len * dim);
-        let (bias, rest) = rest.split_at_mut(head.bias_len());
-        let (d_bias, rest) = rest.split_at_mut(head.bias_len());
+        let (bias, rest) = rest.split_at_mut(size.bias_len());
+        let (d_bias, rest) = rest.split_at_mut(size.bias_len());
         d_bias.fill(0.0);
         pack::copy_panels(key_panels, head.part(1));
         let key_strips = Strips::pack::<V>(key_strips, head.part(1));
-        let distances = DistanceBuffers::pack::<V>(head, &key_strips, rest);
+        let distances = DistanceBuffers::pack::<V>(head, rest);
         Self {
             p,
             ds,
@@ -241,7 +239,7 @@ impl<'a> Buffers<'a> {
         distances.scores.backward::<V>(
             [distances.query_panels, self.key_panels],
             d_vectors,
-            distances.run_panels,
+            distances.scratch,
             #[inline(always)]
             |side, tokens, product| {
                 write.add::<V>(side.part(), tokens.start, 0..tokens.len(), &product);
@@ -253,15 +251,16 @@ impl<'a> Buffers<'a> {
 impl<'a> DistanceBuffers<'a> {
     /// Computes the terms of all scores and packs what their backward needs; `None` without vectors of distances.
     #[inline(always)]
-    fn pack<V: Vector>(head: &Head<'a>, keys: &Strips<'_>, scratch: &'a mut [f32]) -> Option<Self> {
+    fn pack<V: Vector>(head: &Head<'a>, scratch: &'a mut [f32]) -> Option<Self> {
         let distances = head.distances()?;
-        let (scores, rest) = scratch.split_at_mut(head.distances_len());
-        let (query_panels, run_panels) = rest.split_at_mut(head.panels_len());
+        let size = head.size();
+        let (scores, rest) = scratch.split_at_mut(size.distances_len()[0]);
+        let (query_panels, scratch) = rest.split_at_mut(size.panels_len());
         pack::copy_panels(query_panels, head.part(0));
         Some(Self {
-            scores: DistanceScores::compute::<V>(head, distances, keys, scores),
+            scores: DistanceScores::compute::<V>(head, distances, scores),
             query_panels,
-            run_panels,
+            scratch,
         })
     }
 }

@@ -35,6 +35,13 @@ impl CollectedVectors {
         }
     }
 
+    /// Floats of all sums for a batch of `tokens` tokens, at most; `rows` are those of all terms, `width` that of all heads.
+    pub(super) fn most(tokens: usize, rows: usize, width: usize) -> usize {
+        // Every group but the last has as many tokens as rows.
+        let groups = if rows == 0 { 0 } else { tokens.div_ceil(rows) };
+        groups * rows * width
+    }
+
     pub(super) fn groups(&self) -> &[Range<usize>] {
         &self.groups
     }

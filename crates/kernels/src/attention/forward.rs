@@ -1,8 +1,8 @@
 //! The forward of one head of one text.
 
 use super::{
-    disentangled::DistanceScores,
-    head::{Added, Head, Masks},
+    distance_scores::DistanceScores,
+    head::{Added, Head, HeadSize, Masks},
     products::{Panels, ScoreProduct, Strips},
 };
 use crate::{
@@ -22,14 +22,14 @@ pub(super) struct Forward<'a> {
 }
 
 /// Keys in strips, values in panels, a block of queries, its scores, the bias, terms of distances.
-pub(super) fn scratch_len(head: &Head<'_>) -> usize {
-    let (len, dim) = (head.len(), head.shape.head_dim);
+pub(super) fn scratch_len(size: HeadSize) -> usize {
+    let (len, dim) = (size.len, size.shape.head_dim);
     len * dim
-        + head.panels_len()
+        + size.panels_len()
         + dim * PANEL
-        + head.scores_len()
-        + head.bias_len()
-        + head.distances_len()
+        + size.scores_len()
+        + size.bias_len()
+        + size.distances_len()[0]
 }
 
 impl Kernel for Forward<'_> {
@@ -42,17 +42,18 @@ impl Kernel for Forward<'_> {
             scratch,
         } = self;
         let (len, dim, heads) = (head.len(), head.shape.head_dim, head.shape.heads);
-        let (scores, rest) = scratch.split_at_mut(head.scores_len());
-        let (values, rest) = rest.split_at_mut(head.panels_len());
+        let size = head.size();
+        let (scores, rest) = scratch.split_at_mut(size.scores_len());
+        let (values, rest) = rest.split_at_mut(size.panels_len());
         let (queries, rest) = rest.split_at_mut(dim * PANEL);
-        let (bias, rest) = rest.split_at_mut(head.bias_len());
+        let (bias, rest) = rest.split_at_mut(size.bias_len());
         let (strips, rest) = rest.split_at_mut(len * dim);
         let bias = head.pack_bias(bias);
         let strips = Strips::pack::<V>(strips, head.part(1));
         let distances = head.distances();
         let distances = distances.map(
             #[inline(always)]
-            |distances| DistanceScores::compute::<V>(&head, distances, &strips, rest),
+            |distances| DistanceScores::compute::<V>(&head, distances, rest),
         );
         let added = Added {
             bias: bias.as_ref(),

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{
     AttentionShape, Disentangled, RelativeBias, Spans,
-    disentangled::{DistanceScores, HeadDistances},
+    disentangled::HeadDistances,
+    distance_scores::DistanceScores,
     products::Strips,
     relative::{self, HeadBias},
 };
@@ -68,32 +69,21 @@ impl<'a> Head<'a> {
         Some(HeadBias::pack(storage, bias, head, len, scale))
     }
 
-    /// Floats of the packed bias.
-    pub(super) fn bias_len(&self) -> usize {
-        self.bias.map_or(0, |_| relative::scratch_len(self.len()))
-    }
-
     /// What terms of distances are computed from, if there are any.
     pub(super) fn distances(&self) -> Option<HeadDistances<'a>> {
         let (len, dim) = (self.len(), self.shape.head_dim);
         Some(self.distances?.of_head(self.head, len, dim))
     }
 
-    /// Floats of the scratch memory of terms of distances.
-    pub(super) fn distances_len(&self) -> usize {
-        self.distances.map_or(0, |_| {
-            DistanceScores::scratch_len(self.len(), self.shape.head_dim)
-        })
-    }
-
-    /// Floats of the scores of any block.
-    pub(super) fn scores_len(&self) -> usize {
-        self.shape.mask.most_keys(self.len()) * PANEL
-    }
-
-    /// Floats of the head's rows packed as panels.
-    pub(super) fn panels_len(&self) -> usize {
-        self.len() * self.shape.head_dim.next_multiple_of(PANEL)
+    /// What the scratch memory depends on.
+    pub(super) fn size(&self) -> HeadSize {
+        let len = self.len();
+        HeadSize {
+            shape: self.shape,
+            len,
+            has_bias: self.bias.is_some(),
+            runs: self.distances.map(|distances| distances.most_runs(len)),
+        }
     }
 
     /// This head's columns of part `part` (of as many parts as `m` has: q, k, v or only one) of this text's rows.
@@ -127,6 +117,48 @@ impl<'a> Head<'a> {
             words,
             rate: dropout.rate(),
         })
+    }
+}
+
+/// What the scratch memory of a head depends on. Lengths are in floats.
+#[derive(Clone, Copy)]
+pub(super) struct HeadSize {
+    pub(super) shape: AttentionShape,
+    /// Tokens of the text.
+    pub(super) len: usize,
+    pub(super) has_bias: bool,
+    /// Runs of distances; `None` without terms of distances.
+    pub(super) runs: Option<usize>,
+}
+
+impl HeadSize {
+    /// The packed bias.
+    pub(super) fn bias_len(self) -> usize {
+        match self.has_bias {
+            true => relative::scratch_len(self.len),
+            false => 0,
+        }
+    }
+
+    /// The terms of distances, and what their backward needs besides.
+    pub(super) fn distances_len(self) -> [usize; 2] {
+        let (len, dim) = (self.len, self.shape.head_dim);
+        self.runs.map_or([0, 0], |runs| {
+            [
+                DistanceScores::scratch_len(len, dim, runs),
+                self.panels_len() + DistanceScores::backward_len(len, dim, runs),
+            ]
+        })
+    }
+
+    /// The scores of any block.
+    pub(super) fn scores_len(self) -> usize {
+        self.shape.mask.most_keys(self.len) * PANEL
+    }
+
+    /// The head's rows packed as panels.
+    pub(super) fn panels_len(self) -> usize {
+        self.len * self.shape.head_dim.next_multiple_of(PANEL)
     }
 }
 

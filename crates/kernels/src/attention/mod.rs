@@ -27,6 +27,8 @@
 mod backward;
 mod collected;
 mod disentangled;
+mod distance_rows;
+mod distance_scores;
 mod forward;
 mod head;
 mod mask;
@@ -35,9 +37,9 @@ mod relative;
 
 use std::ops::Range;
 
-use crate::{Dropout, Level, MatMut, MatRef, parallel::SharedMut, scratch};
+use crate::{Dropout, Level, MatMut, MatRef, parallel::SharedMut, scratch, tile::PANEL};
 use collected::CollectedVectors;
-use head::Shared;
+use head::{HeadSize, Shared};
 use relative::Collected;
 
 pub use disentangled::Disentangled;
@@ -221,6 +223,47 @@ impl<'a> AttentionBackward<'a> {
     }
 }
 
+/// What the memory of a self-attention depends on, besides its arguments.
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionMemory {
+    /// Heads and mask.
+    pub shape: AttentionShape,
+    /// Tokens of the longest text.
+    pub longest: usize,
+    /// Tokens of all texts.
+    pub tokens: usize,
+    /// Whether there is a bias by distance.
+    pub has_bias: bool,
+    /// Number of terms of content and distance, and of the rows of vectors that the distances in the longest text have.
+    pub distances: Option<(usize, usize)>,
+}
+
+impl AttentionMemory {
+    /// Bytes that each thread keeps for itself, forward and backward.
+    pub fn per_thread(self) -> usize {
+        let size = HeadSize {
+            shape: self.shape,
+            len: self.longest,
+            has_bias: self.has_bias,
+            runs: self.distances.map(|(_, rows)| rows.div_ceil(PANEL)),
+        };
+        forward::scratch_len(size).max(backward::scratch_len(size)) * size_of::<f32>()
+    }
+
+    /// Bytes of the sums of gradients that the backward holds while it runs, at most.
+    pub fn sums(self) -> usize {
+        let of_bias = if self.has_bias {
+            2 * self.tokens * self.shape.heads
+        } else {
+            0
+        };
+        let of_vectors = self.distances.map_or(0, |(terms, rows)| {
+            CollectedVectors::most(self.tokens, terms * rows, self.shape.width())
+        });
+        (of_bias + of_vectors) * size_of::<f32>()
+    }
+}
+
 /// Self-attention of each text over itself.
 pub fn attention(level: Level, args: Attention<'_>) {
     args.check();
@@ -229,7 +272,7 @@ pub fn attention(level: Level, args: Attention<'_>) {
     let y = SharedMut::new(y.data());
     let lse = lse.as_mut().map(|lse| SharedMut::new(lse.data()));
     shared.for_each_head(|head| {
-        scratch::local(forward::scratch_len(&head), |scratch| {
+        scratch::local(forward::scratch_len(head.size()), |scratch| {
             level.run(forward::Forward {
                 head,
                 y,
@@ -264,7 +307,7 @@ pub fn attention_bwd(level: Level, args: AttentionBackward<'_>) {
         let [dy, y] = [dy, y].map(|m| head.columns_of(m, 0));
         // SAFETY: no other task writes the sums of this head of this group of texts.
         let d_vectors = unsafe { vector_sums.piece((group * heads + head.head) * share, share) };
-        scratch::local(backward::scratch_len(&head), |scratch| {
+        scratch::local(backward::scratch_len(head.size()), |scratch| {
             level.run(backward::Backward {
                 head,
                 dqkv,

@@ -35,6 +35,11 @@ impl<'a> Strips<'a> {
         }
     }
 
+    /// Columns of the matrix.
+    pub(super) fn k(&self) -> usize {
+        self.values.len() / self.rows
+    }
+
     /// `out[key][query] = row keys.start + key of the strips . column query of the panel`.
     ///
     /// The first and the last strip that hold some of `keys` may be read in part: their rows lie side by side.

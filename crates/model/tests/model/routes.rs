@@ -134,6 +134,7 @@ fn memory_of_each_route() {
     let size = |route| matryo_model::BatchSize {
         tokens: 100,
         texts: 4,
+        longest: 25,
         route,
     };
     let network = model.network();

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use matryo_ops::{
-    Attention as AttentionArgs, AttentionBackward, AttentionShape, Dropout, Epilogue,
-    InputGradient, Mat, RelativeBias,
+    Attention as AttentionArgs, AttentionBackward, AttentionMemory, AttentionShape, Dropout,
+    Epilogue, InputGradient, Mat, RelativeBias,
 };
 
 use super::{
@@ -20,7 +20,7 @@ use super::{
     rotary::Rotary,
 };
 use crate::{
-    AttentionSpec, DropoutSpec, NnError,
+    AttentionSpec, BatchSize, DropoutSpec, NnError,
     arena::{self, Buffer},
     dropout::Site,
     families::{Axis, ParamId},
@@ -103,6 +103,21 @@ impl Attention {
         layer.map_or(0, |layer| layer.bytes(tokens, &self.qkv, backward))
     }
 
+    /// Bytes that a forward and backward on this many threads use besides buffers.
+    pub(super) fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        let layer = self.disentangled.as_ref();
+        let memory = AttentionMemory {
+            shape: self.shape,
+            longest: size.longest,
+            tokens: size.tokens,
+            has_bias: self.relative.is_some(),
+            distances: layer.map(|layer| layer.terms_and_rows(size.longest)),
+        };
+        // Tasks are heads of texts.
+        let busy = threads.min(size.texts * self.shape.heads);
+        busy * memory.per_thread() + memory.sums()
+    }
+
     /// The mask of the attention probabilities.
     fn probabilities<'p>(&self, pass: &'p Pass<'_>) -> Option<Dropout<'p>> {
         pass.masks
@@ -124,7 +139,7 @@ impl Half for Attention {
         let distances = self
             .disentangled
             .as_ref()
-            .map(|layer| (layer, layer.forward(pass, &self.qkv, false)));
+            .map(|layer| (layer, layer.forward(pass, &self.qkv)));
         let mut lse = keep.then(|| pass.arena.take(tokens, self.shape.heads));
         let mut mixed = pass.arena.take(tokens, self.shape.width());
         pass.ops.attention(AttentionArgs {
@@ -184,13 +199,13 @@ impl Half for Attention {
         let mut d_bias = bias
             .as_ref()
             .map(|bias| Mat::zeros(bias.rows(), bias.cols()));
-        let distances = self
-            .disentangled
-            .as_ref()
-            .map(|layer| (layer, layer.forward(&cx.pass, &self.qkv, true)));
+        let distances = self.disentangled.as_ref().map(|layer| {
+            let (distances, inputs) = layer.forward_kept(&cx.pass, &self.qkv, true);
+            (layer, distances, inputs)
+        });
         let mut d_vectors = distances
             .as_ref()
-            .map(|(layer, distances)| layer.zero_gradient(&cx.pass, distances));
+            .map(|(layer, distances, _)| layer.zero_gradient(&cx.pass, distances));
         cx.pass.ops.attention_bwd(AttentionBackward {
             dqkv: d_qkv.view_mut(),
             dy: d_mixed.view(),
@@ -203,15 +218,15 @@ impl Half for Attention {
             d_bias: d_bias.as_mut().map(Mat::view_mut),
             distances: distances
                 .as_ref()
-                .map(|(layer, distances)| layer.args(distances)),
+                .map(|(layer, distances, _)| layer.args(distances)),
             d_vectors: d_vectors.as_mut().map(Buffer::view_mut),
             dropout: self.probabilities(&cx.pass),
         });
         if let (Some(relative), Some(d_bias)) = (self.relative, &d_bias) {
             relative.backward(cx, d_bias);
         }
-        if let (Some((layer, distances)), Some(d_vectors)) = (distances, &d_vectors) {
-            layer.backward(cx, &self.qkv, distances, d_vectors);
+        if let (Some((layer, _, inputs)), Some(d_vectors)) = (distances, &d_vectors) {
+            layer.backward(cx, &self.qkv, inputs, d_vectors);
         }
         if let Some(rotary) = &self.rotary {
             rotary.backward(&cx.pass, &mut d_qkv);

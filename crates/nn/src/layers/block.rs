@@ -11,7 +11,7 @@ use super::{
     params::EncoderBuilder,
 };
 use crate::{
-    BlockSpec, DropoutSpec, NnError, Placement,
+    BatchSize, BlockSpec, DropoutSpec, NnError, Placement,
     arena::{self, Buffer},
     families::{Axis, ParamId},
     pass::{Backward, Pass},
@@ -185,6 +185,11 @@ impl Block {
     /// Bytes that the backward uses besides [`Self::working_bytes`], of a width that nothing else has.
     pub(crate) fn unshared_bytes(&self, tokens: usize) -> usize {
         self.bytes_beside(|conv| conv.unshared_bytes(tokens))
+    }
+
+    /// Bytes that a forward and backward on this many threads use besides buffers.
+    pub(crate) fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        self.attention.half.scratch_bytes(size, threads)
     }
 
     /// Bytes of a forward that keeps nothing. Matrices of the model's width are a half's input, its normalised input or the

@@ -1,14 +1,16 @@
 //! Terms of the scores of content and distance (He et al. 2021), from a table of distances that all blocks share.
 //!
 //! The rows that occur in a batch are normalised, dropped and projected in each block: by its own layer of queries, keys and values, or
-//! by layers for distances. Nothing is kept: the backward makes them anew, a few hundred rows.
+//! by layers for distances. A step keeps nothing of it: the backward makes them anew, a few hundred rows. A model that is only used keeps
+//! the vectors (`distance_cache.rs`).
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
-use matryo_ops::{Disentangled as DistanceArgs, Epilogue, LookupGradient, MatMut};
+use matryo_ops::{Disentangled as DistanceArgs, Epilogue, LookupGradient, Mat, MatMut, MatRef};
 
 use super::{
     block::BlockPlace,
+    distance_cache::{CachedVectors, DistanceCache},
     linear::Linear,
     norm::Norm,
     params::{EncoderBuilder, LinearShape},
@@ -35,22 +37,41 @@ pub(crate) struct Disentangled {
     /// Width of all heads.
     width: usize,
     dropout: f32,
+    cache: DistanceCache,
 }
 
-/// The distances of a batch on their way through one block; `rows` of the table.
+/// The vectors of the distances of a batch.
 pub(crate) struct Distances {
+    vectors: Vectors,
+    /// Row of the vectors that each distance has, from that of the first query to the last key on.
+    places: Vec<u32>,
+}
+
+/// `[rows, parts * width]`.
+enum Vectors {
+    Own(Buffer),
+    Cached(Arc<CachedVectors>),
+}
+
+/// The distances of a batch on their way through one block.
+pub(crate) struct DistanceInputs {
     /// Rows of the table that occur.
     rows: Range<usize>,
-    /// Which of them each distance has, from that of the first query to the last key on.
-    places: Vec<u32>,
     /// The rows of the table that occur, `[rows, dim]`.
     input: Buffer,
     /// Statistics of the normalisation, if there is one and a backward will follow.
     stats: Option<Buffer>,
     /// Input of the projection; `None` if that is `input`.
     projected: Option<Buffer>,
-    /// Output of the projection, `[rows, parts * width]`.
-    vectors: Buffer,
+}
+
+impl Distances {
+    fn vectors(&self) -> MatRef<'_> {
+        match &self.vectors {
+            Vectors::Own(vectors) => vectors.view(),
+            Vectors::Cached(cached) => cached.vectors.view(),
+        }
+    }
 }
 
 impl Disentangled {
@@ -86,12 +107,50 @@ impl Disentangled {
             spec,
             width,
             dropout: dropout.distances,
+            cache: DistanceCache::default(),
         })
     }
 
-    /// The vectors of all distances of a batch; `qkv` is the block's layer of queries, keys and values. With `keep`, a backward follows.
-    pub(crate) fn forward(&self, pass: &Pass<'_>, qkv: &Linear, keep: bool) -> Distances {
-        let (rows, places) = self.rows(pass);
+    /// The vectors of all distances of a batch; `qkv` is the block's layer of queries, keys and values.
+    pub(crate) fn forward(&self, pass: &Pass<'_>, qkv: &Linear) -> Distances {
+        if !pass.weights.are_constant() {
+            return self.forward_kept(pass, qkv, false).0;
+        }
+        let reach = reach(pass);
+        let cached = self.cache.reaching(reach, |reach| {
+            let rows = self.rows(reach);
+            let (vectors, _) = self.project(pass, qkv, rows.clone(), false);
+            (rows, self.used(vectors.view()))
+        });
+        Distances {
+            places: self.places(reach, cached.rows.start),
+            vectors: Vectors::Cached(cached),
+        }
+    }
+
+    /// As [`Self::forward`], with what was on the way there; with `keep`, a backward follows.
+    pub(crate) fn forward_kept(
+        &self,
+        pass: &Pass<'_>,
+        qkv: &Linear,
+        keep: bool,
+    ) -> (Distances, DistanceInputs) {
+        let reach = reach(pass);
+        let rows = self.rows(reach);
+        let places = self.places(reach, rows.start);
+        let (vectors, inputs) = self.project(pass, qkv, rows, keep);
+        let vectors = Vectors::Own(vectors);
+        (Distances { vectors, places }, inputs)
+    }
+
+    /// Normalises, drops and projects some rows of the table.
+    fn project(
+        &self,
+        pass: &Pass<'_>,
+        qkv: &Linear,
+        rows: Range<usize>,
+        keep: bool,
+    ) -> (Buffer, DistanceInputs) {
         let input = self.table_rows(pass, &rows);
         let (normed, stats) = match self.norm {
             Some(norm) => {
@@ -111,14 +170,19 @@ impl Disentangled {
         let linear = self.projection.as_ref().unwrap_or(qkv);
         let x = projected.as_ref().unwrap_or(&input);
         let vectors = linear.forward(pass, x, Epilogue::default());
-        Distances {
+        let inputs = DistanceInputs {
             rows,
-            places,
             input,
             stats,
             projected,
-            vectors,
-        }
+        };
+        (vectors, inputs)
+    }
+
+    /// A copy of the columns that the attention reads: a block's own layer also makes values.
+    fn used(&self, vectors: MatRef<'_>) -> Mat {
+        let used = vectors.cols().min(2 * self.width);
+        vectors.first_cols(used).to_mat()
     }
 
     /// What the attention is given.
@@ -132,7 +196,7 @@ impl Disentangled {
         // Queries come first, as in the fused layer; there is room for them if that is it, or if they are used.
         let keys_at = if shared || for_keys { self.width } else { 0 };
         DistanceArgs {
-            vectors: distances.vectors.view(),
+            vectors: distances.vectors(),
             for_queries: for_queries.then_some(keys_at),
             for_keys: for_keys.then_some(0),
             rows: &distances.places,
@@ -141,7 +205,7 @@ impl Disentangled {
 
     /// A gradient of the vectors, to be added to.
     pub(crate) fn zero_gradient(&self, pass: &Pass<'_>, distances: &Distances) -> Buffer {
-        let vectors = &distances.vectors;
+        let vectors = distances.vectors();
         pass.arena.zeros(vectors.rows(), vectors.cols())
     }
 
@@ -150,16 +214,15 @@ impl Disentangled {
         &self,
         cx: &mut Backward<'_>,
         qkv: &Linear,
-        distances: Distances,
+        inputs: DistanceInputs,
         d_vectors: &Buffer,
     ) {
-        let Distances {
+        let DistanceInputs {
             rows,
             input,
             stats,
             projected,
-            ..
-        } = distances;
+        } = inputs;
         let linear = self.projection.as_ref().unwrap_or(qkv);
         let x = projected.as_ref().unwrap_or(&input);
         let mut d = cx.pass.arena.take(x.rows(), x.cols());
@@ -183,7 +246,7 @@ impl Disentangled {
         }
     }
 
-    /// Bytes of [`Distances`] in a batch of so many tokens, and with `backward` of the gradient of the vectors, at most. Gradients as wide
+    /// Bytes of [`Distances`] and [`DistanceInputs`] in a batch of so many tokens, and with `backward` of the gradient of the vectors, at most. Gradients as wide
     /// as the hidden states find buffers that the block's other half has given back.
     pub(crate) fn bytes(&self, tokens: usize, qkv: &Linear, backward: bool) -> usize {
         let rows = (2 * tokens).min(self.table.tensor.rows);
@@ -191,6 +254,12 @@ impl Disentangled {
         let vectors = self.projection.as_ref().unwrap_or(qkv).out();
         let of_vectors = if backward { 2 * vectors } else { vectors };
         arena::bytes(rows, &[2 * dim, of_vectors])
+    }
+
+    /// Number of terms, and of rows for the distances in a text of `len` tokens.
+    pub(crate) fn terms_and_rows(&self, len: usize) -> (usize, usize) {
+        let terms = usize::from(self.spec.for_queries) + usize::from(self.spec.for_keys);
+        (terms, self.rows(len.saturating_sub(1) as i64).len())
     }
 
     /// The mask of the table's rows, the same for all texts of a batch.
@@ -215,13 +284,20 @@ impl Disentangled {
         }
     }
 
-    /// The rows of the table that occur in a batch, and for each distance from `-reach` to `reach` which of them it has.
-    fn rows(&self, pass: &Pass<'_>) -> (Range<usize>, Vec<u32>) {
-        let reach = pass.places.iter().max();
-        let reach = reach.map_or(0, |&place| i64::from(place));
-        let row = |distance| self.spec.row(distance);
-        let (first, last) = (row(-reach), row(reach));
-        let places = (-reach..=reach).map(|distance| (row(distance) - first) as u32);
-        (first..last + 1, places.collect())
+    /// Rows of the table for all distances from `-reach` to `reach`.
+    fn rows(&self, reach: i64) -> Range<usize> {
+        self.spec.row(-reach)..self.spec.row(reach) + 1
     }
+
+    /// Which row each distance from `-reach` to `reach` has, counted from `first`.
+    fn places(&self, reach: i64, first: usize) -> Vec<u32> {
+        let place = |distance| (self.spec.row(distance) - first) as u32;
+        (-reach..=reach).map(place).collect()
+    }
+}
+
+/// The farthest distance in a batch.
+fn reach(pass: &Pass<'_>) -> i64 {
+    let farthest = pass.places.iter().max();
+    farthest.map_or(0, |&place| i64::from(place))
 }

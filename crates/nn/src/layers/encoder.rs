@@ -11,7 +11,7 @@ use super::{
     params::EncoderBuilder,
 };
 use crate::{
-    EncoderSpec, Family, NnError,
+    BatchSize, EncoderSpec, Family, NnError,
     arena::{self, Buffer},
     dropout::Site,
     families::{Axis, ParamId},
@@ -313,6 +313,12 @@ impl Encoder {
             }
         }
         most + unshared
+    }
+
+    /// Bytes that a forward and backward on this many threads use besides buffers.
+    pub(crate) fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        let bytes = |block: &Block| block.scratch_bytes(size, threads);
+        self.blocks.iter().map(bytes).max().unwrap_or(0)
     }
 
     /// Bytes of a forward that keeps nothing.

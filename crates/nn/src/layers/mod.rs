@@ -9,6 +9,7 @@ pub(crate) mod attention;
 pub(crate) mod block;
 pub(crate) mod convolution;
 pub(crate) mod disentangled;
+mod distance_cache;
 pub(crate) mod embeddings;
 pub(crate) mod encoder;
 pub(crate) mod feed_forward;

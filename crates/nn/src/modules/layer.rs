@@ -15,6 +15,8 @@ pub struct BatchSize {
     pub tokens: usize,
     /// Texts.
     pub texts: usize,
+    /// Tokens of the longest text.
+    pub longest: usize,
     /// Their route; 0 in a model without routes.
     pub route: usize,
 }
@@ -25,6 +27,7 @@ impl BatchSize {
         Self {
             tokens: batch.tokens(),
             texts: batch.texts(),
+            longest: longest(batch),
             route: batch.route,
         }
     }
@@ -37,6 +40,13 @@ impl BatchSize {
             self.texts
         }
     }
+}
+
+/// Tokens of the longest text of a batch.
+fn longest(batch: &TokenBatch) -> usize {
+    let texts = batch.bounds.windows(2);
+    let lengths = texts.map(|bounds| (bounds[1] - bounds[0]) as usize);
+    lengths.max().unwrap_or(0)
 }
 
 /// A module at work. `Kept` is what its backward needs of its forward.
@@ -68,6 +78,11 @@ pub(crate) trait ModuleLayer: Send + Sync {
         0
     }
 
+    /// Bytes that a forward and backward on this many threads use besides buffers of the network, where they count.
+    fn scratch_bytes(&self, _: BatchSize, _threads: usize) -> usize {
+        0
+    }
+
     /// Bytes of a forward that keeps nothing, where they count.
     fn forward_bytes(&self, _: BatchSize) -> usize {
         0
@@ -83,6 +98,7 @@ pub(crate) trait AnyLayer: Send + Sync {
     fn backward(&self, cx: &mut Backward<'_>, kept: Kept, d: FeatureGradients) -> FeatureGradients;
     fn kept_bytes(&self, size: BatchSize) -> usize;
     fn working_bytes(&self, size: BatchSize) -> usize;
+    fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize;
     fn forward_bytes(&self, size: BatchSize) -> usize;
 }
 
@@ -104,6 +120,10 @@ impl<L: ModuleLayer> AnyLayer for L {
 
     fn working_bytes(&self, size: BatchSize) -> usize {
         ModuleLayer::working_bytes(self, size)
+    }
+
+    fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        ModuleLayer::scratch_bytes(self, size, threads)
     }
 
     fn forward_bytes(&self, size: BatchSize) -> usize {

@@ -87,6 +87,10 @@ impl Frozen {
 }
 
 impl Weights for Frozen {
+    fn are_constant(&self) -> bool {
+        true
+    }
+
     fn product(&self, param: ProductParam) -> Weight<'_> {
         Weight::Packed(&self.products[param.index])
     }

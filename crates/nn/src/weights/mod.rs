@@ -54,6 +54,9 @@ pub enum TableRows<'a> {
 
 /// The values of a network's parameters.
 pub trait Weights: Send + Sync {
+    /// Whether they never change, so that what is computed from them alone can be kept.
+    fn are_constant(&self) -> bool;
+
     /// A weight for a product.
     fn product(&self, param: ProductParam) -> Weight<'_>;
 

@@ -72,6 +72,10 @@ impl Trainable {
 }
 
 impl Weights for Trainable {
+    fn are_constant(&self) -> bool {
+        false
+    }
+
     fn product(&self, param: ProductParam) -> Weight<'_> {
         Weight::Plain(self.matrix(param.tensor))
     }

@@ -187,6 +187,33 @@ fn the_batch_changes_no_bit_of_many_texts() {
     check_everything(&COMPLETE, &SMALL);
 }
 
+/// Vectors of distances that longer texts have computed are those of shorter ones, to the bit.
+#[test]
+fn what_earlier_texts_left_changes_no_bit() {
+    let dir = random::model("deberta-v2", SIZES);
+    let places = random::places(dir.path());
+    let texts = texts(&COMPLETE);
+    let order = |lengths: &[usize]| -> Vec<Mat> {
+        let tables = TablePlace::Copied;
+        let network = Network::for_inference(&places, matryo_ops::cpu(), tables).unwrap();
+        let of_length = |length: &usize| {
+            let mut batch = TokenBatch::new();
+            batch.push(&texts[1][..*length], 0, 0);
+            network.embed(&batch)
+        };
+        lengths.iter().map(of_length).collect()
+    };
+    let growing = order(&[3, 100, 512]);
+    let mut shrinking = order(&[512, 100, 3]);
+    shrinking.reverse();
+    assert_eq!(growing, shrinking);
+    // In training nothing is left.
+    let network = Network::for_training(&places, matryo_ops::cpu(), &[]).unwrap();
+    let mut batch = TokenBatch::new();
+    batch.push(&texts[1][..100], 0, 0);
+    assert_eq!(network.embed(&batch), growing[1]);
+}
+
 /// Where a table is kept changes no bit either.
 #[test]
 fn tables_in_their_file_and_in_memory() {

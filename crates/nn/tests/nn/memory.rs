@@ -67,6 +67,23 @@ fn buffers_grow_as_predicted() {
     }
 }
 
+/// Terms of content and distance need a matrix of scores for each thread; texts that are as long as the batch more than short ones.
+#[test]
+fn scratch_memory_grows_with_the_longest_text() {
+    let scratch = |family: &str, texts: u64, length: u32, threads: usize| {
+        let size = BatchSize::of(&batch(texts, length));
+        network(family, 0.0, &[]).scratch_bytes(size, threads)
+    };
+    let scores = 128 * 128 * size_of::<f32>();
+    let more = scratch("deberta-v2", 1, 128, 1) - scratch("bert", 1, 128, 1);
+    assert!(more > scores, "{more} bytes, {scores} of scores");
+    assert!(scratch("deberta-v2", 1, 128, 2) > scratch("deberta-v2", 1, 128, 1) + scores);
+    assert!(scratch("deberta-v2", 4, 32, 1) < scratch("deberta-v2", 1, 128, 1));
+    // One text of four heads has no work for more threads.
+    let [four, eight] = [4, 8].map(|threads| scratch("bert", 1, 32, threads));
+    assert_eq!(four, eight);
+}
+
 #[test]
 fn a_steady_batch_size_allocates_once() {
     for family in random::families() {
@@ -105,6 +122,7 @@ fn what_lies_below_the_lowest_trained_block_keeps_nothing() {
         let size = BatchSize {
             tokens: 128,
             texts: 4,
+            longest: 32,
             route: 0,
         };
         let [all, some] = [&[][..], frozen].map(|f| network(family, 0.0, f).kept_bytes(size));

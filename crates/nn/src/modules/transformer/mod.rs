@@ -257,6 +257,10 @@ impl ModuleLayer for TransformerLayer {
         self.encoder.working_bytes(size.tokens)
     }
 
+    fn scratch_bytes(&self, size: BatchSize, threads: usize) -> usize {
+        self.encoder.scratch_bytes(size, threads)
+    }
+
     fn forward_bytes(&self, size: BatchSize) -> usize {
         self.encoder.forward_bytes(size.tokens)
     }
