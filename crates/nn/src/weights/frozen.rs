@@ -14,7 +14,8 @@ use crate::{
     arena::{Arena, Buffer},
 };
 
-/// Tables of fewer values are copied wherever the large ones are: looking them up in a file would cost more than it saves.
+/// Tables of fewer values are copied wherever the large ones are, unless their file holds them as floats: gathering their rows would cost
+/// more than it saves.
 const SMALL_TABLE: usize = 1 << 20;
 
 /// Where tables of many rows are kept.
@@ -187,7 +188,8 @@ impl Source<'_> {
 
     fn table(&self, tensor: Tensor, place: TablePlace) -> Result<Table, NnError> {
         let (rows, cols) = (tensor.rows, tensor.cols);
-        if place == TablePlace::Copied || rows * cols < SMALL_TABLE {
+        let is_worth_a_copy = || rows * cols < SMALL_TABLE && self.in_place(tensor).is_none();
+        if place == TablePlace::Copied || is_worth_a_copy() {
             let mut values = Vec::new();
             self.read(tensor, &mut values)?;
             return Ok(Table::Copied { rows, cols, values });
