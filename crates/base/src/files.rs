@@ -60,7 +60,7 @@ pub fn write_atomic(
 /// Makes a file or a link under a temporary name beside `path` and renames it over `path`, which is there at every moment if it was before.
 ///
 /// # Errors
-/// Those of `make` and of renaming; the temporary file is gone then.
+/// Fails if `make` or the renaming fails; the temporary file is removed before.
 pub fn put_atomic(path: &Path, make: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let temporary = unique_sibling(path);
     make(&temporary)

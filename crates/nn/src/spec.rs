@@ -272,7 +272,7 @@ impl BlockSpec {
         }
     }
 
-    /// So many blocks like this one, each with parameters of its own.
+    /// Gives a list of `blocks` blocks like this one, each with parameters of its own.
     pub fn repeated(self, blocks: usize) -> Vec<Self> {
         let block = |weights| Self {
             weights,

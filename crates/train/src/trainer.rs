@@ -93,16 +93,10 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         check_output(&config)?;
         check_columns(&config, &data)?;
-        let retrieval = config
-            .eval_data
-            .as_deref()
-            .map(RetrievalData::open)
-            .transpose()?;
-        let findings = check(
-            &data,
-            retrieval.as_ref(),
-            config.per_device_train_batch_size,
-        );
+        let retrieval = config.eval_data.as_deref().map(RetrievalData::open);
+        let retrieval = retrieval.transpose()?;
+        let batch = config.per_device_train_batch_size;
+        let findings = check(&data, retrieval.as_ref(), batch);
         let (model_path, model) = open_model(&config, progress)?;
         check_routes(&config, &data, &model)?;
         let dim = model.network().dim();
@@ -114,16 +108,11 @@ impl Trainer {
             .transpose()?;
         let rules = plan_steps(&config, &data)?;
         let length = rules.length(config.num_train_epochs, config.max_steps);
-        let identity = Identity::new(
-            &config,
-            weights::hash_of(model.folder())?,
-            data.fingerprint(),
-        );
-        let rates = RateGroups::new(
-            config.learning_rate,
-            config.learning_rate_mapping.as_ref(),
-            &model.network().params().layout,
-        )?;
+        let weights = weights::hash_of(model.folder())?;
+        let identity = Identity::new(&config, weights, data.fingerprint());
+        let layout = &model.network().params().layout;
+        let mapping = config.learning_rate_mapping.as_ref();
+        let rates = RateGroups::new(config.learning_rate, mapping, layout)?;
         let mut trainer = Self {
             rates,
             schedule: Schedule::new(&config, length.steps),

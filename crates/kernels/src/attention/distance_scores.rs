@@ -28,7 +28,7 @@ pub(super) struct DistanceScores<'a> {
     runs: Vec<Run>,
     /// Blocks of [`PANEL`] queries, in each a row for each key.
     scores: &'a mut [f32],
-    /// Of [`DistanceRows`].
+    /// The storage that [`DistanceRows`] works in.
     by_place: &'a mut [f32],
     /// `[PANEL][PANEL]`.
     panel: &'a mut [f32],
@@ -39,6 +39,62 @@ fn parts(all: Range<usize>, len: usize) -> impl Iterator<Item = Range<usize>> {
     let end = all.end;
     all.step_by(len)
         .map(move |start| start..(start + len).min(end))
+}
+
+/// Gradients of the scores of some tokens with one run of vectors, on their way into two products.
+struct RunProduct<'a> {
+    /// For each token a row of [`PANEL`] sums, one for each vector of the run.
+    sums: &'a [f32],
+    /// The run's rows of vectors.
+    rows: &'a Range<usize>,
+    /// Values of a vector.
+    dim: usize,
+}
+
+impl<'a> RunProduct<'a> {
+    fn with(
+        &self,
+        by_query: bool,
+        values: &'a [f32],
+        rows: usize,
+        first: usize,
+    ) -> ScoreProduct<'a> {
+        ScoreProduct {
+            scores: self.sums,
+            by_query,
+            queries: self.rows.len(),
+            panels: Panels {
+                values,
+                rows,
+                first,
+                width: self.dim,
+            },
+        }
+    }
+
+    /// The product with the vectors of the run: gradients of the tokens.
+    fn with_vectors(&self, panels: &'a [f32]) -> ScoreProduct<'a> {
+        self.with(false, panels, self.rows.len(), 0)
+    }
+
+    /// Adds the product with tokens from `first` on, of `len` in panels, to the gradients of all vectors.
+    #[inline(always)]
+    fn add_with_tokens<V: Vector>(
+        &self,
+        panels: &'a [f32],
+        len: usize,
+        first: usize,
+        d_vectors: &mut [f32],
+    ) {
+        self.with(true, panels, len, first).run::<V>(
+            0..self.rows.len(),
+            #[inline(always)]
+            |i, col, sums| {
+                let at = (self.rows.start + i) * self.dim + col;
+                rows::add::<V>(&mut d_vectors[at..at + sums.len()], sums);
+            },
+        );
+    }
 }
 
 impl<'a> DistanceScores<'a> {
@@ -145,56 +201,27 @@ impl<'a> DistanceScores<'a> {
         let share = d_vectors.len() / self.distances.terms.len().max(1);
         for (term, d_vectors) in d_vectors.chunks_exact_mut(share.max(1)).enumerate() {
             let (side, vectors) = self.distances.terms[term];
-            let dim = vectors.cols();
-            let (vector_panels, sums) = scratch.split_at_mut(dim.next_multiple_of(PANEL) * PANEL);
+            let width = vectors.cols().next_multiple_of(PANEL);
+            let (vector_panels, sums) = scratch.split_at_mut(width * PANEL);
             for group in parts(0..len, GROUP) {
                 self.gather::<V>(side, &group, sums);
-                for (run, sums) in self
-                    .runs
-                    .iter()
-                    .zip(sums.chunks_exact(GROUP.min(len) * PANEL))
-                {
+                let sums_of_runs = sums.chunks_exact(GROUP.min(len) * PANEL);
+                for (run, sums) in self.runs.iter().zip(sums_of_runs) {
                     let of_run = overlap(&side.tokens(&run.places, len), &group);
                     if of_run.is_empty() {
                         continue;
                     }
-                    let sums =
-                        &sums[(of_run.start - group.start) * PANEL..][..of_run.len() * PANEL];
-                    pack::copy_panels(
-                        vector_panels,
-                        vectors.row_range(run.rows.start, run.rows.end),
-                    );
-                    let of_tokens = ScoreProduct {
-                        scores: sums,
-                        by_query: false,
-                        queries: run.rows.len(),
-                        panels: Panels {
-                            values: vector_panels,
-                            rows: run.rows.len(),
-                            first: 0,
-                            width: dim,
-                        },
+                    let vectors = vectors.row_range(run.rows.start, run.rows.end);
+                    pack::copy_panels(vector_panels, vectors);
+                    let first = of_run.start - group.start;
+                    let product = RunProduct {
+                        sums: &sums[first * PANEL..][..of_run.len() * PANEL],
+                        rows: &run.rows,
+                        dim: vectors.cols(),
                     };
-                    add(side, of_run.clone(), of_tokens);
-                    let of_vectors = ScoreProduct {
-                        scores: sums,
-                        by_query: true,
-                        queries: run.rows.len(),
-                        panels: Panels {
-                            values: tokens[side.part()],
-                            rows: len,
-                            first: of_run.start,
-                            width: dim,
-                        },
-                    };
-                    of_vectors.run::<V>(
-                        0..run.rows.len(),
-                        #[inline(always)]
-                        |i, col, sums| {
-                            let at = (run.rows.start + i) * dim + col;
-                            rows::add::<V>(&mut d_vectors[at..at + sums.len()], sums);
-                        },
-                    );
+                    add(side, of_run.clone(), product.with_vectors(vector_panels));
+                    let tokens = tokens[side.part()];
+                    product.add_with_tokens::<V>(tokens, len, of_run.start, d_vectors);
                 }
             }
         }
