@@ -11,8 +11,8 @@ use crate::random::{self, Sizes};
 
 /// More steps in a product than one slice of it has, and widths that are no multiple of a tile's.
 const SIZES: Sizes = Sizes {
-    dim: 72,
-    heads: 3,
+    dim: 40,
+    heads: 5,
     inner: 1100,
     blocks: 2,
     vocab: 500,
@@ -166,6 +166,10 @@ fn check_everything(most: &Extent, others: &Extent) {
         let places = random::places(dir.path());
         for level in Level::available() {
             for precision in Precision::ALL {
+                if precision == Precision::F32x3 && level != Level::Amx {
+                    // There it is f32 by another name.
+                    continue;
+                }
                 let what = format!("{family}, {}, {}", level.name(), precision.name());
                 println!("{what}");
                 let ops: Arc<dyn Ops> = Arc::new(Cpu::at(Arithmetic { level, precision }));
