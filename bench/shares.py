@@ -4,8 +4,8 @@
 
 The tasks are those of `family-*` in f32, which must be measured minutes apart; on a shared machine a difference of a tenth is
 then the machine's. Here BERT-base and a family run at once, in turns of a tenth of a second. Seconds of encoding are those of the
-whole process; seconds of training are those by which a run of five steps is longer than one of two, so that neither opening
-nor saving nor a first step counts. It needs what run.sh builds.
+whole process; seconds of training are those by which a run of some more steps is longer than one of two, so that neither opening
+nor saving nor a first step counts. What these vary by weighs least in many steps. It needs what run.sh builds.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import cargo
 import jobs
 import machine
+import operations
 import process
 import rivals
 import table
@@ -29,13 +30,15 @@ BASE = "bert-base"
 FAMILIES = [family for family in tasks.FAMILIES if family != BASE]
 # Longer than in family-*, so that opening the model weighs little.
 COUNT, BATCH = 192, 16
-# Measured steps of the two runs whose difference counts, after a first step.
-SHORT, LONG = 1, 4
+# Measured steps of the shorter of the two runs whose difference counts, after a first step.
+SHORT = 1
+MEAN_TOKENS = 90
 
 
 def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3, help="paired runs (default: 3)")
+    parser.add_argument("--steps", type=int, default=3, help="steps of training BERT-base that count (default: 3)")
     parser.add_argument("--only", nargs="*", choices=("encode", "train"))
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -73,19 +76,27 @@ def encode(models, args):
 
 def train(models, args):
     """Operations, seconds and costs of each model, of the steps alone."""
-    short, long = (run([training(model, steps) for model in models], args) for steps in (SHORT, LONG))
+    counted = [steps_of(model, args.steps) for model in models]
+    short = run([training(model, SHORT) for model in models], args)
+    long = run([training(model, SHORT + steps) for model, steps in zip(models, counted)], args)
     # The trainer draws rows anew for each number of steps; operations are the mean of all rows.
     return [
-        (work * (LONG - SHORT) / LONG, difference(cost, start), cost | {"short": start})
-        for (_, start), (work, cost) in zip(short, long)
+        (work * steps / (SHORT + steps), difference(cost, start), cost | {"short": start})
+        for steps, (_, start), (work, cost) in zip(counted, short, long)
     ]
+
+
+def steps_of(model, steps):
+    """Steps of about as much work as `steps` of BERT-base: of two runs in turns the longer one has the machine to itself at its end."""
+    base, own = (operations.Encoder.read(tasks.MODELS[name]).training(MEAN_TOKENS) for name in (BASE, model))
+    return max(1, round(steps * base / own))
 
 
 def difference(long, short):
     """Seconds by which a run is longer than a shorter one."""
     seconds = long["active"] - short["active"]
     if seconds <= 0:
-        raise SystemExit(f"a run of {LONG} steps took {seconds:.2f} s more than one of {SHORT}: measure again on a quieter machine")
+        raise SystemExit(f"a longer run took {seconds:.2f} s more than a shorter one: measure again on a quieter machine")
     return seconds
 
 

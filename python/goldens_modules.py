@@ -40,7 +40,7 @@ import families_trace
 REPOSITORY = Path(__file__).resolve().parents[1]
 WIDTH, WIDER = 32, 48
 TEXTS = ["", "What was the total revenue in 2019?", "The company recorded a termination cost.", "interest " * 40]
-# Of the models with routes.
+# Of projections, and of the models with routes.
 NARROW, NARROWEST = 24, 16
 
 
@@ -76,6 +76,13 @@ def layers(name: str, start: int) -> SentenceTransformer:
     with torch.no_grad():
         mean.layer_weights.uniform_(0.5, 1.5)
     return model_of([encoder, mean, Pooling(WIDTH, pooling_mode=("cls", "mean"))])
+
+
+def projected() -> SentenceTransformer:
+    """The modules of sentence-t5 and gtr: the mean, projected without a bias, of length 1."""
+    encoder = family("t5")[0]
+    dense = Dense(WIDTH, NARROW, bias=False, activation_function=torch.nn.Identity())
+    return model_of([encoder, Pooling(WIDTH, pooling_mode="mean"), dense, Normalize()])
 
 
 def token_dense() -> SentenceTransformer:
@@ -132,6 +139,7 @@ MODELS = {
     "stacked": stacked,
     "layers": lambda: layers("bert", 0),
     "layers-t5": lambda: layers("t5", 1),
+    "t5-dense": projected,
     "token-dense": token_dense,
     "static-query": static_query,
     "two-encoders": two_encoders,

@@ -28,7 +28,7 @@ RANGES = [
     (0xFF01, 0xFF9F), (0xFB00, 0xFB06), (0x2100, 0x214F), (0xB2, 0xBE), (0x2460, 0x2473), (0x3300, 0x3320),
     (0x2000, 0x200A), (0x3000, 0x3000), (0xA0, 0xA0), (0x2025, 0x2026),
 ]
-COMPOSED = ["e\u0301", "u\u0308", "A\u030a", "カ\u3099", "ハ\u309a", "ｶ\uff9e", "ﾊ\uff9f"]
+COMPOSED = ["e\u0301", "u\u0308", "A\u030a", "カ\u3099", "ハ\u309a", "ｶ\uff9e", "ﾊ\uff9f", "\u1112\u1161\u11ab", "\u1100\u1173\u11af"]
 # What nmt_nfkc leaves out or makes a space, beyond NFKC.
 NMT = {"\u200b": "", "\ufeff": "", "\u00ad": "", "\n": " ", "\t": " ", "\u2028": " "}
 # The last is a text of nothing but what becomes a space or nothing.
@@ -45,11 +45,12 @@ TEXTS = [
     "wait…… for ‥",
     "日本語 emoji 😀 👨‍👩‍👧 e\u0301😀",
     "ｆｕｌｌ　ｗｉｄｔｈ ｔｅｘｔ，！？",
+    "\u1112\u1161\u11ab\u1100\u1173\u11af 한글",
     "\u3000\u200b \u00a0",
 ]
 # What the tokenizers library reads otherwise than sentencepiece: it looks up whole clusters of characters, those of less than 6 bytes,
-# and else single characters, so that a letter and a mark of 3 bytes each are not composed. Users of transformers get its ids.
-OTHERWISE = {TEXTS[2], TEXTS[8]}
+# and else single characters, so that a letter and a mark of 3 bytes each, or the parts of a Hangul syllable, are not composed. Users of transformers get its ids.
+OTHERWISE = {TEXTS[2], TEXTS[8], TEXTS[-2]}
 
 
 def rules() -> dict[str, str]:
@@ -72,7 +73,7 @@ def trained(folder: Path) -> Path:
     table = folder / "rules.tsv"
     table.write_text("".join(f"{codes(a)}\t{codes(b)}\n" for a, b in rules().items()), encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts + ["résumé Müller Å 日本語 ガス パリ"] * 20),
+        sentence_iterator=iter(texts + ["résumé Müller Å 日本語 ガス パリ 한글"] * 20),
         model_prefix=str(folder / "pieces"),
         vocab_size=SIZE,
         character_coverage=1.0,

@@ -48,6 +48,7 @@ fn open_zip(file: &[u8]) -> Result<(Object, Storages<'_>), PickleError> {
     let wrong = |what: &dyn ToString| PickleError::Archive(what.to_string());
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(|error| wrong(&error))?;
     let mut entries = HashMap::new();
+    let mut root = None;
     for i in 0..archive.len() {
         let entry = archive.by_index_raw(i).map_err(|error| wrong(&error))?;
         let name = entry.name().map_err(|error| wrong(&error))?.into_owned();
@@ -62,25 +63,39 @@ fn open_zip(file: &[u8]) -> Result<(Object, Storages<'_>), PickleError> {
             file.get(usize::try_from(start).ok()?..usize::try_from(end).ok()?)
         });
         let bytes = bytes.ok_or_else(|| wrong(&format!("`{name}` reaches beyond the file")))?;
+        let folder = folder_of(&name).map_err(|error| wrong(&error))?;
+        match &root {
+            None => root = Some(folder.to_owned()),
+            Some(root) if *root == folder => {}
+            Some(root) => return Err(wrong(&format!("`{name}` lies beside `{root}`, not in it"))),
+        }
         entries.insert(name, bytes);
     }
-    let root = entries
-        .keys()
-        .find_map(|name| name.strip_suffix("/data.pkl"));
-    let root = root
-        .ok_or_else(|| wrong(&"there is no `data.pkl` in it"))?
-        .to_owned();
+    let root = root.unwrap_or_default();
+    let pickle = entries.get(&format!("{root}/data.pkl"));
+    let pickle = *pickle.ok_or_else(|| wrong(&"there is no `data.pkl` in it"))?;
     let order = entries.get(&format!("{root}/byteorder"));
     if order.is_some_and(|order| **order != *b"little") {
         return Err(wrong(&"its numbers are big-endian"));
     }
-    let (object, _) = machine::run(entries[&format!("{root}/data.pkl")])?;
+    let (object, _) = machine::run(pickle)?;
     let data = format!("{root}/data/");
     let storages = entries
         .into_iter()
         .filter_map(|(name, bytes)| Some((name.strip_prefix(&data)?.to_owned(), bytes)))
         .collect();
     Ok((object, storages))
+}
+
+/// The folder at the top that an entry lies in. torch writes one, and all entries into it.
+fn folder_of(name: &str) -> Result<&str, String> {
+    let mut parts = name.split('/');
+    let folder = parts.next().filter(|_| name.contains('/'));
+    let leads_out = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\\', '\0']);
+    match folder {
+        Some(folder) if !leads_out(folder) && !parts.any(leads_out) => Ok(folder),
+        _ => Err(format!("`{name}` is no name of a file in a folder")),
+    }
 }
 
 fn open_stream(file: &[u8]) -> Result<(Object, Storages<'_>), PickleError> {

@@ -3,11 +3,16 @@
 //! Objects lie in one list and refer to each other by number, so that neither cycles nor nesting of any depth can overflow a stack, and
 //! memory is a constant times the length of the pickle.
 
+use std::rc::Rc;
+
 use crate::{
     PickleError,
     object::{ALLOWED, Content, Object, Value},
     tensor::ElementType,
 };
+
+/// Bytes of a key of a dictionary or a storage.
+const LONGEST_NAME: usize = 4096;
 
 struct Machine<'a> {
     bytes: &'a [u8],
@@ -37,6 +42,12 @@ pub(crate) fn run(bytes: &[u8]) -> Result<(Object, usize), PickleError> {
         objects: machine.objects,
         root,
     };
+    if object.has_cycle() {
+        return Err(PickleError::Damaged {
+            at: machine.at,
+            what: "an object that holds itself",
+        });
+    }
     Ok((object, machine.at))
 }
 
@@ -232,7 +243,7 @@ impl Machine<'_> {
         } else {
             self.text(len)?
         };
-        self.push_new(Content::Text(text));
+        self.push_new(Content::Text(text.into()));
         Ok(())
     }
 
@@ -251,7 +262,10 @@ impl Machine<'_> {
             b']' => Content::List(Vec::new()),
             b'l' => Content::List(self.pop_to_mark()?),
             b'}' => Content::Dict(Vec::new()),
-            _ => Content::Dict(pairs(&self.pop_to_mark()?)),
+            _ => {
+                let values = self.pop_to_mark()?;
+                Content::Dict(self.pairs(&values)?)
+            }
         };
         self.push_new(content);
         Ok(())
@@ -267,9 +281,13 @@ impl Machine<'_> {
             _ => self.pop_to_mark()?,
         };
         let wrong = self.damaged("what is added to is no collection");
+        let pairs = match code {
+            b's' | b'u' => self.pairs(&values)?,
+            _ => Vec::new(),
+        };
         match (self.top()?, code) {
             (Content::List(items), b'a' | b'e') => items.extend(values),
-            (Content::Dict(entries), b's' | b'u') => entries.extend(pairs(&values)),
+            (Content::Dict(entries), b's' | b'u') => entries.extend(pairs),
             _ => return Err(wrong),
         }
         Ok(())
@@ -277,7 +295,7 @@ impl Machine<'_> {
 
     fn global(&mut self, code: u8) -> Result<(), PickleError> {
         let (module, name) = if code == b'c' {
-            (self.line()?, self.line()?)
+            (self.line()?.into(), self.line()?.into())
         } else {
             let (name, module) = (self.pop()?, self.pop()?);
             match (self.text_of(module), self.text_of(name)) {
@@ -288,7 +306,7 @@ impl Machine<'_> {
         let place = ALLOWED
             .iter()
             .position(|allowed| *allowed == (&*module, &*name));
-        let storage = (module == "torch").then(|| ElementType::of_storage(&name));
+        let storage = (&*module == "torch").then(|| ElementType::of_storage(&name));
         let value = match (place, storage.flatten()) {
             (Some(place), _) => Value::Global(place),
             (None, Some(element)) => Value::Storage(element),
@@ -302,7 +320,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn text_of(&self, value: Value) -> Option<String> {
+    fn text_of(&self, value: Value) -> Option<Rc<str>> {
         let Value::Object(i) = value else { return None };
         match &self.objects[i] {
             Content::Text(text) => Some(text.clone()),
@@ -331,6 +349,7 @@ impl Machine<'_> {
             return Err(wrong);
         };
         let is_whole = view.iter().all(|view| *view == Value::Nothing);
+        self.check_name(key)?;
         let (kind, key) = (self.text_of(kind), self.text_of(key));
         match (kind.as_deref(), key, u64::try_from(elements)) {
             (Some("storage"), Some(key), Ok(elements)) if is_whole => {
@@ -353,8 +372,8 @@ impl Machine<'_> {
         self.copied += arguments.len();
         let content = match ALLOWED[function].1 {
             "OrderedDict" => {
-                let entries = self.ordered(&arguments);
-                self.copied += entries.len();
+                let (entries, looked_at) = self.ordered(&arguments)?;
+                self.copied += looked_at;
                 Content::Dict(entries)
             }
             _ => Content::Called(function, arguments),
@@ -367,13 +386,14 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// The entries of a dictionary that is made from a list of pairs.
-    fn ordered(&self, arguments: &[Value]) -> Vec<(Value, Value)> {
-        let Some(Value::Object(i)) = arguments.first() else {
-            return Vec::new();
-        };
-        let Content::List(items) = &self.objects[*i] else {
-            return Vec::new();
+    /// The entries of a dictionary that is made from a list of pairs, and the length of the list.
+    fn ordered(&self, arguments: &[Value]) -> Result<(Vec<(Value, Value)>, usize), PickleError> {
+        let items = match arguments.first() {
+            Some(Value::Object(i)) => match &self.objects[*i] {
+                Content::List(items) => &items[..],
+                _ => &[],
+            },
+            _ => &[],
         };
         let pair = |item: &Value| {
             let Value::Object(i) = item else { return None };
@@ -385,13 +405,35 @@ impl Machine<'_> {
                 _ => None,
             }
         };
-        items.iter().filter_map(pair).collect()
+        let entries: Vec<_> = items.iter().filter_map(pair).collect();
+        entries
+            .iter()
+            .try_for_each(|(key, _)| self.check_name(*key))?;
+        Ok((entries, items.len()))
     }
-}
 
-fn pairs(values: &[Value]) -> Vec<(Value, Value)> {
-    let (pairs, _) = values.as_chunks::<2>();
-    pairs.iter().map(|[key, value]| (*key, *value)).collect()
+    /// Keys and values in turns.
+    fn pairs(&self, values: &[Value]) -> Result<Vec<(Value, Value)>, PickleError> {
+        let (pairs, _) = values.as_chunks::<2>();
+        let pair = |[key, value]: &[Value; 2]| {
+            self.check_name(*key)?;
+            Ok((*key, *value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    /// A name is read as often as it is referred to, in a byte or two each time.
+    fn check_name(&self, value: Value) -> Result<(), PickleError> {
+        let Value::Object(i) = value else {
+            return Ok(());
+        };
+        match &self.objects[i] {
+            Content::Text(text) if text.len() > LONGEST_NAME => {
+                Err(self.damaged("a name of more than 4,096 bytes"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A number in two's complement of any length; 0 for one that does not fit, which no length or offset is.

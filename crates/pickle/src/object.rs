@@ -1,16 +1,19 @@
 //! What a pickle describes: objects in one list that refer to each other by number, and the tensors among them.
 
+use std::rc::Rc;
+
 use crate::{
     PickleError,
-    tensor::{ElementType, Layout, Slice},
+    tensor::{ElementType, Layout, MOST_AXES, Slice},
 };
 
 /// The functions and classes that a file may name: module, name.
-pub(crate) const ALLOWED: [(&str, &str); 5] = [
+pub(crate) const ALLOWED: [(&str, &str); 6] = [
     ("collections", "OrderedDict"),
     ("torch._utils", "_rebuild_tensor"),
     ("torch._utils", "_rebuild_tensor_v2"),
     ("torch._utils", "_rebuild_parameter"),
+    ("torch._utils", "_rebuild_parameter_with_state"),
     ("torch", "Size"),
 ];
 
@@ -30,16 +33,46 @@ pub(crate) enum Value {
     Storage(ElementType),
 }
 
+impl Value {
+    /// The number of the object, if it is one.
+    fn object(self) -> Option<usize> {
+        match self {
+            Self::Object(i) => Some(i),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Content {
-    Text(String),
+    Text(Rc<str>),
     Tuple(Vec<Value>),
     List(Vec<Value>),
     Dict(Vec<(Value, Value)>),
     /// A storage that the file names: type, key, elements.
-    Stored(ElementType, String, u64),
+    Stored(ElementType, Rc<str>, u64),
     /// What one of [`ALLOWED`] was called with.
     Called(usize, Vec<Value>),
+}
+
+impl Content {
+    /// Value `place` of those that it holds.
+    fn reference(&self, place: usize) -> Option<Value> {
+        match self {
+            Self::Text(_) | Self::Stored(..) => None,
+            Self::Tuple(values) | Self::List(values) | Self::Called(_, values) => {
+                values.get(place).copied()
+            }
+            Self::Dict(entries) => {
+                let (key, value) = entries.get(place / 2)?;
+                Some(if place.is_multiple_of(2) {
+                    *key
+                } else {
+                    *value
+                })
+            }
+        }
+    }
 }
 
 /// What a pickle describes.
@@ -52,6 +85,37 @@ pub(crate) struct Object {
 impl Object {
     pub(crate) fn root(&self) -> Value {
         self.root
+    }
+
+    /// Whether following references can lead back to where one was.
+    pub(crate) fn has_cycle(&self) -> bool {
+        // Objects that are finished, and those on the way with the place of the reference that is followed next.
+        let mut seen = vec![false; self.objects.len()];
+        let mut is_on_way = vec![false; self.objects.len()];
+        let mut way: Vec<(usize, usize)> = Vec::new();
+        let mut next = self.root.object();
+        loop {
+            if let Some(i) = next.take().filter(|i| !seen[*i]) {
+                (seen[i], is_on_way[i]) = (true, true);
+                way.push((i, 0));
+            }
+            let Some((i, place)) = way.last_mut() else {
+                return false;
+            };
+            match self.objects[*i].reference(*place) {
+                None => {
+                    is_on_way[*i] = false;
+                    way.pop();
+                }
+                Some(value) => {
+                    *place += 1;
+                    next = value.object();
+                    if next.is_some_and(|next| is_on_way[next]) {
+                        return true;
+                    }
+                }
+            }
+        }
     }
 
     fn content(&self, value: Value) -> Option<&Content> {
@@ -140,14 +204,16 @@ impl Object {
         match ALLOWED[*function].1 {
             "_rebuild_tensor" | "_rebuild_tensor_v2" => Some(self.layout(arguments)),
             // One step, since a parameter of a parameter is nothing that torch writes.
-            "_rebuild_parameter" => match self.content(*arguments.first()?)? {
-                Content::Called(function, arguments)
-                    if ALLOWED[*function].1.starts_with("_rebuild_tensor") =>
-                {
-                    Some(self.layout(arguments))
+            "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
+                match self.content(*arguments.first()?)? {
+                    Content::Called(function, arguments)
+                        if ALLOWED[*function].1.starts_with("_rebuild_tensor") =>
+                    {
+                        Some(self.layout(arguments))
+                    }
+                    _ => None,
                 }
-                _ => None,
-            },
+            }
             _ => None,
         }
     }
@@ -158,9 +224,25 @@ impl Object {
             at: 0,
             what: "a tensor without storage, offset, shape and strides",
         };
-        let &[storage, Value::Integer(offset), shape, strides, ..] = arguments else {
+        let &[
+            storage,
+            Value::Integer(offset),
+            shape,
+            strides,
+            ref further @ ..,
+        ] = arguments
+        else {
             return Err(wrong());
         };
+        // Whether it has a gradient, hooks, and last, only where there is some, what else is said of it.
+        if let Some(said) = further.get(2)
+            && !matches!(self.content(*said), Some(Content::Dict(entries)) if entries.is_empty())
+        {
+            return Err(PickleError::Damaged {
+                at: 0,
+                what: "a view that negates or conjugates its storage",
+            });
+        }
         let Some(Content::Stored(element, key, elements)) = self.content(storage) else {
             return Err(wrong());
         };
@@ -176,6 +258,9 @@ impl Object {
                 }
                 _ => return None,
             };
+            if parts.len() > MOST_AXES {
+                return None;
+            }
             let size = |part: &Value| match part {
                 Value::Integer(size) => usize::try_from(*size).ok(),
                 _ => None,

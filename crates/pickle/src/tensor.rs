@@ -1,5 +1,7 @@
 //! A tensor's bytes out of its storage: offset and strides followed, values one after the other.
 
+use std::rc::Rc;
+
 use crate::{PickleError, container::Storages};
 
 /// Type of a tensor's elements.
@@ -34,7 +36,7 @@ pub struct Tensor {
 pub(crate) struct Layout {
     pub(crate) element: ElementType,
     /// Key of the storage, and how many elements the file says that it has.
-    pub(crate) storage: String,
+    pub(crate) storage: Rc<str>,
     pub(crate) elements: u64,
     pub(crate) slice: Slice,
 }
@@ -48,7 +50,7 @@ pub(crate) struct Slice {
 }
 
 /// More axes than torch has.
-const MOST_AXES: usize = 64;
+pub(crate) const MOST_AXES: usize = 64;
 
 impl ElementType {
     const STORAGES: [(&'static str, Self); 10] = [
@@ -81,11 +83,12 @@ impl ElementType {
     }
 }
 
-/// Reads a tensor.
+/// Reads a tensor of at most `most` bytes.
 pub(crate) fn read(
     name: &str,
     layout: &Layout,
     storages: &Storages<'_>,
+    most: usize,
 ) -> Result<Tensor, PickleError> {
     let wrong = |what: String| PickleError::Tensor {
         name: name.to_owned(),
@@ -93,7 +96,7 @@ pub(crate) fn read(
     };
     let size = layout.element.size();
     let storage = storages
-        .get(&layout.storage)
+        .get(&*layout.storage)
         .ok_or_else(|| wrong(format!("the file has no storage `{}`", layout.storage)))?;
     let held = storage.len() / size;
     if held as u64 != layout.elements {
@@ -103,7 +106,7 @@ pub(crate) fn read(
         )));
     }
     let slice = &layout.slice;
-    let count = slice.elements_within(held).map_err(wrong)?;
+    let count = slice.elements_within(held, most / size).map_err(wrong)?;
     let bytes = if count == 0 {
         Vec::new()
     } else if whole(&slice.shape, &slice.strides) {
@@ -119,8 +122,8 @@ pub(crate) fn read(
 }
 
 impl Slice {
-    /// Number of elements, all of them within a storage that holds so many; else what is wrong.
-    fn elements_within(&self, held: usize) -> Result<usize, String> {
+    /// Number of elements, at most `most` and all of them within a storage that holds so many; else what is wrong.
+    fn elements_within(&self, held: usize, most: usize) -> Result<usize, String> {
         let (shape, strides) = (&self.shape, &self.strides);
         if shape.len() != strides.len() || shape.len() > MOST_AXES {
             return Err(format!(
@@ -130,10 +133,10 @@ impl Slice {
             ));
         }
         let count = shape.iter().try_fold(1_usize, |n, len| n.checked_mul(*len));
-        // A tensor that repeats elements of its storage could be of any size.
-        let count = count
-            .filter(|count| *count <= held.max(1))
-            .ok_or_else(|| format!("{shape:?} are more elements than the {held} of its storage"))?;
+        // A tensor that repeats elements of its storage (a stride of 0) could be of any size.
+        let count = count.filter(|count| *count <= most).ok_or_else(|| {
+            format!("{shape:?} of a storage of {held}: tensors that share or repeat elements are many times larger than the file")
+        })?;
         let mut axes = shape.iter().zip(strides);
         let last = axes.try_fold(self.offset, |last, (len, stride)| {
             len.saturating_sub(1)

@@ -128,6 +128,48 @@ fn padding_stays_wherever_it_is_named() {
     assert_eq!(first(folder.path()), expected);
 }
 
+/// One token for unknown words and padding, and an added token that the table has no row for.
+#[test]
+fn tokens_of_two_roles_and_of_none() {
+    let families = FamilyGolden::all();
+    let family = families
+        .iter()
+        .find(|family| family.name == "bert")
+        .unwrap();
+    let folder = matryo_testkit::copy_of(&family.model());
+    matryo_testkit::edit(folder.path(), "tokenizer_config.json", |config| {
+        config["pad_token"] = "[UNK]".into();
+    });
+    matryo_testkit::edit(folder.path(), "tokenizer.json", |json| {
+        let mut token = json["added_tokens"][0].clone();
+        token["content"] = "beyond".into();
+        token["id"] = 700.into();
+        token["special"] = false.into();
+        json["added_tokens"].as_array_mut().unwrap().push(token);
+    });
+    let encoder = SentenceEncoder::open_in(folder.path(), Precision::F32).unwrap();
+    let made = distill(&encoder, &Options::default(), Progress::none()).unwrap();
+    let added = made.tokenizer["added_tokens"].as_array().unwrap().clone();
+    let contents: Vec<&str> = added
+        .iter()
+        .map(|t| t["content"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        contents
+            .iter()
+            .filter(|content| **content == "[UNK]")
+            .count(),
+        1
+    );
+    assert!(!contents.contains(&"beyond"), "{contents:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path().join("static");
+    made.save(&target).unwrap();
+    let model = SentenceEncoder::open(&target).unwrap();
+    let rows = made.table.rows() as u32;
+    assert!(model.tokenizer().token(rows - 1).is_some() && model.tokenizer().token(rows).is_none());
+}
+
 /// A tokenizer may know more tokens than the table has rows.
 #[test]
 fn a_token_beyond_the_table_is_an_error() {

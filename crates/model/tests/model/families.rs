@@ -387,7 +387,50 @@ fn saved_folders_hold_the_same_model() {
     }
 }
 
-/// Both forms of a configuration that has two, and what is written says the same in both.
+/// What is written says the same in both forms of a configuration that has two: without what the later one is read from, the earlier
+/// one is left.
+#[test]
+fn saved_configurations_have_both_forms() {
+    let mut compared = 0;
+    for family in FamilyGolden::all() {
+        let [old, new] =
+            ["config_old.json", "config_new.json"].map(|name| family.folder.join(name));
+        if !old.exists() {
+            continue;
+        }
+        let [old, new] = [old, new].map(read_json);
+        let golden = Golden::open(family);
+        let source = golden.for_training(Precision::F32);
+        for layout in [FolderLayout::Old, FolderLayout::New] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = SaveOptions {
+                layout,
+                ..SaveOptions::default()
+            };
+            let params = source.network().params();
+            save(dir.path(), source.folder(), params, &options).unwrap();
+            let mut written = read_json(dir.path().join("config.json"));
+            for (key, value) in old
+                .as_object()
+                .unwrap()
+                .iter()
+                .chain(new.as_object().unwrap())
+            {
+                if !key.contains("dtype") && key != "transformers_version" {
+                    assert_eq!(&written[key], value, "{}: {key}", golden.name);
+                }
+            }
+            let map = written.as_object_mut().unwrap();
+            map.retain(|key, _| old.get(key).is_some());
+            put(dir.path(), "config.json", &written);
+            golden.close(golden.encode(dir.path(), None).data(), "embed.default");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 4, "{compared} configurations");
+}
+
+/// Both forms of a configuration that has two.
 #[test]
 fn both_forms_of_a_configuration() {
     let mut compared = 0;

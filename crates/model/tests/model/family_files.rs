@@ -222,13 +222,21 @@ fn sentencepiece_alone() {
         for name in ["tokenizer.json", "vocab.txt"] {
             let _ = fs::remove_file(dir.path().join(name));
         }
-        for name in ["sentencepiece.bpe.model", "spm.model"] {
+        for name in [
+            "sentencepiece.bpe.model",
+            "spm.model",
+            "spiece.model",
+            "tokenizer.model",
+        ] {
             let file = dir.path().join(name);
             fs::write(&file, "pieces").unwrap();
             let refused = SentenceEncoder::open(dir.path()).err().expect("an error");
             let message = refused.to_string();
             assert!(message.contains(name), "{message}");
-            assert!(refused.hint().is_some(), "{message}");
+            let hint = refused.hint().expect("a way out");
+            for part in ["save_pretrained", "tokenizer.json"] {
+                assert!(hint.contains(part), "{hint}");
+            }
             fs::remove_file(&file).unwrap();
         }
     }

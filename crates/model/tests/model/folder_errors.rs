@@ -141,18 +141,17 @@ fn concatenations_keep_their_order() {
 #[test]
 fn no_pooling_mode_is_mean_as_upstream_with_a_note() {
     let folder = copy_of_tiny();
-    put(
-        folder.path(),
-        POOLING,
-        &json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": false}),
-    );
-    let folder = open(folder.path());
-    assert_eq!(folder.summaries()[1], "Pooling(mean)");
-    assert!(
-        folder.notes[0].contains("mean pooling"),
-        "{:?}",
-        folder.notes
-    );
+    for config in [
+        json!({"word_embedding_dimension": 32, "pooling_mode_mean_tokens": false}),
+        json!({"word_embedding_dimension": 32}),
+        json!({"embedding_dimension": 32, "pooling_mode": []}),
+    ] {
+        put(folder.path(), POOLING, &config);
+        let folder = open(folder.path());
+        assert_eq!(folder.summaries()[1], "Pooling(mean)", "{config}");
+        let note = &folder.notes[0];
+        assert!(note.contains("mean pooling"), "{config}: {note}");
+    }
 }
 
 #[test]

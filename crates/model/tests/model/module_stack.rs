@@ -2,10 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use matryo_model::{FolderLayout, SentenceEncoder, TokenBatch};
+use matryo_model::{FolderLayout, Precision, SentenceEncoder, TokenBatch};
 use matryo_testkit::{
-    FamilyGolden, Tolerance, assert_close, copy_of, edit, json, read_safetensors,
+    FamilyGolden, Tolerance, assert_close, copy_of, edit, json, read_safetensors, write_safetensors,
 };
+use safetensors::Dtype;
 use serde_json::json;
 
 use crate::saved::in_both_layouts;
@@ -36,6 +37,44 @@ fn embeddings() {
         summaries[2..5],
         ["LayerNorm", "Dropout(0)", "Dense(32 to 32)"]
     );
+}
+
+/// The epsilon is the module's own: of embeddings so short that it is most of the variance.
+#[test]
+fn epsilon_of_a_norm() {
+    let folder = copy_of(&golden().model());
+    let path = folder.path().join("model.safetensors");
+    let mut tensors = read_safetensors(&path);
+    for (name, tensor) in &mut tensors {
+        if name.starts_with("encoder.layer.1.output.LayerNorm") {
+            tensor.data.iter_mut().for_each(|value| *value *= 2e-3);
+        }
+    }
+    write_safetensors(&path, &tensors, Dtype::F32);
+    let with_modules = |count: usize| {
+        edit(folder.path(), "modules.json", |modules| {
+            *modules = json(&golden().model(), "modules.json");
+            modules.as_array_mut().unwrap().truncate(count);
+        });
+        let model = SentenceEncoder::open_in(folder.path(), Precision::F32).unwrap();
+        model.encode(&texts(&golden())).unwrap()
+    };
+    let (before, found) = (with_modules(2), with_modules(3));
+    let norm = read_safetensors(folder.path().join("2_LayerNorm/model.safetensors"));
+    let [weight, bias] = ["norm.weight", "norm.bias"].map(|name| &norm[name].data);
+    for (x, y) in (0..before.rows()).map(|i| (before.row(i), found.row(i))) {
+        let mean_of = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / x.len() as f64;
+        let mean = mean_of(&mut x.iter().map(|x| f64::from(*x)));
+        let variance = mean_of(&mut x.iter().map(|x| (f64::from(*x) - mean).powi(2)));
+        assert!(variance < 1e-5, "{variance}");
+        let expected: Vec<f32> = std::iter::zip(x, std::iter::zip(weight, bias))
+            .map(|(x, (weight, bias))| {
+                let value = (f64::from(*x) - mean) / (variance + 1e-5).sqrt();
+                (value * f64::from(*weight) + f64::from(*bias)) as f32
+            })
+            .collect();
+        assert_close(y, &expected, Tolerance::Absolute(1e-6), "normalised");
+    }
 }
 
 #[test]

@@ -128,6 +128,12 @@ fn a_missing_prompt_is_told_once() {
     assert_eq!(told(&["query: revenue"], &[plain()]), 0);
     assert_eq!(told(&["query: revenue"], &[document()]), 1);
     assert_eq!(told(&["revenue"], &[chosen("query: "), chosen("")]), 0);
+    // A prompt that is missing is not put there.
+    let [unnamed, named] = [&tiny_bert(), &folder].map(|dir| SentenceEncoder::open(dir).unwrap());
+    for role in [Role::Plain, Role::Query, Role::Document] {
+        let embed = |model: &SentenceEncoder| Embed::embed(model, &["revenue"], role).unwrap();
+        assert_eq!(embed(&named), embed(&unnamed), "{role:?}");
+    }
 }
 
 #[test]

@@ -188,6 +188,30 @@ fn lengths() {
     assert!(error(folder.path()).contains("`max_length` is 0"));
 }
 
+/// What a folder of model2vec does not say: embeddings keep their lengths, and texts are cut at 512 tokens.
+#[test]
+fn settings_that_are_missing() {
+    let source = golden("model2vec-unigram");
+    let expected = SentenceEncoder::open(source.model()).unwrap();
+    let folder = copy_of(&source.model());
+    let texts = ["revenue", "What was the total"];
+    let agree = || {
+        let found = SentenceEncoder::open(folder.path()).unwrap();
+        assert_eq!(found.folder().summaries(), expected.folder().summaries());
+        assert_eq!(
+            found.encode(&texts).unwrap(),
+            expected.encode(&texts).unwrap()
+        );
+        found
+    };
+    edit(folder.path(), "config.json", |config| {
+        config.as_object_mut().unwrap().remove("normalize");
+    });
+    agree();
+    fs::remove_file(folder.path().join("config.json")).unwrap();
+    assert_eq!(agree().max_seq_length(), 512);
+}
+
 #[test]
 fn tables_that_do_not_fit() {
     let source = golden("folded").model();

@@ -63,6 +63,59 @@ fn ids_behind_a_precompiled_map() {
     assert_ne!(ids("offer 2019"), ids("Offer 2019"));
 }
 
+/// Tokens that are looked for in the normalised text, or as words of their own.
+#[test]
+fn flags_of_added_tokens() {
+    let folder = copy_of_tiny();
+    let token = |id: u32, content: &str, normalized: bool, single_word: bool| {
+        json!({"id": id, "content": content, "normalized": normalized, "single_word": single_word, "lstrip": false, "rstrip": false,
+            "special": false})
+    };
+    let texts = [
+        "Goodwill",
+        "goodwills",
+        "GOODWILL, a goodwill",
+        "a [X]b",
+        "a [X] b",
+        "[x]",
+        "Pro FORMA",
+        "proforma",
+        "forma",
+        "formal Forma",
+    ];
+    // With and without one that the vocabulary does not have, both on the way of our own and on the crate's.
+    for tokens in [
+        vec![
+            token(500, "goodwill", true, true),
+            token(501, "[X]", false, true),
+        ],
+        vec![
+            token(500, "[X]", false, true),
+            token(501, "forma", false, false),
+        ],
+        vec![token(500, "forma", true, false)],
+    ] {
+        let source = common::json(&tiny_bert(), "tokenizer.json");
+        common::edit(folder.path(), "tokenizer.json", |json| {
+            *json = source;
+            json["added_tokens"]
+                .as_array_mut()
+                .unwrap()
+                .extend(tokens.clone());
+        });
+        let reference = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json"));
+        let (reference, tokenizer) = (reference.unwrap(), open(folder.path()));
+        let mut used = 0;
+        for text in texts {
+            let expected = reference.encode(text, true).unwrap();
+            let found = tokenizer.encode(text, 128).unwrap().ids;
+            assert_eq!(found, expected.get_ids(), "{text:?}, {tokens:?}");
+            used += usize::from(found.iter().any(|id| *id >= 500));
+        }
+        assert!((1..texts.len()).contains(&used), "{used} texts have them");
+    }
+}
+
 #[test]
 fn lengths_before_cutting() {
     let golden = golden();

@@ -315,7 +315,8 @@ fn weight_map(index: &Object) -> Result<Vec<(String, String)>, NnError> {
         .and_then(|v| v.as_object())
         .ok_or_else(wrong)?;
     let pair = |(name, file): (&String, &serde_json::Value)| {
-        let file = file.as_str().filter(|f| !f.contains(['/', '\\']));
+        let is_name = |f: &&str| !f.contains(['/', '\\']) && !["", ".", ".."].contains(f);
+        let file = file.as_str().filter(is_name);
         file.map(|f| (name.clone(), f.to_owned())).ok_or_else(wrong)
     };
     map.iter().map(pair).collect()

@@ -244,14 +244,13 @@ fn complete(config: &mut Map<String, Value>) {
     let name = |full: &bool| if *full { FULL.name } else { SLIDING.name };
     let names: Vec<&str> = is_full.iter().map(name).collect();
     config.insert("layer_types".into(), json!(names));
-    let half =
-        |rotary: RotarySpec| json!({"rope_theta": number(rotary.theta), "rope_type": "default"});
+    let half = |rotary: RotarySpec| json!({"rope_theta": rotary.theta, "rope_type": "default"});
     config.insert(
         "rope_parameters".into(),
         json!({FULL.name: half(full), SLIDING.name: half(sliding)}),
     );
-    config.insert(FULL.theta_key.into(), number(full.theta));
-    config.insert(SLIDING.theta_key.into(), number(sliding.theta));
+    config.insert(FULL.theta_key.into(), json!(full.theta));
+    config.insert(SLIDING.theta_key.into(), json!(sliding.theta));
     if let Ok(Some(half)) = source.size(HALF_WINDOW_KEY) {
         config.insert(WINDOW_KEY.into(), json!(2 * half));
     }
@@ -269,15 +268,6 @@ fn interval(is_full: &[bool]) -> Option<usize> {
             .enumerate()
             .all(|(i, full)| *full == (i % every == 0))
     })
-}
-
-/// A whole number without its `.0`, as configurations write bases.
-fn number(value: f64) -> Value {
-    if value.fract() == 0.0 && value.abs() < 1e15 {
-        json!(value as i64)
-    } else {
-        json!(value)
-    }
 }
 
 #[cfg(test)]
