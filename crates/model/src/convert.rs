@@ -7,7 +7,7 @@ use std::{
 };
 
 use matryo_base::files::{FileError, write_atomic};
-use matryo_nn::{NnError, config::read_json};
+use matryo_nn::{NnError, config::read_json, missing_file};
 use matryo_pickle::{ElementType, Tensor, read};
 use safetensors::Dtype;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ pub struct Converted {
 /// `key` names the entry that holds the tensors in files that hold more.
 ///
 /// # Errors
-/// A folder without such files; a modules.json or router_config.json that is no list of modules; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
+/// A folder without such files, or with a link to a folder outside of it; a modules.json or router_config.json that is no list of modules; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
 /// written before stays.
 pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, ModelError> {
     let mut written = Vec::new();
@@ -54,8 +54,11 @@ pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, Model
         }
     }
     if written.is_empty() {
-        return Err(ModelError::NothingToConvert {
-            folder: folder.to_owned(),
+        return Err(match missing_file(folder, SAFE) {
+            other @ NnError::OtherWeights { .. } => other.into(),
+            _ => ModelError::NothingToConvert {
+                folder: folder.to_owned(),
+            },
         });
     }
     Ok(written)
@@ -73,6 +76,19 @@ fn folders(folder: &Path) -> Result<BTreeSet<PathBuf>, ModelError> {
     }
     let modules = module_folders(folder)?.into_iter();
     folders.extend(modules.map(|place| folder.join(place)));
+    let whole = fs::canonicalize(folder).map_err(read)?;
+    for path in &folders {
+        // A folder that modules.json names and that is not there is what opening the model tells.
+        let Ok(found) = fs::canonicalize(path) else {
+            continue;
+        };
+        if !found.starts_with(&whole) {
+            return Err(ModelError::OutsideFolder {
+                path: path.clone(),
+                found,
+            });
+        }
+    }
     Ok(folders)
 }
 
@@ -117,8 +133,8 @@ fn shards(dir: &Path, key: Option<&str>, written: &mut Vec<Converted>) -> Result
     let map = index["weight_map"].as_object().ok_or_else(wrong)?;
     let mut names = BTreeMap::new();
     for shard in map.values() {
-        let shard = shard.as_str().filter(|name| !name.contains(['/', '\\']));
-        let shard = shard.ok_or_else(wrong)?;
+        let is_name = |name: &&str| !name.contains(['/', '\\']) && !["", ".", ".."].contains(name);
+        let shard = shard.as_str().filter(is_name).ok_or_else(wrong)?;
         names.insert(shard.to_owned(), safe_name(shard));
     }
     for (from, to) in &names {

@@ -32,6 +32,14 @@ pub enum ModelError {
         /// The folder.
         folder: PathBuf,
     },
+    /// A folder of a module lies somewhere else, through a link.
+    #[error("{} leads out of the model's folder, to {}", path.display(), found.display())]
+    OutsideFolder {
+        /// The folder in the model's.
+        path: PathBuf,
+        /// Where it leads.
+        found: PathBuf,
+    },
     /// A path that should be a model folder is not there, or is not a folder.
     #[error("no model folder at {}", path.display())]
     NoFolder {

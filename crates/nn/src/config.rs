@@ -36,7 +36,7 @@ pub fn read_json(path: &Path) -> Result<Value, NnError> {
 }
 
 /// Whether a key says nothing: absent, `null`, `[]` or `{}`.
-fn is_empty(value: &Value) -> bool {
+pub(crate) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::Array(items) => items.is_empty(),

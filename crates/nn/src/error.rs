@@ -231,6 +231,16 @@ pub enum NnError {
         /// The types that are supported.
         supported: String,
     },
+    /// A model that is computed by Python code of its own.
+    #[error("`auto_map` is {found}: the model brings Python code of its own, which is not run\n  in {}", path.display())]
+    CustomCode {
+        /// config.json.
+        path: PathBuf,
+        /// The code.
+        found: String,
+        /// The types of models that are supported.
+        supported: String,
+    },
     /// A weight has another shape than config.json says.
     #[error("tensor `{name}` has shape {found:?}, expected {expected:?}\n  in {}", path.display())]
     WeightShape {
@@ -282,6 +292,11 @@ impl NnError {
                 Some(key) => format!("did you mean `{key}`?"),
                 None => "a key that is not understood could change every embedding, so it is not passed over".into(),
             }),
+            Self::UnknownModule {
+                found, supported, ..
+            } if !found.starts_with("sentence_transformers.") => Some(format!(
+                "a class that is not of sentence-transformers is Python code of the model's own, which is not run; supported are {supported}"
+            )),
             Self::UnknownModule { supported, .. } => {
                 Some(format!("supported are {supported} of sentence-transformers"))
             }
@@ -305,6 +320,9 @@ impl NnError {
             }
             Self::TensorShape { .. } | Self::WidthMismatch { .. } => Some(SAME_MODEL.into()),
             Self::UnknownFamily { supported, .. } => Some(format!("supported are {supported}")),
+            Self::CustomCode { supported, .. } => Some(format!(
+                "take the form of the model that transformers opens without `trust_remote_code`, if there is one; supported are {supported}"
+            )),
             Self::WeightShape { key, value, .. } => Some(format!(
                 "`{key}` in config.json is {value}; are the two files from the same model?"
             )),

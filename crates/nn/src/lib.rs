@@ -24,7 +24,7 @@ mod spec;
 mod weights;
 
 pub use batch::TokenBatch;
-pub use checkpoint::{Checkpoint, to_f32, value_size};
+pub use checkpoint::{Checkpoint, missing_file, to_f32, value_size};
 pub use error::NnError;
 pub use families::{Axis, Family, ParamId, model_types};
 pub use features::{Feature, Features, Widths};

@@ -34,6 +34,8 @@ pub fn run(args: &SaveArgs, context: &Context) -> Result<Outcome, CliError> {
     check_empty(&args.target)?;
     let path = model::resolve(&args.model, &context.console)?;
     let source = SentenceEncoder::open_for_training(&path, matryo_ops::cpu(), &[])?;
+    let notes = source.folder().notes.iter();
+    notes.for_each(|note| context.console.note(note));
     let params = source.network().params();
     let card = std::fs::read_to_string(path.join("README.md")).ok();
     let layout = match args.layout {

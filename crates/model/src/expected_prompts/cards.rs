@@ -1,7 +1,8 @@
 //! Models whose cards ask for a text before queries or documents and whose folders do not say so, by name.
 //!
 //! Sources: the cards of intfloat, BAAI, nomic-ai and Snowflake on the hub, with the READMEs of FlagEmbedding (which tells that bge's
-//! models without v1.5 want the same texts) and Snowflake-Labs/arctic-embed (its first models); for mxbai-embed-large-v1 and
+//! models without v1.5 want the same texts), Snowflake-Labs/arctic-embed (its first models), xlang-ai/instructor-embedding
+//! and SeanLee97/AnglE (UAE); for mxbai-embed-large-v1 and
 //! modernbert-embed-base what the MTEB repository measures them with. A model that is not listed, or whose
 //! configuration has prompts of its own, is none of this file's business.
 
@@ -24,6 +25,11 @@ pub(super) static CARDS: &[Card] = &[
         document: "",
     },
     Card {
+        names: &["instructor-base", "instructor-large", "instructor-xl"],
+        query: "Represent the {domain} question for retrieving supporting documents: ",
+        document: "Represent the {domain} document for retrieval: ",
+    },
+    Card {
         names: &[
             "e5-small*",
             "e5-base*",
@@ -41,6 +47,7 @@ pub(super) static CARDS: &[Card] = &[
             "bge-base-en*",
             "bge-large-en*",
             "mxbai-embed-large-v1",
+            "uae-large-v1",
         ],
         query: REPRESENT,
         document: "",

@@ -151,9 +151,14 @@ fn names(path: &Path, config: &Value) -> Vec<String> {
     named.map(last).collect()
 }
 
-/// The card of a model of that name.
+/// The card of a model of that name, also behind an organisation's and an underscore, as folders are called.
 fn card(name: &str) -> Option<&'static Card> {
     let name = name.to_lowercase();
+    let bare = name.rsplit_once('_').map(|(_, bare)| bare);
+    card_of(&name).or_else(|| card_of(bare?))
+}
+
+fn card_of(name: &str) -> Option<&'static Card> {
     let is = |pattern: &&str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == *pattern,
@@ -240,6 +245,12 @@ mod tests {
             ("snowflake-arctic-embed-m-long", cards_represent()),
             ("snowflake-arctic-embed-m-v1.5", cards_represent()),
             ("nomic-embed-text-v1.5", "search_query: "),
+            ("intfloat_e5-small", "query: "),
+            ("UAE-Large-V1", cards_represent()),
+            (
+                "instructor-large",
+                "Represent the {domain} question for retrieving supporting documents: ",
+            ),
         ] {
             assert_eq!(query(name).as_deref(), Some(expected), "{name}");
         }

@@ -6,7 +6,9 @@ use std::{
 };
 
 use matryo_model::{ModelError, SentenceEncoder, convert};
-use matryo_testkit::{FamilyGolden, copy_folder, copy_of, json, put, read_safetensors};
+use matryo_testkit::{
+    FamilyGolden, copy_folder, copy_of, edit, json, put, read_safetensors, tiny_bert,
+};
 use serde_json::json;
 
 fn pickled(name: &str) -> PathBuf {
@@ -167,4 +169,81 @@ fn modules_of_routes() {
         error.contains("`types`") && error.contains("router_config.json"),
         "{error}"
     );
+}
+
+/// Weights for other programs are named with the way out, with a config.json beside them and without.
+#[test]
+fn weights_for_other_programs() {
+    for file in [
+        "model.gguf",
+        "model.onnx",
+        "onnx/model_quantized.onnx",
+        "openvino/openvino_model.bin",
+        "tf_model.h5",
+        "flax_model.msgpack",
+    ] {
+        let folder = copy_of(&tiny_bert());
+        fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+        let path = folder.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "weights").unwrap();
+        for name in ["", "modules.json", "config.json"] {
+            if !name.is_empty() {
+                fs::remove_file(folder.path().join(name)).unwrap();
+            }
+            let opened = SentenceEncoder::open(folder.path()).err().unwrap();
+            let converted = convert(folder.path(), None).unwrap_err();
+            for error in [opened, converted] {
+                let message = error.to_string();
+                assert!(message.contains(&format!("`{file}`")), "{message}");
+                let hint = error.hint().unwrap();
+                assert!(hint.contains("in the form of transformers"), "{hint}");
+            }
+        }
+    }
+}
+
+#[test]
+fn python_code_of_a_model() {
+    let folder = copy_of(&tiny_bert());
+    let message = |folder: &Path| {
+        let error = SentenceEncoder::open(folder).err().unwrap();
+        (error.to_string(), error.hint().unwrap())
+    };
+    for kind in ["bert", "nomic_bert"] {
+        edit(folder.path(), "config.json", |config| {
+            config["model_type"] = json!(kind);
+            config["auto_map"] = json!({"AutoModel": "modeling.NomicBertModel"});
+        });
+        let (error, hint) = message(folder.path());
+        assert!(error.contains("modeling.NomicBertModel"), "{error}");
+        assert!(hint.contains("without `trust_remote_code`"), "{hint}");
+    }
+    let folder = copy_of(&tiny_bert());
+    edit(folder.path(), "modules.json", |modules| {
+        modules[0]["type"] = json!("custom_st.Transformer");
+    });
+    let (error, hint) = message(folder.path());
+    assert!(error.contains("custom_st.Transformer"), "{error}");
+    assert!(hint.contains("Python code of the model's own"), "{hint}");
+}
+
+/// Nothing is written through a link into another folder.
+#[cfg(unix)]
+#[test]
+fn a_folder_behind_a_link() {
+    let folder = copy_of(&tiny_bert());
+    let other = tempfile::tempdir().unwrap();
+    fs::copy(
+        pickled("static.bin"),
+        other.path().join("pytorch_model.bin"),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(other.path(), folder.path().join("2_Dense")).unwrap();
+    let error = convert(folder.path(), None).unwrap_err().to_string();
+    assert!(
+        error.contains("2_Dense leads out of the model's folder"),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
 }

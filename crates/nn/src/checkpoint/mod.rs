@@ -338,12 +338,18 @@ fn no_weights(folder: &Path) -> NnError {
             folder,
             file: (*file).to_owned(),
         },
-        None => match other_weights(&folder) {
-            Some(file) => NnError::OtherWeights { folder, file },
-            None => NnError::MissingFile {
-                folder,
-                file: SINGLE.to_owned(),
-            },
+        None => missing_file(&folder, SINGLE),
+    }
+}
+
+/// What to say where `file` is missing: that the model is there in the form of another program, if it is.
+pub fn missing_file(folder: &Path, file: &str) -> NnError {
+    let (folder, other) = (folder.to_owned(), other_weights(folder));
+    match other {
+        Some(file) => NnError::OtherWeights { folder, file },
+        None => NnError::MissingFile {
+            folder,
+            file: file.to_owned(),
         },
     }
 }

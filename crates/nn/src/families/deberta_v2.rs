@@ -99,7 +99,8 @@ struct Terms {
 }
 
 impl Terms {
-    /// A list, or names with `|` between them, whose case does not count. Upstream passes over what it does not know.
+    /// A list, or names with `|` between them, whose case does not count. Upstream passes over names that it does not know, those of a list
+    /// in capitals among them, and then computes another model than the one that was trained; here they are refused.
     fn read(config: &Object) -> Result<Self, NnError> {
         let wrong = || config.wrong(TERMS_KEY, "a list of \"c2p\" and \"p2c\", or \"p2c|c2p\"");
         let names: Vec<String> = match config.get(TERMS_KEY) {

@@ -16,7 +16,10 @@ mod xlm_roberta;
 
 use serde_json::{Map, Value};
 
-use crate::{EncoderSpec, NnError, config::Object};
+use crate::{
+    EncoderSpec, NnError,
+    config::{Object, is_empty},
+};
 
 /// Whether the word table is also the output layer of a language model; it is unless this says `false`.
 const TIED_KEY: &str = "tie_word_embeddings";
@@ -141,6 +144,13 @@ pub fn model_types() -> Vec<&'static str> {
 /// The family that a config.json names, and the encoder that it describes.
 pub(crate) fn read(config: &Object) -> Result<(&'static Family, EncoderSpec), NnError> {
     let supported = || model_types().join(", ");
+    if let Some(map) = config.get("auto_map").filter(|map| !is_empty(map)) {
+        return Err(NnError::CustomCode {
+            path: config.path().to_owned(),
+            found: map.to_string(),
+            supported: supported(),
+        });
+    }
     let found = config
         .text("model_type")?
         .ok_or_else(|| config.wrong("model_type", &supported()))?;
@@ -153,10 +163,6 @@ pub(crate) fn read(config: &Object) -> Result<(&'static Family, EncoderSpec), Nn
         supported: supported(),
     })?;
     config.deny_set(&["quantization_config"], "nothing")?;
-    config.deny_set(
-        &["auto_map"],
-        "nothing: the model brings Python code of its own",
-    )?;
     Ok((family, (family.spec)(config)?))
 }
 

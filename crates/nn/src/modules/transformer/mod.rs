@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     EncoderSpec, Family, Feature, Features, NnError, Numbering, PositionSpec, Widths,
+    checkpoint::missing_file,
     config::Object,
     families,
     features::FeatureGradients,
@@ -45,10 +46,7 @@ struct Transformer {
 fn read(source: &mut ModuleSource<'_>) -> Result<Arc<dyn Module>, NnError> {
     let path = source.dir.join("config.json");
     if !path.exists() {
-        return Err(NnError::MissingFile {
-            folder: source.dir.to_owned(),
-            file: "config.json".into(),
-        });
+        return Err(missing_file(source.dir, "config.json"));
     }
     let config = Object::read(&path)?;
     let (family, spec) = families::read(&config)?;
