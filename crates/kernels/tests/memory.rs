@@ -95,15 +95,27 @@ fn measured(lengths: &[usize], mask: AttentionMask, with_distances: bool) -> usi
             },
         );
     };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
-    pool.unwrap().install(|| {
+    let mut threads = Vec::new();
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
+    let pool = builder.spawn_handler(|thread| {
+        threads.push(std::thread::spawn(|| thread.run()));
+        Ok(())
+    });
+    let pool = pool.build().unwrap();
+    let found = pool.install(|| {
         let before = LENT.load(Ordering::Relaxed);
         // A thread's memory grows from that of the forward to that of the backward, and has both for a moment.
         run();
         MOST.store(LENT.load(Ordering::Relaxed), Ordering::Relaxed);
         run();
         MOST.load(Ordering::Relaxed) - before
-    })
+    });
+    drop(pool);
+    // Else its thread would give its memory back while that of the next one is counted.
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    found
 }
 
 fn longest(lengths: &[usize]) -> usize {
