@@ -2,7 +2,7 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
+    cell::Cell,
 };
 
 use matryo_kernels::{
@@ -10,23 +10,30 @@ use matryo_kernels::{
     Level, Mat, Spans, attention, attention_bwd,
 };
 
-/// The system's allocator, with the bytes that are lent and the most that were.
+/// The system's allocator, with the bytes that this thread was lent and the most that it was: others allocate meanwhile.
 struct Counting;
 
-static LENT: AtomicUsize = AtomicUsize::new(0);
-static MOST: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static LENT: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(bytes: isize) {
+    let lent = LENT.get() + bytes;
+    LENT.set(lent);
+    MOST.set(MOST.get().max(lent));
+}
 
 // SAFETY: all requests go to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let lent = LENT.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        MOST.fetch_max(lent, Ordering::Relaxed);
+        count(layout.size() as isize);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        LENT.fetch_sub(layout.size(), Ordering::Relaxed);
+        count(-(layout.size() as isize));
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(place, layout) }
     }
@@ -95,27 +102,15 @@ fn measured(lengths: &[usize], mask: AttentionMask, with_distances: bool) -> usi
             },
         );
     };
-    let mut threads = Vec::new();
-    let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
-    let pool = builder.spawn_handler(|thread| {
-        threads.push(std::thread::spawn(|| thread.run()));
-        Ok(())
-    });
-    let pool = pool.build().unwrap();
-    let found = pool.install(|| {
-        let before = LENT.load(Ordering::Relaxed);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
+    pool.unwrap().install(|| {
+        let before = LENT.get();
         // A thread's memory grows from that of the forward to that of the backward, and has both for a moment.
         run();
-        MOST.store(LENT.load(Ordering::Relaxed), Ordering::Relaxed);
+        MOST.set(LENT.get());
         run();
-        MOST.load(Ordering::Relaxed) - before
-    });
-    drop(pool);
-    // Else its thread would give its memory back while that of the next one is counted.
-    for thread in threads {
-        thread.join().unwrap();
-    }
-    found
+        (MOST.get() - before) as usize
+    })
 }
 
 fn longest(lengths: &[usize]) -> usize {
