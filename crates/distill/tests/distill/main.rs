@@ -13,10 +13,13 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
+fn family(name: &str) -> FamilyGolden {
+    let mut families = FamilyGolden::all().into_iter();
+    families.find(|family| family.name == name).unwrap()
+}
+
 fn encoder(name: &str) -> SentenceEncoder {
-    let families = FamilyGolden::all();
-    let family = families.iter().find(|family| family.name == name).unwrap();
-    SentenceEncoder::open_in(family.model(), Precision::F32).unwrap()
+    SentenceEncoder::open_in(family(name).model(), Precision::F32).unwrap()
 }
 
 fn strings(value: &Value) -> Vec<String> {
@@ -108,11 +111,7 @@ fn common_tokens_count_less() {
 /// Special tokens that only special_tokens_map.json names, or nothing but their usual spelling, stay.
 #[test]
 fn padding_stays_wherever_it_is_named() {
-    let families = FamilyGolden::all();
-    let family = families
-        .iter()
-        .find(|family| family.name == "bert")
-        .unwrap();
+    let family = family("bert");
     let first = |folder: &Path| {
         let encoder = SentenceEncoder::open_in(folder, Precision::F32).unwrap();
         let made = distill(&encoder, &Options::default(), Progress::none()).unwrap();
@@ -131,11 +130,7 @@ fn padding_stays_wherever_it_is_named() {
 /// One token for unknown words and padding, and an added token that the table has no row for.
 #[test]
 fn tokens_of_two_roles_and_of_none() {
-    let families = FamilyGolden::all();
-    let family = families
-        .iter()
-        .find(|family| family.name == "bert")
-        .unwrap();
+    let family = family("bert");
     let folder = matryo_testkit::copy_of(&family.model());
     matryo_testkit::edit(folder.path(), "tokenizer_config.json", |config| {
         config["pad_token"] = "[UNK]".into();
@@ -173,11 +168,7 @@ fn tokens_of_two_roles_and_of_none() {
 /// A tokenizer may know more tokens than the table has rows.
 #[test]
 fn a_token_beyond_the_table_is_an_error() {
-    let families = FamilyGolden::all();
-    let family = families
-        .iter()
-        .find(|family| family.name == "bert")
-        .unwrap();
+    let family = family("bert");
     let folder = matryo_testkit::copy_of(&family.model());
     matryo_testkit::edit(folder.path(), "tokenizer.json", |json| {
         json["model"]["vocab"]["beyond"] = 500.into();
