@@ -63,6 +63,38 @@ fn ids_behind_a_precompiled_map() {
     assert_ne!(ids("offer 2019"), ids("Offer 2019"));
 }
 
+/// The tokenizer of models that come from sentencepiece's BPE: spaces are letters, and a character without a token is its bytes.
+#[test]
+fn unknown_characters_as_bytes() {
+    const BYTES: usize = 4;
+    let families = common::FamilyGolden::all();
+    let family = families.iter().find(|family| family.name == "xlm-roberta");
+    let folder = common::copy_of(&family.unwrap().model());
+    common::edit(folder.path(), "tokenizer.json", |json| {
+        let mut tokens: Vec<String> = ["<s>", "<pad>", "</s>", "<unk>"].map(String::from).into();
+        tokens.extend((0..=255).map(|byte| format!("<0x{byte:02X}>")));
+        tokens.extend(["\u{2581}", "a", "b", "\u{2581}a"].map(String::from));
+        let ids = tokens.into_iter().zip(0..);
+        let vocab: serde_json::Map<String, Value> =
+            ids.map(|(token, id)| (token, json!(id))).collect();
+        json["model"] = json!({"type": "BPE", "unk_token": "<unk>", "byte_fallback": true, "fuse_unk": true, "vocab": vocab,
+            "merges": [["\u{2581}", "a"]]});
+        json["normalizer"] = json!({"type": "Sequence", "normalizers": [
+            {"type": "Prepend", "prepend": "\u{2581}"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"}]});
+        json["pre_tokenizer"] = Value::Null;
+        json["added_tokens"].as_array_mut().unwrap().truncate(4);
+    });
+    let space = BYTES as u32 + 256;
+    let bytes = "\u{1f680}"
+        .bytes()
+        .map(|byte| BYTES as u32 + u32::from(byte));
+    let mut expected = vec![0, space + 3, space, space + 2];
+    expected.extend(bytes);
+    expected.push(2);
+    let found = open(folder.path()).encode("a b\u{1f680}", 64).unwrap();
+    assert_eq!(found.ids, expected);
+}
+
 /// Tokens that are looked for in the normalised text, or as words of their own.
 #[test]
 fn flags_of_added_tokens() {
