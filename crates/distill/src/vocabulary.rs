@@ -321,6 +321,8 @@ impl Source {
         let json = &mut self.json;
         json["model"]["vocab"] = vocabulary;
         if is_list {
+            // model2vec 0.10 leaves the encoder's number, which is another token's where tokens before it were dropped: there a text with
+            // an unknown character gets that token.
             json["model"]["unk_id"] = json!(unknown);
         } else {
             json["model"]["unk_token"] = json!(self.unknown);
