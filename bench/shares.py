@@ -18,7 +18,6 @@ import tempfile
 import cargo
 import jobs
 import machine
-import operations
 import process
 import rivals
 import table
@@ -32,13 +31,12 @@ FAMILIES = [family for family in tasks.FAMILIES if family != BASE]
 COUNT, BATCH = 192, 16
 # Measured steps of the shorter of the two runs whose difference counts, after a first step.
 SHORT = 1
-MEAN_TOKENS = 90
 
 
 def flags():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3, help="paired runs (default: 3)")
-    parser.add_argument("--steps", type=int, default=3, help="steps of training BERT-base that count (default: 3)")
+    parser.add_argument("--steps", type=int, default=3, help="steps of training that count (default: 3)")
     parser.add_argument("--only", nargs="*", choices=("encode", "train"))
     parser.add_argument("--families", nargs="*", choices=FAMILIES, default=FAMILIES)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -76,20 +74,13 @@ def encode(models, args):
 
 def train(models, args):
     """Operations, seconds and costs of each model, of the steps alone."""
-    counted = [steps_of(model, args.steps) for model in models]
-    short = run([training(model, SHORT) for model in models], args)
-    long = run([training(model, SHORT + steps) for model, steps in zip(models, counted)], args)
-    # The trainer draws rows anew for each number of steps; operations are the mean of all rows.
+    most = SHORT + args.steps
+    short, long = (run([training(model, steps) for model in models], args) for steps in (SHORT, most))
+    # The trainer draws rows anew for each number of steps, the same ones for both models; operations are the mean of all rows.
     return [
-        (work * steps / (SHORT + steps), difference(cost, start), cost | {"short": start})
-        for steps, (_, start), (work, cost) in zip(counted, short, long)
+        (work * args.steps / most, difference(cost, start), cost | {"short": start})
+        for (_, start), (work, cost) in zip(short, long)
     ]
-
-
-def steps_of(model, steps):
-    """Steps of about as much work as `steps` of BERT-base: of two runs in turns the longer one has the machine to itself at its end."""
-    base, own = (operations.Encoder.read(tasks.MODELS[name]).training(MEAN_TOKENS) for name in (BASE, model))
-    return max(1, round(steps * base / own))
 
 
 def difference(long, short):
