@@ -246,28 +246,7 @@ impl Object {
         let Some(Content::Stored(element, key, elements)) = self.content(storage) else {
             return Err(wrong());
         };
-        let sizes = |value| {
-            let parts = match self.content(value) {
-                Some(Content::Tuple(parts)) => parts,
-                // `torch.Size([2, 3])`.
-                Some(Content::Called(_, arguments)) => {
-                    match arguments.first().and_then(|a| self.content(*a)) {
-                        Some(Content::Tuple(parts) | Content::List(parts)) => parts,
-                        _ => return None,
-                    }
-                }
-                _ => return None,
-            };
-            if parts.len() > MOST_AXES {
-                return None;
-            }
-            let size = |part: &Value| match part {
-                Value::Integer(size) => usize::try_from(*size).ok(),
-                _ => None,
-            };
-            parts.iter().map(size).collect::<Option<Vec<usize>>>()
-        };
-        let (Some(shape), Some(strides)) = (sizes(shape), sizes(strides)) else {
+        let (Some(shape), Some(strides)) = (self.sizes(shape), self.sizes(strides)) else {
             return Err(wrong());
         };
         Ok(Layout {
@@ -280,5 +259,26 @@ impl Object {
                 strides,
             },
         })
+    }
+    /// A shape, or strides.
+    fn sizes(&self, value: Value) -> Option<Vec<usize>> {
+        let parts = match self.content(value)? {
+            Content::Tuple(parts) => parts,
+            // `torch.Size([2, 3])`.
+            Content::Called(_, arguments) => match self.content(*arguments.first()?)? {
+                Content::Tuple(parts) | Content::List(parts) => parts,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        // Many tensors may share one long list.
+        if parts.len() > MOST_AXES {
+            return None;
+        }
+        let size = |part: &Value| match part {
+            Value::Integer(size) => usize::try_from(*size).ok(),
+            _ => None,
+        };
+        parts.iter().map(size).collect()
     }
 }
