@@ -44,6 +44,11 @@ impl FileError {
 /// Large enough that weights are written in few calls, small enough not to count.
 const BUFFER: usize = 1 << 20;
 
+/// Whether a name that a file states, as an index of shards does, is that of a file beside it.
+pub fn is_file_name(name: &str) -> bool {
+    !name.contains(['/', '\\']) && !["", ".", ".."].contains(&name)
+}
+
 /// Writes a file under a temporary name beside `path`, syncs it, and renames it over `path`.
 ///
 /// On any failure, a full disk among them, `path` stays as it was and the temporary file is gone.

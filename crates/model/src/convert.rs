@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use matryo_base::files::{FileError, write_atomic};
+use matryo_base::files::{FileError, is_file_name, write_atomic};
 use matryo_nn::{NnError, config::read_json, missing_file};
 use matryo_pickle::{ElementType, Tensor, read};
 use safetensors::Dtype;
@@ -38,18 +38,19 @@ pub struct Converted {
 /// `key` names the entry that holds the tensors in files that hold more.
 ///
 /// # Errors
-/// A folder without such files, or with a link to a folder outside of it; a modules.json or router_config.json that is no list of modules; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
+/// A folder without such files, or with a link to a folder outside of it that has some; a modules.json or router_config.json that is no list of modules; a file that is not read, see [`matryo_pickle::read`]; a file that cannot be written. What was
 /// written before stays.
 pub fn convert(folder: &Path, key: Option<&str>) -> Result<Vec<Converted>, ModelError> {
     let mut written = Vec::new();
     for dir in folders(folder)? {
         let has = |file: &str| dir.join(file).exists();
-        if has(SAFE) || has(SAFE_INDEX) {
+        if has(SAFE) || has(SAFE_INDEX) || !has(PICKLE) && !has(PICKLE_INDEX) {
             continue;
         }
+        check_inside(folder, &dir)?;
         if has(PICKLE) {
             written.push(one(&dir.join(PICKLE), &dir.join(SAFE), key)?);
-        } else if has(PICKLE_INDEX) {
+        } else {
             shards(&dir, key, &mut written)?;
         }
     }
@@ -76,20 +77,20 @@ fn folders(folder: &Path) -> Result<BTreeSet<PathBuf>, ModelError> {
     }
     let modules = module_folders(folder)?.into_iter();
     folders.extend(modules.map(|place| folder.join(place)));
-    let whole = fs::canonicalize(folder).map_err(read)?;
-    for path in &folders {
-        // A folder that modules.json names and that is not there is what opening the model tells.
-        let Ok(found) = fs::canonicalize(path) else {
-            continue;
-        };
-        if !found.starts_with(&whole) {
-            return Err(ModelError::OutsideFolder {
-                path: path.clone(),
-                found,
-            });
-        }
-    }
     Ok(folders)
+}
+
+/// Fails if a link leads from a model's folder to `dir`, into which would be written.
+fn check_inside(folder: &Path, dir: &Path) -> Result<(), ModelError> {
+    let resolved = |path: &Path| fs::canonicalize(path).map_err(FileError::new("read", path));
+    let found = resolved(dir)?;
+    if found.starts_with(resolved(folder)?) {
+        return Ok(());
+    }
+    Err(ModelError::OutsideFolder {
+        path: dir.to_owned(),
+        found,
+    })
 }
 
 fn one(from: &Path, to: &Path, key: Option<&str>) -> Result<Converted, ModelError> {
@@ -133,8 +134,8 @@ fn shards(dir: &Path, key: Option<&str>, written: &mut Vec<Converted>) -> Result
     let map = index["weight_map"].as_object().ok_or_else(wrong)?;
     let mut names = BTreeMap::new();
     for shard in map.values() {
-        let is_name = |name: &&str| !name.contains(['/', '\\']) && !["", ".", ".."].contains(name);
-        let shard = shard.as_str().filter(is_name).ok_or_else(wrong)?;
+        let shard = shard.as_str().filter(|name| is_file_name(name));
+        let shard = shard.ok_or_else(wrong)?;
         names.insert(shard.to_owned(), safe_name(shard));
     }
     for (from, to) in &names {

@@ -111,10 +111,12 @@ fn files_that_are_refused_leave_nothing() {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
     let folder = tempfile::tempdir().unwrap();
-    let escape = json!({"weight_map": {"a": "../pytorch_model.bin"}});
-    put(folder.path(), "pytorch_model.bin.index.json", &escape);
-    let error = convert(folder.path(), None).unwrap_err().to_string();
-    assert!(error.contains("`weight_map`"), "{error}");
+    for shard in ["../pytorch_model.bin", "..", ".", ""] {
+        let escape = json!({"weight_map": {"a": shard}});
+        put(folder.path(), "pytorch_model.bin.index.json", &escape);
+        let error = convert(folder.path(), None).unwrap_err().to_string();
+        assert!(error.contains("`weight_map`"), "{error}");
+    }
     convert(Path::new("/nonexistent"), None).unwrap_err();
 }
 
@@ -240,6 +242,9 @@ fn a_folder_behind_a_link() {
     )
     .unwrap();
     std::os::unix::fs::symlink(other.path(), folder.path().join("2_Dense")).unwrap();
+    // One that has nothing to convert is none of its business.
+    let unrelated = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(unrelated.path(), folder.path().join("data")).unwrap();
     let error = convert(folder.path(), None).unwrap_err().to_string();
     assert!(
         error.contains("2_Dense leads out of the model's folder"),

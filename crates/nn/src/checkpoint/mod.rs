@@ -10,7 +10,7 @@ use std::{
 
 pub use convert::{to_f32, value_size};
 use file::ShardFile;
-use matryo_base::{digest::Digest, similar::nearest};
+use matryo_base::{digest::Digest, files::is_file_name, similar::nearest};
 use matryo_ops::MatRef;
 use safetensors::{Dtype, tensor::TensorInfo};
 
@@ -315,8 +315,7 @@ fn weight_map(index: &Object) -> Result<Vec<(String, String)>, NnError> {
         .and_then(|v| v.as_object())
         .ok_or_else(wrong)?;
     let pair = |(name, file): (&String, &serde_json::Value)| {
-        let is_name = |f: &&str| !f.contains(['/', '\\']) && !["", ".", ".."].contains(f);
-        let file = file.as_str().filter(is_name);
+        let file = file.as_str().filter(|file| is_file_name(file));
         file.map(|f| (name.clone(), f.to_owned())).ok_or_else(wrong)
     };
     map.iter().map(pair).collect()

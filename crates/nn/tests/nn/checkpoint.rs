@@ -60,12 +60,11 @@ fn shards_are_one_checkpoint() {
         &json!({"weight_map": {"c": "s1.safetensors"}}),
     );
     assert!(matches!(error(&folder), NnError::MissingTensor { name, .. } if name == "c"));
-    put(
-        folder.path(),
-        "model.safetensors.index.json",
-        &json!({"weight_map": {"a": "../s1.safetensors"}}),
-    );
-    assert!(matches!(error(&folder), NnError::ConfigValue { key, .. } if key == "weight_map"));
+    for shard in ["../s1.safetensors", "..", ".", ""] {
+        let index = json!({"weight_map": {"a": shard}});
+        put(folder.path(), "model.safetensors.index.json", &index);
+        assert!(matches!(error(&folder), NnError::ConfigValue { key, .. } if key == "weight_map"));
+    }
     put(
         folder.path(),
         "model.safetensors.index.json",
