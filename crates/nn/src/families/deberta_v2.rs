@@ -100,7 +100,7 @@ struct Terms {
 
 impl Terms {
     /// A list, or names with `|` between them, whose case does not count. Upstream passes over names that it does not know, those of a list
-    /// in capitals among them, and then computes another model than the one that was trained; here they are refused.
+    /// in capitals among them. Here they are refused: nothing tells whether the model was trained with what they say.
     fn read(config: &Object) -> Result<Self, NnError> {
         let wrong = || config.wrong(TERMS_KEY, "a list of \"c2p\" and \"p2c\", or \"p2c|c2p\"");
         let names: Vec<String> = match config.get(TERMS_KEY) {
