@@ -35,11 +35,16 @@ fn main() {
     ] {
         products(Arithmetic { level, precision }, tokens, inner, outer);
     }
+    let arithmetic = Arithmetic { level, precision };
     for head_dim in [32, 64] {
+        for (texts, len) in [(256, 16), (85, 48), (32, 128), (8, 512)] {
+            heads_in_use(arithmetic, texts, len, AttentionShape::new(12, head_dim));
+        }
         heads(level, 32, 128, AttentionShape::new(12, head_dim));
     }
     let full = AttentionShape::new(12, 64);
     for mask in [AttentionMask::FULL, AttentionMask::window(64, 64)] {
+        heads_in_use(arithmetic, 4, 1024, AttentionShape { mask, ..full });
         heads(level, 4, 1024, AttentionShape { mask, ..full });
     }
 }
@@ -105,6 +110,40 @@ fn backward_products(arithmetic: Arithmetic, x: &Mat, w: &Mat, y: &Mat) {
     });
 }
 
+/// Attention of a model in use.
+fn heads_in_use(arithmetic: Arithmetic, texts: usize, len: usize, shape: AttentionShape) {
+    let bounds: Vec<u32> = (0..=texts).map(|i| (i * len) as u32).collect();
+    let (tokens, width) = (texts * len, shape.width());
+    let (qkv, mut y) = (mat(tokens, 3 * width), Mat::zeros(tokens, width));
+    let flops = 4.0 * (tokens * keys(len, shape) * width) as f64;
+    report(&name("attention in use", texts, len, shape), flops, || {
+        attention(
+            arithmetic,
+            Attention {
+                y: y.view_mut(),
+                lse: None,
+                qkv: qkv.view(),
+                spans: Spans { bounds: &bounds },
+                shape,
+                bias: None,
+                distances: None,
+                dropout: None,
+            },
+        );
+    });
+}
+
+/// Keys that a query in the middle of a text sees.
+fn keys(len: usize, shape: AttentionShape) -> usize {
+    let reach = shape.mask.left.saturating_add(shape.mask.right);
+    reach.saturating_add(1).min(len)
+}
+
+fn name(what: &str, texts: usize, len: usize, shape: AttentionShape) -> String {
+    let (keys, heads, dim) = (keys(len, shape), shape.heads, shape.head_dim);
+    format!("{what} {texts} x {len}, {keys} keys, {heads} heads of {dim}")
+}
+
 fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
     let (t, d) = (texts * len, shape.heads * shape.head_dim);
     let bounds: Vec<u32> = (0..=texts).map(|i| (i * len) as u32).collect();
@@ -115,17 +154,8 @@ fn heads(level: Level, texts: usize, len: usize, shape: AttentionShape) {
         Mat::zeros(t, shape.heads),
         Mat::zeros(t, 3 * d),
     );
-    // Keys that a query in the middle of a text sees.
-    let keys = (shape.mask.left.saturating_add(shape.mask.right))
-        .saturating_add(1)
-        .min(len);
-    let flops = 4.0 * t as f64 * keys as f64 * d as f64;
-    let name = |what: &str| {
-        format!(
-            "{what} {texts} x {len}, {keys} keys, {} heads of {}",
-            shape.heads, shape.head_dim
-        )
-    };
+    let flops = 4.0 * t as f64 * keys(len, shape) as f64 * d as f64;
+    let name = |what| name(what, texts, len, shape);
     report(&name("attention"), flops, || {
         attention(
             level,

@@ -19,8 +19,8 @@ pub enum Precision {
     /// the Cauchy-Schwarz inequality no sum leaves 32 bits. Error of an operand, in units of a row's root mean square: 2e-4.
     Int16,
     /// Of forward products alone, for encoding: operands as 8-bit integers, rotated first (`rotate.rs`), with one scale a row and slice
-    /// as in `Int16`. Products and their sums are exact. Error of an operand, in units of a row's root mean square: 8e-3. Gradients are
-    /// those of `F32`.
+    /// as in `Int16`. Products and their sums are exact. Error of an operand, in units of a row's root mean square: 8e-3. Attention
+    /// multiplies 16-bit integers where that is faster (`attention/integers.rs`). Gradients are those of `F32`.
     Int8,
 }
 

@@ -18,7 +18,7 @@ pub(crate) enum Side {
 }
 
 /// 1.5 * 2^23: the mantissa of a sum with it counts in units of 1, also below zero.
-const UNITS: f32 = 12_582_912.0;
+pub(crate) const UNITS: f32 = 12_582_912.0;
 
 /// What becomes of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]

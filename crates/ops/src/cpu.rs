@@ -193,7 +193,7 @@ impl Ops for Cpu {
     }
 
     fn attention(&self, args: Attention<'_>) {
-        kernels::attention(self.level(), args);
+        kernels::attention(self.arithmetic, args);
     }
 
     fn attention_bwd(&self, args: AttentionBackward<'_>) {

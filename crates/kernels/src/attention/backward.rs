@@ -148,7 +148,7 @@ impl<'a> Buffers<'a> {
             transposed,
             key_strips,
             value_strips: Strips::pack::<V>(value_strips, head.part(2)),
-            bias: head.pack_bias(bias),
+            bias: head.pack_bias(bias, head.shape.scale),
             d_bias,
             distances,
         }
@@ -180,7 +180,7 @@ impl<'a> Buffers<'a> {
         );
         pack::transpose_panel::<V>(self.transposed, block.dy);
         self.value_strips
-            .multiply::<V>(ds, keys, self.transposed, queries);
+            .multiply(ds, keys, self.transposed, queries);
         let masks = head.masks(&block.queries);
         gradients::<V>(p, ds, terms, head.shape.scale, masks.as_ref(), keys.start);
         if self.bias.is_some() {
@@ -267,6 +267,7 @@ impl<'a> DistanceBuffers<'a> {
 
 /// Log-sum-exp and `D` of each query of a block.
 struct QueryTerms {
+    queries: usize,
     lse: [f32; PANEL],
     d: [f32; PANEL],
 }
@@ -281,6 +282,7 @@ impl QueryTerms {
         block: &Range<usize>,
     ) -> Self {
         let mut terms = Self {
+            queries: block.len(),
             lse: [0.0; PANEL],
             d: [0.0; PANEL],
         };
@@ -310,7 +312,7 @@ fn gradients<V: Vector>(
         .enumerate()
     {
         let mask = masks.map_or([1.0; PANEL], |masks| masks.of_key(first + i));
-        for lane in (0..PANEL).step_by(V::LANES) {
+        for lane in (0..terms.queries).step_by(V::LANES) {
             let shift = V::splat(0.0).sub(V::load(&terms.lse[lane..]));
             let probability = math::exp(V::load(&p[lane..]).fma(scale, shift));
             let mask = V::load(&mask[lane..]);

@@ -161,7 +161,7 @@ impl<'a> DistanceScores<'a> {
             }
             let rows = of_run.start - tokens.start..of_run.end - tokens.start;
             let products = &mut self.panel[..rows.len() * PANEL];
-            strips.multiply::<V>(products, &rows, vectors, run.rows.len());
+            strips.multiply(products, &rows, vectors, run.rows.len());
             for (token, products) in of_run.zip(products.as_chunks().0) {
                 by_place.spread(token, run, numbers, products);
             }

@@ -2,53 +2,73 @@
 
 use super::{
     distance_scores::DistanceScores,
-    head::{Added, Head, HeadSize, Masks},
+    head::{Added, Head, HeadSize},
+    integers::{self, Integers},
     products::{Panels, ScoreProduct, Strips},
 };
+use std::ops::Range;
+
 use crate::{
     cpu::Kernel,
     pack,
     parallel::SharedMut,
     rows,
     simd::{Vector, math},
-    tile::PANEL,
+    tile::{Multiply, PANEL},
 };
 
 pub(super) struct Forward<'a> {
     pub(super) head: Head<'a>,
     pub(super) y: SharedMut,
     pub(super) lse: Option<SharedMut>,
+    /// The register tile of 16-bit integers, if they may be used.
+    pub(super) integers: Option<Multiply>,
     pub(super) scratch: &'a mut [f32],
 }
 
-/// Keys in strips, values in panels, a block of queries, its scores, the bias, terms of distances.
+/// Keys in strips, values in panels, a block of queries, its scores, the bias, terms of distances; or what integers take.
 pub(super) fn scratch_len(size: HeadSize) -> usize {
     let (len, dim) = (size.len, size.shape.head_dim);
-    len * dim
+    let floats = len * dim
         + size.panels_len()
         + dim * PANEL
         + size.scores_len()
         + size.bias_len()
-        + size.distances_len()[0]
+        + size.distances_len()[0];
+    floats.max(integers::scratch_len(size))
 }
 
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
+        if let Some(multiply) = self.integers
+            && let Some(integers) = Integers::new::<V>(&self.head, multiply)
+        {
+            integers.forward::<V>(&self.head, self.y, self.scratch);
+        } else {
+            self.floats::<V>();
+        }
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn floats<V: Vector>(self) {
         let Self {
             head,
             y,
             lse,
             scratch,
+            ..
         } = self;
-        let (len, dim, heads) = (head.len(), head.shape.head_dim, head.shape.heads);
+        let (len, dim) = (head.len(), head.shape.head_dim);
         let size = head.size();
         let (scores, rest) = scratch.split_at_mut(size.scores_len());
         let (values, rest) = rest.split_at_mut(size.panels_len());
         let (queries, rest) = rest.split_at_mut(dim * PANEL);
         let (bias, rest) = rest.split_at_mut(size.bias_len());
         let (strips, rest) = rest.split_at_mut(len * dim);
-        let bias = head.pack_bias(bias);
+        let bias = head.pack_bias(bias, head.shape.scale);
         let strips = Strips::pack::<V>(strips, head.part(1));
         let distances = head.distances();
         let distances = distances.map(
@@ -66,12 +86,16 @@ impl Kernel for Forward<'_> {
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
             head.scores::<V>(scores, &strips, queries, added, &block, &keys);
             let masks = head.masks(&block);
-            let (inverse, log_sum) =
-                softmax::<V>(scores, head.shape.scale, masks.as_ref(), keys.start);
-            let first = head.rows.start + block.start;
-            if let Some(lse) = lse {
-                write_lse(&head, lse, first, &log_sum[..block.len()]);
+            let sums = Sums::exponentials::<V>(scores, head.shape.scale, block.len());
+            if let Some(masks) = masks {
+                for (key, scores) in keys.clone().zip(scores.chunks_exact_mut(PANEL)) {
+                    rows::multiply::<V>(scores, &masks.of_key(key));
+                }
             }
+            if let Some(lse) = lse {
+                sums.write_lse(&head, lse, &block);
+            }
+            let factors = sums.totals.map(f32::recip);
             let product = ScoreProduct {
                 scores,
                 by_query: true,
@@ -83,63 +107,80 @@ impl Kernel for Forward<'_> {
                     width: dim,
                 },
             };
-            product.run::<V>(
-                0..block.len(),
-                #[inline(always)]
-                |i, col, sums| {
-                    rows::scale::<V>(sums, inverse[i]);
-                    let at = (first + i) * heads * dim + head.head * dim + col;
-                    // SAFETY: no other task writes this head's columns of this row.
-                    rows::copy::<V>(unsafe { y.piece(at, sums.len()) }, sums);
-                },
-            );
+            write_values::<V>(&head, y, &block, &product, V::multiply, &factors);
         }
     }
 }
 
-/// Writes this head's log-sum-exp of the rows from `first` on.
+/// Writes the product of a block's scores with the values, each query's row times its factor.
 #[inline(always)]
-fn write_lse(head: &Head<'_>, lse: SharedMut, first: usize, log_sums: &[f32]) {
-    for (i, log_sum) in log_sums.iter().enumerate() {
-        let at = (first + i) * head.shape.heads + head.head;
-        // SAFETY: no other task writes this head's column of this row.
-        unsafe { lse.piece(at, 1)[0] = *log_sum };
-    }
+pub(super) fn write_values<V: Vector>(
+    head: &Head<'_>,
+    y: SharedMut,
+    block: &Range<usize>,
+    product: &ScoreProduct<'_>,
+    multiply: Multiply,
+    factors: &[f32; PANEL],
+) {
+    let (width, dim, first) = (
+        head.shape.width(),
+        head.shape.head_dim,
+        head.rows.start + block.start,
+    );
+    product.run_words::<V>(
+        multiply,
+        0..block.len(),
+        #[inline(always)]
+        |i, col, sums| {
+            rows::scale::<V>(sums, factors[i]);
+            let at = (first + i) * width + head.head * dim + col;
+            // SAFETY: no other task writes this head's columns of this row.
+            rows::copy::<V>(unsafe { y.piece(at, sums.len()) }, sums);
+        },
+    );
 }
 
-/// Scores `[keys][PANEL]` to masked `exp(scale * (score - largest))` in place; returns the factor that makes them
-/// probabilities, and the log-sum-exp, of each query. `first` is the place of the first key in the text.
-#[inline(always)]
-fn softmax<V: Vector>(
-    scores: &mut [f32],
-    scale: f32,
-    masks: Option<&Masks>,
-    first: usize,
-) -> ([f32; PANEL], [f32; PANEL]) {
-    let (mut largest, mut total) = ([0.0; PANEL], [0.0; PANEL]);
-    let factor = V::splat(scale);
-    for lane in (0..PANEL).step_by(V::LANES) {
-        let mut max = V::splat(f32::NEG_INFINITY);
-        for key in scores.chunks_exact(PANEL) {
-            max = max.max(V::load(&key[lane..]));
+/// What the softmax of a block sums up, one query a lane.
+struct Sums {
+    /// The largest scaled score.
+    largest: [f32; PANEL],
+    /// The sum of the exponentials.
+    totals: [f32; PANEL],
+}
+
+impl Sums {
+    /// Scores `[keys][PANEL]` to `exp(scale * (score - largest))` in place.
+    ///
+    /// Lanes past those of the last query are left alone: what they hold may be numbers so small that a product of one costs an Intel
+    /// processor more than a hundred others.
+    #[inline(always)]
+    fn exponentials<V: Vector>(scores: &mut [f32], scale: f32, queries: usize) -> Self {
+        let (mut largest, mut totals) = ([0.0; PANEL], [0.0; PANEL]);
+        let factor = V::splat(scale);
+        for lane in (0..queries).step_by(V::LANES) {
+            let mut max = V::splat(f32::NEG_INFINITY);
+            for key in scores.chunks_exact(PANEL) {
+                max = max.max(V::load(&key[lane..]));
+            }
+            let shift = max.mul(V::splat(-scale));
+            let mut sum = V::splat(0.0);
+            for key in scores.chunks_exact_mut(PANEL) {
+                let p = math::exp(V::load(&key[lane..]).fma(factor, shift));
+                sum = sum.add(p);
+                p.store(&mut key[lane..]);
+            }
+            max.mul(factor).store(&mut largest[lane..]);
+            sum.store(&mut totals[lane..]);
         }
-        let shift = max.mul(V::splat(-scale));
-        let mut sum = V::splat(0.0);
-        for key in scores.chunks_exact_mut(PANEL) {
-            let p = math::exp(V::load(&key[lane..]).fma(factor, shift));
-            sum = sum.add(p);
-            p.store(&mut key[lane..]);
-        }
-        max.mul(factor).store(&mut largest[lane..]);
-        sum.store(&mut total[lane..]);
+        Self { largest, totals }
     }
-    if let Some(masks) = masks {
-        for (i, key) in scores.chunks_exact_mut(PANEL).enumerate() {
-            rows::multiply::<V>(key, &masks.of_key(first + i));
+
+    /// Writes this head's log-sum-exp of the rows of a block.
+    fn write_lse(&self, head: &Head<'_>, lse: SharedMut, block: &Range<usize>) {
+        for (i, query) in block.clone().enumerate() {
+            let at = (head.rows.start + query) * head.shape.heads + head.head;
+            // SAFETY: no other task writes this head's column of this row.
+            unsafe { lse.piece(at, 1)[0] = self.largest[i] + self.totals[i].ln() };
         }
     }
-    (
-        total.map(f32::recip),
-        std::array::from_fn(|i| largest[i] + total[i].ln()),
-    )
 }

@@ -52,7 +52,7 @@ impl<'a> Head<'a> {
         block: &Range<usize>,
         keys: &Range<usize>,
     ) {
-        key_strips.multiply::<V>(scores, keys, queries, block.len());
+        key_strips.multiply(scores, keys, queries, block.len());
         if let Some(bias) = added.bias {
             bias.add::<V>(scores, block, keys);
         }
@@ -62,11 +62,10 @@ impl<'a> Head<'a> {
         self.shape.mask.hide(scores, block, keys);
     }
 
-    /// The bias of the scores, packed into `storage`.
-    pub(super) fn pack_bias<'s>(&self, storage: &'s mut [f32]) -> Option<HeadBias<'s>> {
+    /// The bias of scores that `scale` multiplies, packed into `storage`.
+    pub(super) fn pack_bias<'s>(&self, storage: &'s mut [f32], scale: f32) -> Option<HeadBias<'s>> {
         let bias = self.bias?;
-        let (head, len, scale) = (self.head, self.len(), self.shape.scale);
-        Some(HeadBias::pack(storage, bias, head, len, scale))
+        Some(HeadBias::pack(storage, bias, self.head, self.len(), scale))
     }
 
     /// What terms of distances are computed from, if there are any.

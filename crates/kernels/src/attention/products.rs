@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::{
     MatRef, pack,
     simd::Vector,
-    tile::{Later, MAX_ROWS, Next, PANEL, Rows, Sums, Tile},
+    tile::{Later, MAX_ROWS, Multiply, Next, PANEL, Rows, Sums, Tile},
 };
 
 /// Height of the strips that `len` rows are cut into: about equal, at most a tile.
@@ -19,12 +19,24 @@ pub(super) struct Strips<'a> {
     rows: usize,
     /// Rows of every strip but the last, which may have fewer.
     height: usize,
+    /// The register tile of a format.
+    multiply: Multiply,
 }
 
 impl<'a> Strips<'a> {
     /// Packs `from` `[rows, k]` into `storage` of as many values.
     #[inline(always)]
     pub(super) fn pack<V: Vector>(storage: &'a mut [f32], from: MatRef<'_>) -> Self {
+        Self::pack_words::<V>(storage, from, V::multiply)
+    }
+
+    /// The same with the words of a format, which `multiply` is for.
+    #[inline(always)]
+    pub(super) fn pack_words<V: Vector>(
+        storage: &'a mut [f32],
+        from: MatRef<'_>,
+        multiply: Multiply,
+    ) -> Self {
         let rows = from.rows();
         let height = strip_height::<V>(rows);
         pack::transpose_strips::<V>(storage, from, height);
@@ -32,6 +44,7 @@ impl<'a> Strips<'a> {
             values: storage,
             rows,
             height,
+            multiply,
         }
     }
 
@@ -44,7 +57,7 @@ impl<'a> Strips<'a> {
     ///
     /// The first and the last strip that hold some of `keys` may be read in part: their rows lie side by side.
     #[inline(always)]
-    pub(super) fn multiply<V: Vector>(
+    pub(super) fn multiply(
         &self,
         out: &mut [f32],
         keys: &Range<usize>,
@@ -76,8 +89,8 @@ impl<'a> Strips<'a> {
                 later: Later::none(panel.as_ptr()),
             };
             // SAFETY: by the assertions, `step * k` values of the strip exist, of which the tile reads `end - first` at each of
-            // `k` steps, the panel's `k` steps, and rows `first..end` of `out`.
-            unsafe { V::multiply(tile) };
+            // `k` steps, the panel's `k` steps, and rows `first..end` of `out`. Who packed the strips has the instruction set.
+            unsafe { (self.multiply)(tile) };
         }
     }
 }
@@ -109,6 +122,17 @@ impl ScoreProduct<'_> {
     #[inline(always)]
     pub(super) fn run<V: Vector>(
         &self,
+        rows: Range<usize>,
+        row: impl FnMut(usize, usize, &mut [f32]),
+    ) {
+        self.run_words::<V>(V::multiply, rows, row);
+    }
+
+    /// The same with the words of a format, which `multiply` is for.
+    #[inline(always)]
+    pub(super) fn run_words<V: Vector>(
+        &self,
+        multiply: Multiply,
         rows: Range<usize>,
         mut row: impl FnMut(usize, usize, &mut [f32]),
     ) {
@@ -160,8 +184,8 @@ impl ScoreProduct<'_> {
                     later: Later::none(panel.as_ptr()),
                 };
                 // SAFETY: rows `first..first + height` and all `k` steps lie in the block of scores, transposed or not;
-                // `panel` has `k` steps; `sums` holds every tile.
-                unsafe { V::multiply(tile) };
+                // `panel` has `k` steps; `sums` holds every tile. The caller has the instruction set.
+                unsafe { multiply(tile) };
                 for (r, sums) in sums.0.iter_mut().enumerate().take(height) {
                     row(first + r, i * PANEL, &mut sums[..columns]);
                 }
