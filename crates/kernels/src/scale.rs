@@ -171,7 +171,7 @@ fn extremes<V: Vector, const N: usize>(
 /// The square, of 1e-18 if `x` is smaller: no sum that counts changes by that, and the square stays a normal number (see [`math::exp`] for
 /// what others cost).
 #[inline(always)]
-fn square<V: Vector>(x: V) -> V {
+pub(crate) fn square<V: Vector>(x: V) -> V {
     let size = V::splat(1e-18).max(math::abs(x));
     size.mul(size)
 }

@@ -3,7 +3,7 @@
 use super::{
     distance_scores::DistanceScores,
     head::{Added, Head, HeadSize},
-    integers::{self, Integers},
+    integers::{self, Columns},
     products::{Panels, ScoreProduct, Strips},
 };
 use std::ops::Range;
@@ -41,11 +41,11 @@ pub(super) fn scratch_len(size: HeadSize) -> usize {
 impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<V: Vector>(self) {
-        if let Some(multiply) = self.integers
-            && let Some(integers) = Integers::new::<V>(&self.head, multiply)
-        {
-            integers.forward::<V>(&self.head, self.y, self.scratch);
-        } else {
+        let done = match self.integers {
+            Some(multiply) => integers::forward::<V>(&self.head, self.y, multiply, self.scratch),
+            None => false,
+        };
+        if !done {
             self.floats::<V>();
         }
     }
@@ -107,45 +107,61 @@ impl Forward<'_> {
                     width: dim,
                 },
             };
-            write_values::<V>(&head, y, &block, &product, V::multiply, &factors);
+            let write = WriteValues {
+                head: &head,
+                y,
+                multiply: V::multiply,
+                columns: None,
+            };
+            write.run::<V>(&block, &product, &factors);
         }
     }
 }
 
-/// Writes the product of a block's scores with the values, each query's row times its factor.
-#[inline(always)]
-pub(super) fn write_values<V: Vector>(
-    head: &Head<'_>,
-    y: SharedMut,
-    block: &Range<usize>,
-    product: &ScoreProduct<'_>,
-    multiply: Multiply,
-    factors: &[f32; PANEL],
-) {
-    let (width, dim, first) = (
-        head.shape.width(),
-        head.shape.head_dim,
-        head.rows.start + block.start,
-    );
-    product.run_words::<V>(
-        multiply,
-        0..block.len(),
-        #[inline(always)]
-        |i, col, sums| {
-            rows::scale::<V>(sums, factors[i]);
-            let at = (first + i) * width + head.head * dim + col;
-            // SAFETY: no other task writes this head's columns of this row.
-            rows::copy::<V>(unsafe { y.piece(at, sums.len()) }, sums);
-        },
-    );
+/// Writes products of scores with the values of a head.
+pub(super) struct WriteValues<'a> {
+    pub(super) head: &'a Head<'a>,
+    pub(super) y: SharedMut,
+    /// The register tile of their format.
+    pub(super) multiply: Multiply,
+    /// What the columns of integers stand for.
+    pub(super) columns: Option<&'a Columns<'a>>,
+}
+
+impl WriteValues<'_> {
+    /// The rows of a block of queries, each times its factor.
+    #[inline(always)]
+    pub(super) fn run<V: Vector>(
+        &self,
+        block: &Range<usize>,
+        product: &ScoreProduct<'_>,
+        factors: &[f32; PANEL],
+    ) {
+        let shape = self.head.shape;
+        let first = self.head.rows.start + block.start;
+        product.run_words::<V>(
+            self.multiply,
+            0..block.len(),
+            #[inline(always)]
+            |i, col, sums| {
+                rows::scale::<V>(sums, factors[i]);
+                if let Some(columns) = self.columns {
+                    columns.back::<V>(sums, col);
+                }
+                let at = (first + i) * shape.width() + self.head.head * shape.head_dim + col;
+                // SAFETY: no other task writes this head's columns of this row.
+                rows::copy::<V>(unsafe { self.y.piece(at, sums.len()) }, sums);
+            },
+        );
+    }
 }
 
 /// What the softmax of a block sums up, one query a lane.
-struct Sums {
+pub(super) struct Sums {
     /// The largest scaled score.
     largest: [f32; PANEL],
     /// The sum of the exponentials.
-    totals: [f32; PANEL],
+    pub(super) totals: [f32; PANEL],
 }
 
 impl Sums {
@@ -154,7 +170,7 @@ impl Sums {
     /// Lanes past those of the last query are left alone: what they hold may be numbers so small that a product of one costs an Intel
     /// processor more than a hundred others.
     #[inline(always)]
-    fn exponentials<V: Vector>(scores: &mut [f32], scale: f32, queries: usize) -> Self {
+    pub(super) fn exponentials<V: Vector>(scores: &mut [f32], scale: f32, queries: usize) -> Self {
         let (mut largest, mut totals) = ([0.0; PANEL], [0.0; PANEL]);
         let factor = V::splat(scale);
         for lane in (0..queries).step_by(V::LANES) {

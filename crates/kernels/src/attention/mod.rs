@@ -269,7 +269,7 @@ impl AttentionMemory {
 
 /// Self-attention of each text over itself.
 ///
-/// Products are calculated in `f32`; in [`Precision::Int8`](crate::Precision::Int8) with 16-bit integers, where queries see 112 to 1,024 keys, the
+/// Products are calculated in `f32`; in [`Precision::Int8`](crate::Precision::Int8) with 16-bit integers, where queries see 160 to 1,024 keys, the
 /// processor has instructions for them, and no log-sum-exp, dropout or terms of distances are asked for.
 pub fn attention(arithmetic: impl Into<Arithmetic>, args: Attention<'_>) {
     args.check();
