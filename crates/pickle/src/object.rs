@@ -260,6 +260,7 @@ impl Object {
             },
         })
     }
+
     /// A shape, or strides.
     fn sizes(&self, value: Value) -> Option<Vec<usize>> {
         let parts = match self.content(value)? {

@@ -1,13 +1,13 @@
 //! The forward of one head of one text.
 
+use std::ops::Range;
+
 use super::{
     distance_scores::DistanceScores,
     head::{Added, Head, HeadSize},
     integers::{self, Columns},
     products::{Panels, ScoreProduct, Strips},
 };
-use std::ops::Range;
-
 use crate::{
     cpu::Kernel,
     pack,
@@ -80,65 +80,68 @@ impl Forward<'_> {
             distances: distances.as_ref(),
         };
         pack::copy_panels(values, head.part(2));
+        let values = Values {
+            head: &head,
+            y,
+            panels: values,
+            rows: len,
+            multiply: V::multiply,
+            columns: None,
+        };
         for block in head.blocks() {
             let keys = head.keys(&block);
             let scores = &mut scores[..keys.len() * PANEL];
             pack::transpose_panel::<V>(queries, head.part(0).row_range(block.start, block.end));
             head.scores::<V>(scores, &strips, queries, added, &block, &keys);
-            let masks = head.masks(&block);
             let sums = Sums::exponentials::<V>(scores, head.shape.scale, block.len());
-            if let Some(masks) = masks {
-                for (key, scores) in keys.clone().zip(scores.chunks_exact_mut(PANEL)) {
-                    rows::multiply::<V>(scores, &masks.of_key(key));
-                }
+            if let Some(masks) = head.masks(&block) {
+                masks.apply::<V>(scores, &keys);
             }
             if let Some(lse) = lse {
                 sums.write_lse(&head, lse, &block);
             }
             let factors = sums.totals.map(f32::recip);
-            let product = ScoreProduct {
-                scores,
-                by_query: true,
-                queries: block.len(),
-                panels: Panels {
-                    values,
-                    rows: len,
-                    first: keys.start,
-                    width: dim,
-                },
-            };
-            let write = WriteValues {
-                head: &head,
-                y,
-                multiply: V::multiply,
-                columns: None,
-            };
-            write.run::<V>(&block, &product, &factors);
+            values.multiply::<V>(&block, scores, keys.start, &factors);
         }
     }
 }
 
-/// Writes products of scores with the values of a head.
-pub(super) struct WriteValues<'a> {
+/// The values of a head, packed, and where their products with scores go.
+pub(super) struct Values<'a> {
     pub(super) head: &'a Head<'a>,
     pub(super) y: SharedMut,
+    pub(super) panels: &'a [f32],
+    /// Rows of each panel: keys, or pairs of keys.
+    pub(super) rows: usize,
     /// The register tile of their format.
     pub(super) multiply: Multiply,
     /// What the columns of integers stand for.
     pub(super) columns: Option<&'a Columns<'a>>,
 }
 
-impl WriteValues<'_> {
-    /// The rows of a block of queries, each times its factor.
+impl Values<'_> {
+    /// Writes the rows of a block of queries, each times its factor. The first row of `scores` belongs to row `first` of the panels.
     #[inline(always)]
-    pub(super) fn run<V: Vector>(
+    pub(super) fn multiply<V: Vector>(
         &self,
         block: &Range<usize>,
-        product: &ScoreProduct<'_>,
+        scores: &[f32],
+        first: usize,
         factors: &[f32; PANEL],
     ) {
         let shape = self.head.shape;
-        let first = self.head.rows.start + block.start;
+        let product = ScoreProduct {
+            scores,
+            by_query: true,
+            queries: block.len(),
+            panels: Panels {
+                values: self.panels,
+                rows: self.rows,
+                first,
+                width: shape.head_dim,
+            },
+        };
+        let first_row = self.head.rows.start + block.start;
         product.run_words::<V>(
             self.multiply,
             0..block.len(),
@@ -148,7 +151,7 @@ impl WriteValues<'_> {
                 if let Some(columns) = self.columns {
                     columns.back::<V>(sums, col);
                 }
-                let at = (first + i) * shape.width() + self.head.head * shape.head_dim + col;
+                let at = (first_row + i) * shape.width() + self.head.head * shape.head_dim + col;
                 // SAFETY: no other task writes this head's columns of this row.
                 rows::copy::<V>(unsafe { self.y.piece(at, sums.len()) }, sums);
             },

@@ -175,6 +175,14 @@ pub(super) struct Masks {
 }
 
 impl Masks {
+    /// Multiplies probabilities `[keys][PANEL]` by their factors.
+    #[inline(always)]
+    pub(super) fn apply<V: Vector>(&self, probabilities: &mut [f32], keys: &Range<usize>) {
+        for (key, probabilities) in keys.clone().zip(probabilities.chunks_exact_mut(PANEL)) {
+            rows::multiply::<V>(probabilities, &self.of_key(key));
+        }
+    }
+
     /// Factors of all queries for the key at place `key` of the text.
     #[inline(always)]
     pub(super) fn of_key(&self, key: usize) -> [f32; PANEL] {

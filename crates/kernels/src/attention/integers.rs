@@ -17,12 +17,12 @@
 use std::ops::{Range, RangeInclusive};
 
 use super::{
-    forward::{Sums, WriteValues},
+    forward::{Sums, Values},
     head::{Added, Head, HeadSize},
-    products::{Panels, ScoreProduct, Strips},
+    products::Strips,
 };
 use crate::{
-    Arithmetic, Level, MatRef, Precision, pack,
+    Arithmetic, MatRef, pack,
     parallel::SharedMut,
     precision::Format,
     scale::{self, Scale},
@@ -47,14 +47,11 @@ const KEYS: RangeInclusive<usize> = 160..=1024;
 /// Largest values that neither overflow nor vanish when they are scaled.
 const SAFE: Range<f32> = 1e-12..1e15;
 
-/// The register tile, where attention calculates with integers.
+/// The register tile, where attention calculates with integers: in 8 bits, with instructions for dot products of integers, as those have
+/// that keep bytes as bytes.
 pub(super) fn multiply(arithmetic: Arithmetic) -> Option<Multiply> {
-    let Arithmetic { level, precision } = arithmetic;
-    let has_unit = matches!(
-        level,
-        Level::Amx | Level::Avx512Bf16 | Level::Avx512Vnni | Level::Avx2Vnni
-    );
-    (has_unit && precision == Precision::Int8).then(|| level.multiply(Format::Int16))
+    let has_unit = matches!(arithmetic.format(), Format::Bytes | Format::ByteTiles);
+    has_unit.then(|| arithmetic.level.multiply(Format::Int16))
 }
 
 /// Words of a row of a head.
@@ -120,6 +117,14 @@ pub(super) fn forward<V: Vector>(
     };
     let strips = Strips::pack_words::<V>(strips, rows_of_words::<V>(rows, k, k_scale.up), multiply);
     columns.pack::<V>(values, v);
+    let values = Values {
+        head,
+        y,
+        panels: values,
+        rows: size.len.div_ceil(2),
+        multiply,
+        columns: Some(&columns),
+    };
     for block in head.blocks() {
         let mut keys = head.keys(&block);
         keys.start -= keys.start % 2;
@@ -128,24 +133,8 @@ pub(super) fn forward<V: Vector>(
         pack::transpose_panel::<V>(queries, rows_of_words::<V>(rows, q, q_scale.up));
         head.scores::<V>(scores, &strips, queries, added, &block, &keys);
         let factors = softmax::<V>(scores, scale, block.len());
-        let product = ScoreProduct {
-            scores: &scores[..keys.len().div_ceil(2) * PANEL],
-            by_query: true,
-            queries: block.len(),
-            panels: Panels {
-                values,
-                rows: size.len.div_ceil(2),
-                first: keys.start / 2,
-                width: dim,
-            },
-        };
-        let write = WriteValues {
-            head,
-            y,
-            multiply,
-            columns: Some(&columns),
-        };
-        write.run::<V>(&block, &product, &factors);
+        let pairs = &scores[..keys.len().div_ceil(2) * PANEL];
+        values.multiply::<V>(&block, pairs, keys.start / 2, &factors);
     }
     true
 }
@@ -186,7 +175,8 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    /// Of the columns of `m`, in `storage`; `None` if there are no such factors.
+    /// Finds the factors of the columns of `m` and keeps them in `storage`. `None` where a value is not finite, or too large or too small to be
+    /// scaled.
     #[inline(always)]
     fn of<V: Vector>(m: MatRef<'_>, storage: &'a mut [f32]) -> Option<Self> {
         let (centers, rest) = storage.split_at_mut(m.cols());

@@ -30,7 +30,7 @@ impl<'a> Strips<'a> {
         Self::pack_words::<V>(storage, from, V::multiply)
     }
 
-    /// The same with the words of a format, which `multiply` is for.
+    /// Packs `from` as [`Self::pack`] does; its values are words of another format, which `multiply` multiplies.
     #[inline(always)]
     pub(super) fn pack_words<V: Vector>(
         storage: &'a mut [f32],
@@ -118,6 +118,22 @@ pub(super) struct Panels<'a> {
 }
 
 impl ScoreProduct<'_> {
+    /// How rows of the left operand lie, the distance from one to the next, and their length.
+    #[inline(always)]
+    fn left(&self, rows: &Range<usize>) -> (Rows, usize, usize) {
+        let keys = self.scores.len() / PANEL;
+        assert!(
+            self.scores.len() == keys * PANEL && self.queries <= PANEL,
+            "a block of scores"
+        );
+        let (all_rows, layout, stride, k) = match self.by_query {
+            true => (self.queries, Rows::Adjacent { step: PANEL }, 1, keys),
+            false => (keys, Rows::Panels, PANEL, self.queries),
+        };
+        assert!(rows.end <= all_rows, "rows of the product");
+        (layout, stride, k)
+    }
+
     /// Calls `row(i, first column, sums)` for each of some rows and each panel of the product.
     #[inline(always)]
     pub(super) fn run<V: Vector>(
@@ -128,7 +144,7 @@ impl ScoreProduct<'_> {
         self.run_words::<V>(V::multiply, rows, row);
     }
 
-    /// The same with the words of a format, which `multiply` is for.
+    /// Calls `row` as [`Self::run`] does; both operands are words of another format, which `multiply` multiplies.
     #[inline(always)]
     pub(super) fn run_words<V: Vector>(
         &self,
@@ -139,22 +155,9 @@ impl ScoreProduct<'_> {
         if rows.is_empty() {
             return;
         }
-        let keys = self.scores.len() / PANEL;
-        let (all_rows, k) = if self.by_query {
-            (self.queries, keys)
-        } else {
-            (keys, self.queries)
-        };
         let height = strip_height::<V>(rows.len());
-        let (layout, stride) = match self.by_query {
-            true => (Rows::Adjacent { step: PANEL }, 1),
-            false => (Rows::Panels, PANEL),
-        };
-        assert!(
-            self.scores.len() == keys * PANEL && self.queries <= PANEL && height <= MAX_ROWS,
-            "a block of scores"
-        );
-        assert!(rows.end <= all_rows, "rows of the product");
+        let (layout, stride, k) = self.left(&rows);
+        assert!(height <= MAX_ROWS, "rows of a tile");
         let Panels {
             values,
             rows: panel_rows,
